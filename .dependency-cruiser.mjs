@@ -1,0 +1,122 @@
+// The house of ARCHITECTURE.md as rules. Each carries its reason: a rule that nobody can explain is a rule to remove.
+
+const leaves = '^(src/telemetry/types\\.ts|src/trust/contract\\.ts|protocols/shared/|config/)'
+
+/** A room may import itself, the leaves, and what is listed. */
+const room = (name, path, allowed, why) => ({
+  name,
+  comment: why,
+  severity: 'error',
+  from: { path: `^${path}` },
+  to: {
+    path: '^(src|protocols|config|test)/',
+    pathNot: [`^${path}`, leaves, ...allowed.map((other) => `^${other}`)],
+  },
+})
+
+export default {
+  forbidden: [
+    {
+      name: 'no-circle',
+      comment: 'Two files that need each other are one idea, or hide a third.',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'nothing-imports-tests',
+      comment: 'What ships must not depend on what checks it.',
+      severity: 'error',
+      from: { pathNot: '^test/' },
+      to: { path: '^test/' },
+    },
+    {
+      name: 'cli-is-thin',
+      comment:
+        'A client command has 120 ms in all; libp2p alone takes longer, and the daemon is where the work is done.',
+      severity: 'error',
+      from: { path: '^src/(cli|client)/' },
+      to: { path: 'node_modules/(libp2p|helia|@libp2p|@helia|better-sqlite3|fastify)/' },
+    },
+    {
+      name: 'no-unresolved',
+      comment: 'A name that resolves to nothing fails at run time.',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true, pathNot: '^(node:|bun:)' },
+    },
+    room('leaf-telemetry', 'src/telemetry/', [], 'Everybody logs; logging needs nobody.'),
+    room('leaf-config', 'config/', [], 'What an operator sets knows nothing of what reads it.'),
+    room('leaf-protocols-shared', 'protocols/shared/', [], 'Framing and errors stand below every protocol.'),
+    room(
+      'protocol-content',
+      'protocols/content/',
+      [],
+      'A protocol is a libp2p service that knows nothing of the daemon.',
+    ),
+    room('identity', 'src/identity/', [], 'Keys depend on nothing that could leak them.'),
+    room('storage', 'src/storage/', ['src/telemetry/'], 'Storage is the ground: services stand on it.'),
+    room(
+      'jobs',
+      'src/jobs/',
+      ['src/storage/', 'src/telemetry/'],
+      'Jobs are durable, so they stand on storage, below every service.',
+    ),
+    room(
+      'trust',
+      'src/trust/',
+      ['src/storage/', 'src/jobs/', 'src/identity/', 'src/telemetry/'],
+      'Services ask trust by its contract; trust asks no service.',
+    ),
+    room(
+      'network',
+      'src/network/',
+      ['src/storage/', 'src/identity/', 'src/telemetry/'],
+      'Connections beside the services, under the node.',
+    ),
+    room(
+      'gossip',
+      'src/gossip/',
+      ['src/storage/', 'src/identity/', 'src/telemetry/'],
+      'Gossip carries messages for services and knows none of them.',
+    ),
+    room(
+      'content',
+      'src/content/',
+      [
+        'src/storage/',
+        'src/jobs/',
+        'src/workers/',
+        'src/identity/',
+        'src/gossip/',
+        'src/telemetry/',
+        'protocols/content/',
+      ],
+      'A service stands on storage, jobs and protocols, not on other services.',
+    ),
+    room('client', 'src/client/', [], 'The client knows the document of the API, not the daemon.'),
+    room('cli', 'src/cli/', ['src/client/'], 'A thin client of the HTTP API.'),
+    room(
+      'api',
+      'src/api/',
+      ['src/(storage|jobs|content|trust|network|telemetry|identity)/', 'protocols/content/types\\.ts'],
+      'The API shows services; no service knows the API.',
+    ),
+    room(
+      'node',
+      'src/node/',
+      ['src/(storage|jobs|content|trust|network|gossip|telemetry|identity|api|workers)/', 'protocols/'],
+      'The composition root.',
+    ),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+      extensions: ['.ts', '.js', '.mjs', '.json'],
+    },
+  },
+}

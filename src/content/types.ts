@@ -1,0 +1,90 @@
+import type { CID } from 'multiformats/cid'
+
+export type Profile = 'unixfs-v1-2025' | 'unixfs-v0-2015'
+
+export interface ImportOptions {
+  profile: Profile
+  /** `size-N` (bytes) or `fastcdc`; undefined: the profile's own. */
+  chunker?: string
+  /** The pin's name; null: do not pin. */
+  pin: string | null
+  /** Trees only: keep permission bits that differ from 0644 (files) and 0755 (directories). Single files never carry a mode. */
+  preserveMode: boolean
+}
+
+/** Parameters of an `add` job; its bytes come by an upload session: the file itself, or a tar stream. */
+export interface AddParams extends ImportOptions {
+  source: 'file' | 'tree'
+  name: string
+}
+
+export interface AddResult {
+  cid: string
+  /** Bytes of file content in all. */
+  size: number
+  files: number
+  blocks: number
+}
+
+export type EntryType = 'file' | 'directory' | 'symlink' | 'raw' | 'other'
+
+export interface Entry {
+  name: string
+  cid: string
+  type: EntryType
+  /** Bytes of content for files, null where it is not known without reading further. */
+  size: number | null
+  mode: number | null
+  /** Target, for a symlink. */
+  target?: string
+}
+
+/** What an address resolved to. */
+export interface Resolved {
+  root: CID
+  cid: CID
+  path: string[]
+  /** The last name on the path, or the CID. */
+  name: string
+  type: EntryType
+  size: number | null
+  mode: number | null
+}
+
+export interface GetResult {
+  cid: string
+  size: number
+  blocks: number
+  fetchedBytes: number
+  sources: { peer: string; blocks: number; bytes: number }[]
+}
+
+/** Reading asks the discovery flow for what is not held, unless `offline`. */
+export interface ReadOptions {
+  signal: AbortSignal
+  offline?: boolean
+}
+
+/**
+ * Public content by address: `CID`, `CID/path`, `/ipfs/CID/path`.
+ *
+ * Every method throws ERR_ADDRESS_INVALID, ERR_NOT_FOUND (nobody has it, or the path does not exist),
+ * ERR_FETCH_STALLED, ERR_CANCELLED.
+ */
+export interface ContentService {
+  resolve(address: string, options: ReadOptions): Promise<Resolved>
+  /** Entries of a directory, sharded ones included, in the order of the directory. */
+  ls(address: string, options: ReadOptions): AsyncIterable<Entry>
+  /** Bytes of a file, in windows, so that a slow reader bounds what is read ahead. */
+  cat(address: string, options: ReadOptions & { offset?: number; length?: number }): AsyncIterable<Uint8Array>
+  /** A file or tree as a POSIX (pax) tar stream: paths relative, the root entry named `name`; modes and symlinks kept. */
+  tar(address: string, options: ReadOptions & { name: string }): AsyncIterable<Uint8Array>
+  /** CAR (version 1) of everything below the address. */
+  car(address: string, options: ReadOptions): AsyncIterable<Uint8Array>
+  /** Where blocks could come from: connected peers first, then DHT providers. */
+  providers(
+    cid: CID,
+    options: { signal: AbortSignal },
+  ): AsyncIterable<{ peer: string; kind: 'connected' | 'dht' }>
+  provide(cid: CID, options: { signal: AbortSignal }): Promise<void>
+}

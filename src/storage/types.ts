@@ -1,0 +1,140 @@
+import type { Blockstore } from 'interface-blockstore'
+import type { Datastore } from 'interface-datastore'
+import type { CID } from 'multiformats/cid'
+
+/**
+ * Keeps blocks from the collector while an operation is under way: nothing that was put or touched after the lease was
+ * opened is collected before it is released. Durable: a job that goes on after a restart takes its lease up again by
+ * its id before the collector may run.
+ */
+export interface Lease {
+  readonly id: string
+  /** Marks blocks that are already held as needed by this operation. */
+  touch(cids: CID[]): Promise<void>
+  release(): Promise<void>
+}
+
+export interface GetOptions {
+  signal?: AbortSignal
+}
+
+export interface PutOptions {
+  signal?: AbortSignal
+  /** True when the caller has just checked the bytes against the CID, so that they are not hashed twice. */
+  verified?: boolean
+}
+
+export interface BlockUsage {
+  /** Everything that counts towards the quota: databases, logs, files rounded up to whole file-system blocks. */
+  usedBytes: number
+  quotaBytes: number
+  blocks: number
+  /** Bytes of the blocks themselves. */
+  blockBytes: number
+  /** Blocks that were found rotten and could not be healed so far. */
+  quarantined: number
+}
+
+/** The public blocks that this node holds: memory over SQLite (≤ 16 KiB) over files. Blocks are known by multihash. */
+export interface Blocks {
+  /** The verified bytes, or undefined where the block is not held. A rotten block is quarantined and counts as not held. */
+  get(cid: CID, options?: GetOptions): Promise<Uint8Array | undefined>
+  has(cid: CID): Promise<boolean>
+  /** Which of the CIDs are held, in one question. */
+  hasMany(cids: CID[]): Promise<boolean[]>
+  /** Size in bytes of a held block. */
+  size(cid: CID): Promise<number | undefined>
+  /**
+   * Resolves once the block survives power loss (`storage.durability: full`), or a crash of the process (`relaxed`).
+   * @throws ERR_BLOCK_INVALID, ERR_BLOCK_TOO_LARGE (over 2 MiB), ERR_QUOTA, ERR_DISK_FULL, ERR_STORAGE_CLOSED
+   */
+  put(cid: CID, bytes: Uint8Array, options?: PutOptions): Promise<void>
+  /** A lease under a known id continues the one of that id. */
+  lease(id: string): Promise<Lease>
+  usage(): BlockUsage
+  /** The same store behind the interface that Helia and its codecs know; `delete` refuses: only the collector deletes. */
+  asBlockstore(): Blockstore
+}
+
+export type PinKind = 'recursive' | 'direct'
+
+export interface Pin {
+  cid: CID
+  name: string
+  kind: PinKind
+  /** `pinning`: counted, but its references are still being walked; protected all the same. */
+  state: 'pinning' | 'pinned' | 'unpinning'
+  createdAtMs: number
+}
+
+export interface Pins {
+  /**
+   * Pins a DAG that is wholly held (recursive) or one block (direct); resolves once every reference is counted, durably.
+   * The same CID may be pinned under several names; the same CID, name and kind twice is one pin.
+   * @throws ERR_PIN_INCOMPLETE with the first missing CID where a block of the DAG is not held
+   */
+  add(
+    cid: CID,
+    options: { name?: string; kind: PinKind; signal: AbortSignal; onProgress?: (blocks: number) => void },
+  ): Promise<Pin>
+  /**
+   * Removes the pins of a CID; with `name` or `kind` only those. Resolves once the references are uncounted.
+   * @throws ERR_PIN_NOT_FOUND
+   */
+  remove(cid: CID, options: { name?: string; kind?: PinKind; signal: AbortSignal }): Promise<Pin[]>
+  /** By creation, at most 1 000 a page. */
+  list(options?: { cid?: CID; name?: string; kind?: PinKind; limit?: number; afterId?: number }): {
+    pins: Pin[]
+    nextAfterId: number | null
+  }
+  /** How a block is pinned: by name, through another pin, or not at all. */
+  state(cid: CID): 'recursive' | 'direct' | 'indirect' | 'none'
+  count(): number
+}
+
+export interface CollectionResult {
+  removedBlocks: number
+  removedBytes: number
+  keptBlocks: number
+}
+
+export interface ScrubResult {
+  checkedBlocks: number
+  checkedBytes: number
+  rottenBlocks: number
+  healedBlocks: number
+}
+
+export interface Maintenance {
+  /** Removes blocks without references in small steps; reads and writes go on. */
+  collect(options: {
+    signal: AbortSignal
+    onProgress?: (removed: number, removedBytes: number) => void
+  }): Promise<CollectionResult>
+  /**
+   * Reads every block at `storage.scrubRate`, quarantines what does not match its hash and asks `heal` for good bytes.
+   * `after` continues an interrupted scrub; `onProgress` gives the position to continue from.
+   */
+  scrub(options: {
+    signal: AbortSignal
+    after?: number
+    heal?: (cid: CID, signal: AbortSignal) => Promise<Uint8Array | undefined>
+    onProgress?: (position: {
+      after: number
+      checkedBlocks: number
+      totalBlocks: number
+      rottenBlocks: number
+    }) => void
+  }): Promise<ScrubResult>
+}
+
+/** The house's whole storage, opened by `openStorage(options)`. */
+export interface Storage {
+  readonly blocks: Blocks
+  readonly pins: Pins
+  readonly maintenance: Maintenance
+  /** For libp2p and Helia: in state.db, behind a bounded write-behind cache. */
+  readonly datastore: Datastore
+  /** Writes what is buffered, closes workers and databases. */
+  close(): Promise<void>
+}

@@ -1,0 +1,91 @@
+/**
+ * The two questions that every service asks of trust, and nothing else: may this peer do this (`decide`), and what did
+ * it do (`report`). Services import this file alone, so the model behind it can change without them.
+ *
+ * A peer is named by the text form of its peer id. Types only: nothing here runs.
+ */
+
+/** What a peer wants to do, or what this node is about to do with it. */
+export type Action =
+  /** this node opens a connection to the peer */
+  | 'dial'
+  /** the peer opens a connection to this node */
+  | 'accept'
+  /** the peer asks for blocks by the content protocol; the subject is the CID */
+  | 'serve-content'
+  /** the peer asks for blocks by Bitswap; the subject is the CID */
+  | 'serve-bitswap'
+  /** this node asks the peer for blocks */
+  | 'fetch'
+  /** a gossip message that the peer forwarded; the subject is the topic */
+  | 'gossip'
+  /** the peer relays through this node */
+  | 'relay'
+  /** the peer stores sealed columns here */
+  | 'store'
+  /** this node stores sealed columns with the peer */
+  | 'place'
+  /** this node fetches from elsewhere for the peer */
+  | 'proxy'
+  /** an entry of the public catalogue signed by the peer */
+  | 'catalogue'
+  /** a DHT record that the peer wants kept here */
+  | 'dht-record'
+
+/** What an action is about, where that matters: a CID (text form), a network address (multiaddr), a topic. */
+export interface Subject {
+  cid?: string
+  address?: string
+  topic?: string
+}
+
+export type Decision =
+  | { allowed: true }
+  | {
+      allowed: false
+      /** Stable, counted by metrics: why it was refused. */
+      reason: 'deny-list' | 'not-on-allow-list' | 'banned' | 'score' | 'not-a-member' | 'rate'
+    }
+
+/** One kind of behaviour that was seen. Weights live with the model, not with whoever reports. */
+export type EvidenceKind =
+  /** a message that was well formed and correctly signed */
+  | 'message-valid'
+  /** a message that was malformed, oversized, or wrongly signed */
+  | 'message-invalid'
+  /** blocks arrived whole and verified; detail: bytes, durationMs */
+  | 'transfer-served'
+  /** a transfer ended early or stalled; detail: reason */
+  | 'transfer-failed'
+  /** a block whose bytes did not match its CID; detail: cid */
+  | 'block-invalid'
+  /** the peer broke the rules of a protocol: credit exceeded, wrong order, oversize; detail: protocol, rule */
+  | 'protocol-violation'
+  /** the peer went over a limit of this node; detail: limit */
+  | 'limit-exceeded'
+  /** a connection to the peer was made or could not be made */
+  | 'dial-succeeded'
+  | 'dial-failed'
+  | 'audit-passed'
+  | 'audit-failed'
+  | 'receipt-broken'
+
+/** Small, flat, storable facts about one piece of evidence; at most 16 keys, texts at most 256 characters. */
+export type EvidenceDetail = Record<string, string | number | boolean>
+
+export interface Policy {
+  /** Answers at once and never throws: it is asked on hot paths. */
+  decide(peer: string, action: Action, subject?: Subject): Decision
+}
+
+export interface Evidence {
+  /** Queues the evidence for storage; bounded, never throws, never blocks. */
+  report(peer: string, kind: EvidenceKind, detail?: EvidenceDetail): void
+}
+
+export interface Scores {
+  /** The peer's score in [0, 1]; 0.5 is a newcomer. */
+  score(peer: string): number
+}
+
+export interface Trust extends Policy, Evidence, Scores {}

@@ -1,0 +1,20 @@
+import type { Database } from 'better-sqlite3'
+import { createTables } from './migration-1.ts'
+
+/** One step from the version before to `version`. */
+export interface Migration {
+  /** Versions count from 1 without gaps. */
+  version: number
+  /** For the log and the table `migration`: what the step does, in a few words. */
+  name: string
+  /**
+   * Runs in a transaction of its own. Returning 'more' commits what was done so far and calls again: a step over much
+   * data does a slice a call and finds its own place, so that it neither blocks the process nor starts over after a
+   * crash. Anything else ends the step.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a step that fits in one transaction returns nothing
+  run(db: Database): 'more' | void
+}
+
+/** Append only: what a release has shipped is never edited. */
+export const MIGRATIONS: readonly Migration[] = [{ version: 1, name: 'create the tables', run: createTables }]

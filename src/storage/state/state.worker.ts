@@ -1,0 +1,62 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import Database from 'better-sqlite3'
+
+/** What takes too long for the event loop: one task a worker, which then ends. */
+export type StateTask =
+  /** Copies what the log holds into the database, so that the log can be used from its start again. */
+  | { op: 'checkpoint'; path: string }
+  /** Copies databases as they all are at one moment, while others go on writing to them. */
+  | { op: 'snapshot'; databases: { source: string; target: string }[] }
+
+/** The answer: null, or why the task failed. */
+export type StateTaskReply = { error: string; code: string | null } | null
+
+/** Another connection may hold the log for the length of one transaction. */
+const BUSY_TIMEOUT_MS = 5_000
+/** 16 MiB a step; between steps the worker notices that it is to end. */
+const SNAPSHOT_STEP_PAGES = 4_096
+
+await run(workerData as StateTask).then(
+  () => parentPort?.postMessage(null satisfies StateTaskReply),
+  (error: unknown) => {
+    const code = error instanceof Database.SqliteError ? error.code : null
+    parentPort?.postMessage({
+      error: error instanceof Error ? error.message : String(error),
+      code,
+    } satisfies StateTaskReply)
+  },
+)
+
+async function run(task: StateTask): Promise<void> {
+  if (task.op === 'checkpoint') checkpoint(task.path)
+  else await snapshot(task.databases)
+}
+
+function checkpoint(path: string): void {
+  const db = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+  try {
+    // PASSIVE makes nobody wait; what a reader or a writer holds is left for the next time.
+    db.pragma('wal_checkpoint(PASSIVE)')
+  } finally {
+    db.close()
+  }
+}
+
+async function snapshot(databases: { source: string; target: string }[]): Promise<void> {
+  const sources = databases.map(
+    ({ source }) => new Database(source, { readonly: true, timeout: BUSY_TIMEOUT_MS }),
+  )
+  try {
+    // Open read transactions: SQLite's backup would otherwise start over whenever another connection commits, and
+    // under steady writes never end. The log grows meanwhile.
+    for (const source of sources) {
+      source.exec('BEGIN')
+      source.prepare('SELECT count(*) FROM sqlite_schema').get()
+    }
+    for (const [index, { target }] of databases.entries()) {
+      await sources[index]?.backup(target, { progress: () => SNAPSHOT_STEP_PAGES })
+    }
+  } finally {
+    for (const source of sources) source.close()
+  }
+}

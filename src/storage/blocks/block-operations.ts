@@ -27,17 +27,22 @@ interface BlockRow {
 
 export function blockOperations(db: Database, context: WriterContext): Operations {
   const find = db.prepare<[Uint8Array], BlockRow>('SELECT id, size, place FROM block WHERE mh = ?')
-  const insert = db.prepare<[Uint8Array, number, number, Uint8Array | null, number]>(
-    'INSERT INTO block (mh, size, place, data, touched) VALUES (?, ?, ?, ?, ?)',
+  const findById = db.prepare<[number], BlockRow>('SELECT id, size, place FROM block WHERE id = ?')
+  const insert = db.prepare<[Uint8Array, number, number, number]>(
+    'INSERT INTO block (mh, size, place, touched) VALUES (?, ?, ?, ?)',
   )
-  const refill = db.prepare<[number, number, Uint8Array | null, number, number]>(
-    'UPDATE block SET size = ?, place = ?, data = ?, touched = ? WHERE id = ?',
+  const refill = db.prepare<[number, number, number, number]>(
+    'UPDATE block SET size = ?, place = ?, touched = ? WHERE id = ?',
   )
+  const insertData = db.prepare<[number | bigint, Uint8Array]>(
+    'INSERT INTO block_data (id, data) VALUES (?, ?)',
+  )
+  const deleteData = db.prepare<[number]>('DELETE FROM block_data WHERE id = ?')
   const touch = db.prepare<[number, number]>('UPDATE block SET touched = ? WHERE id = ?')
   const touchHeld = db.prepare<[number, Uint8Array]>(
     `UPDATE block SET touched = ? WHERE mh = ? AND place <> ${PLACE_MISSING}`,
   )
-  const lose = db.prepare<[number]>(`UPDATE block SET place = ${PLACE_MISSING}, data = NULL WHERE id = ?`)
+  const lose = db.prepare<[number]>(`UPDATE block SET place = ${PLACE_MISSING} WHERE id = ?`)
   const openLease = db.prepare<[string, number, number, number]>(
     'INSERT INTO lease (id, since, created_ms, durable) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
   )
@@ -58,8 +63,14 @@ export function blockOperations(db: Database, context: WriterContext): Operation
       return
     }
     const place = data === null ? PLACE_FILE : PLACE_DATA
-    if (row === undefined) insert.run(mh, sizeBytes, place, data, transaction.sequence)
-    else refill.run(sizeBytes, place, data, transaction.sequence, row.id)
+    let id: number | bigint
+    if (row === undefined) {
+      id = insert.run(mh, sizeBytes, place, transaction.sequence).lastInsertRowid
+    } else {
+      id = row.id
+      refill.run(sizeBytes, place, transaction.sequence, row.id)
+    }
+    if (data !== null) insertData.run(id, data)
     transaction.account({
       blocks: 1,
       blockBytes: sizeBytes,
@@ -101,12 +112,11 @@ export function blockOperations(db: Database, context: WriterContext): Operation
 
     /** Takes a rotten block's bytes out of the store; the row stays. False where the block has changed meanwhile. */
     'blocks.quarantine'(args: { id: number; place: number }): boolean {
-      const row = db
-        .prepare<[number], BlockRow>('SELECT id, size, place FROM block WHERE id = ?')
-        .get(args.id)
+      const row = findById.get(args.id)
       if (row === undefined || row.place !== args.place || row.place === PLACE_MISSING) return false
       context.commit((transaction) => {
         lose.run(row.id)
+        if (row.place === PLACE_DATA) deleteData.run(row.id)
         transaction.account({
           blocks: -1,
           blockBytes: -row.size,

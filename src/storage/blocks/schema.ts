@@ -11,10 +11,10 @@ export const PLACE_MISSING = 2
 const BUSY_TIMEOUT_MS = 5_000
 
 /**
- * Bytes of a database page. Small blocks fill pages, and every insert also dirties one random page of the hash index;
- * see docs/storage-format.md for the measurement.
+ * Bytes of a database page. Every insert dirties one random page of the hash index, which is why small pages win once
+ * the index has outgrown a few hundred pages; see docs/storage-format.md for the measurement.
  */
-export const PAGE_SIZE_BYTES = 8_192
+const PAGE_SIZE_BYTES = 4_096
 
 /** After a checkpoint the log is cut back to this, so that one burst does not hold disk space for ever. */
 const LOG_LIMIT_BYTES = 16 * 1024 * 1024
@@ -28,18 +28,26 @@ const WRITER_CACHE_KIB = 16 * 1024
 /** Page cache of a reader: the memory tier above it holds the blocks themselves. */
 const READER_CACHE_KIB = 8 * 1024
 
-/** Each entry brings the schema one version on. Never edit one that was released: append. */
+/**
+ * Each entry brings the schema one version on. Never edit one that was released: append.
+ *
+ * The bytes of small blocks have a table of their own, because SQLite rewrites a whole row, overflow pages included,
+ * when one number in it changes, and marks and counts change often. Deleting a row of `block` deletes its bytes.
+ */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE block (
      id INTEGER PRIMARY KEY,
      mh BLOB NOT NULL UNIQUE,
      size INTEGER NOT NULL,
      place INTEGER NOT NULL,
-     data BLOB,
      refs INTEGER NOT NULL DEFAULT 0,
      touched INTEGER NOT NULL
    ) STRICT;
    CREATE INDEX block_garbage ON block (touched) WHERE refs = 0;
+   CREATE TABLE block_data (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
+   CREATE TRIGGER block_removed AFTER DELETE ON block WHEN old.place = 0
+     BEGIN DELETE FROM block_data WHERE id = old.id; END;
+   CREATE INDEX block_missing ON block (id) WHERE place = 2;
    CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
    INSERT INTO meta (key, value) VALUES
      ('sequence', 0), ('block_count', 0), ('block_bytes', 0), ('file_bytes', 0), ('quarantined', 0), ('unclean', 0);
@@ -57,10 +65,12 @@ const MIGRATIONS: readonly string[] = [
    ) WITHOUT ROWID, STRICT;
    CREATE TABLE ref_work (
      id INTEGER PRIMARY KEY,
-     cid BLOB NOT NULL,
+     cid BLOB NOT NULL UNIQUE,
      delta INTEGER NOT NULL,
+     applied INTEGER NOT NULL,
      pin INTEGER NOT NULL
    ) STRICT;
+   CREATE INDEX ref_work_turn ON ref_work (delta, pin, id);
    CREATE TABLE pin (
      id INTEGER PRIMARY KEY,
      cid BLOB NOT NULL,
@@ -69,7 +79,8 @@ const MIGRATIONS: readonly string[] = [
      state INTEGER NOT NULL,
      created_ms INTEGER NOT NULL,
      UNIQUE (cid, name, kind)
-   ) STRICT;`,
+   ) STRICT;
+   CREATE INDEX pin_unfinished ON pin (state, id) WHERE state <> 2;`,
 ]
 
 export type Durability = 'full' | 'relaxed'
@@ -85,8 +96,9 @@ export function openForWriting(path: string, durability: Durability): Database.D
     db.pragma(`page_size = ${PAGE_SIZE_BYTES}`)
     db.pragma('auto_vacuum = INCREMENTAL')
     db.pragma('journal_mode = WAL')
-    // FULL: a commit returns after the log reached the disk. OFF: it survives the process, not the machine.
-    db.pragma(`synchronous = ${durability === 'full' ? 'FULL' : 'OFF'}`)
+    // FULL: a commit returns after the log reached the disk. NORMAL: the log is flushed before it is folded in, so that a
+    // power loss undoes the last commits and damages nothing; OFF would be no faster between checkpoints.
+    db.pragma(`synchronous = ${durability === 'full' ? 'FULL' : 'NORMAL'}`)
     const pageSizeBytes = db.pragma('page_size', { simple: true }) as number
     db.pragma(`wal_autocheckpoint = ${Math.ceil(CHECKPOINT_BYTES / pageSizeBytes)}`)
     db.pragma(`journal_size_limit = ${LOG_LIMIT_BYTES}`)

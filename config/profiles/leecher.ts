@@ -1,0 +1,11 @@
+import type { Differences } from './differences.ts'
+
+/** A laptop or a small machine: uses the network, lends nothing, keeps few connections and little memory. */
+export const leecher: Differences = {
+  'network.dht': 'client',
+  'network.minConnections': 4,
+  'network.maxConnections': 50,
+  'storage.quota': '10GiB',
+  'storage.offer': '0%',
+  'storage.memory': '16MiB',
+}

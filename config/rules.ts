@@ -1,0 +1,158 @@
+import { isIP, isIPv6 } from 'node:net'
+import type { Source } from './assignments.ts'
+import type { Problem } from './problems.ts'
+import { HIDDEN, shown } from './problems.ts'
+import { MODE_PROFILES } from './profiles/index.ts'
+import type { Config, KeyPath } from './schema.ts'
+import { formatSize } from './units.ts'
+
+export type Sources = ReadonlyMap<KeyPath, Source>
+
+/** One way in which values that are right by themselves are wrong together: the key to name and what to say. */
+type Rule = (config: Config) => Iterable<{ key: KeyPath; message: string }>
+
+/** Contradictions between keys, and forms that a pattern cannot say. */
+const RULES: readonly Rule[] = [
+  function* offerWithinQuota({ storage }) {
+    if (storage.offerBytes > storage.quotaBytes) {
+      const [offer, quota] = [formatSize(storage.offerBytes), formatSize(storage.quotaBytes)]
+      yield {
+        key: 'storage.offer',
+        message: `found ${offer}, allowed: at most storage.quota, which is ${quota}`,
+      }
+    }
+  },
+  function* minWithinMax({ network }) {
+    if (network.minConnections > network.maxConnections) {
+      const message = `found ${network.minConnections}, allowed: at most network.maxConnections, which is ${network.maxConnections}`
+      yield { key: 'network.minConnections', message }
+    }
+  },
+  function* peerWithinGlobal({ limits: { bandwidth } }) {
+    for (const way of ['in', 'out'] as const) {
+      const name = `${way}BytesPerSecond` as const
+      // "unlimited" a peer is no contradiction: the global limit holds for it too.
+      if (Number.isFinite(bandwidth.perPeer[name]) && bandwidth.perPeer[name] > bandwidth.global[name]) {
+        yield {
+          key: `limits.bandwidth.perPeer.${way}`,
+          message: `allowed: at most limits.bandwidth.global.${way}`,
+        }
+      }
+    }
+  },
+  function* portsApart({ api, gateway }) {
+    if (api.port !== 0 && api.port === gateway.port && api.host === gateway.host) {
+      yield {
+        key: 'gateway.port',
+        message: `found ${gateway.port}, which is api.port, allowed: another port, or 0`,
+      }
+    }
+  },
+  function* hostsExist({ api, gateway }) {
+    for (const [key, host] of [
+      ['api.host', api.host],
+      ['gateway.host', gateway.host],
+    ] as const) {
+      if (!isHost(host)) yield { key, message: `found ${shown(host)}, allowed: an IP address or a host name` }
+    }
+  },
+  function* publicOnly({ network, content }) {
+    if (network.mode === 'public') return
+    const way = 'allowed: false, or network.mode public (this network is private)'
+    if (content.steps.ipfs) yield { key: 'content.steps.ipfs', message: `found true, ${way}` }
+    if (content.steps.gateways) yield { key: 'content.steps.gateways', message: `found true, ${way}` }
+    const known: readonly unknown[] = MODE_PROFILES.public['network.bootstrap'] as readonly string[]
+    const stray = network.bootstrap.find((address) => known.includes(address))
+    if (stray !== undefined) {
+      const message = `found ${shown(stray)}, an entry point of the public network, allowed: nodes of your own, or network.mode public`
+      yield { key: 'network.bootstrap', message }
+    }
+  },
+  function* gatewaysToAsk({ content }) {
+    if (content.steps.gateways && content.gateways.length === 0) {
+      yield {
+        key: 'content.steps.gateways',
+        message: 'found true, allowed: false while content.gateways is empty',
+      }
+    }
+  },
+  function* gatewayUrls({ content }) {
+    for (const address of content.gateways) {
+      const wrong = wrongGateway(address)
+      if (wrong !== undefined) yield { key: 'content.gateways', message: `found ${shown(address)}, ${wrong}` }
+    }
+  },
+  function* dataWithinColumns({ vault }) {
+    const [, k, n] = /^rs:(\d+)\/(\d+)$/.exec(vault.redundancy) ?? []
+    if (k !== undefined && Number(k) >= Number(n)) {
+      yield {
+        key: 'vault.redundancy',
+        message: `found ${shown(vault.redundancy)}, allowed: rs:K/N with K < N`,
+      }
+    }
+  },
+]
+
+/** Every contradiction in a complete configuration. Multiaddrs are checked apart, by `checkMultiaddrs`. */
+export function checkRules(config: Config, sources: Sources): Problem[] {
+  return RULES.flatMap((rule) => [...rule(config)]).map(({ key, message }) => ({
+    key,
+    message,
+    where: whereOf(sources, key),
+  }))
+}
+
+/**
+ * The addresses that are not multiaddrs, and bootstrap addresses without a peer id, which libp2p would skip in silence.
+ *
+ * Only lists that an operator wrote are checked: those of the profiles are checked by a test, and the parser then need
+ * not be loaded.
+ */
+export async function checkMultiaddrs(config: Config, sources: Sources): Promise<Problem[]> {
+  const keys = (['listen', 'bootstrap'] as const).filter((name) => {
+    const layer = sources.get(`network.${name}`)?.layer
+    return config.network[name].length > 0 && layer !== 'default' && layer !== 'mode' && layer !== 'role'
+  })
+  if (keys.length === 0) return []
+  const { multiaddr } = await import('@multiformats/multiaddr')
+  return keys.flatMap((name) => {
+    const path = `network.${name}` as const
+    return config.network[name].flatMap((address) => {
+      const message = wrongMultiaddr(address, name === 'bootstrap')
+      return message === undefined
+        ? []
+        : [{ key: path, message: `found ${shown(address)}, ${message}`, where: whereOf(sources, path) }]
+    })
+  })
+
+  function wrongMultiaddr(address: string, needsPeer: boolean): string | undefined {
+    try {
+      const components = multiaddr(address).getComponents()
+      if (components.length === 0) return 'allowed: a multiaddr such as /ip4/0.0.0.0/tcp/4700'
+      if (needsPeer && components.at(-1)?.name !== 'p2p') return 'allowed: a multiaddr that ends in /p2p/PEER'
+      return undefined
+    } catch (error) {
+      return `which is not a multiaddr (${(error as Error).message}), allowed: one such as /ip4/192.0.2.1/tcp/4700`
+    }
+  }
+}
+
+function isHost(host: string): boolean {
+  if (host.includes(':')) return isIPv6(host)
+  if (/^[\d.]+$/.test(host)) return isIP(host) === 4
+  // RFC 1123, section 2.1, with the underscore that container networks allow in names.
+  return host.split('.').every((label) => /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label))
+}
+
+function wrongGateway(address: string): string | undefined {
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return 'allowed: an http or https URL'
+  if (url.username === HIDDEN)
+    return `in which ${HIDDEN} stands for a hidden secret, allowed: the URL with its real credentials`
+  if (url.search !== '' || url.hash !== '') return 'allowed: a URL without a query and fragment'
+  return undefined
+}
+
+function whereOf(sources: Sources, key: KeyPath): string {
+  return sources.get(key)?.where ?? 'default'
+}

@@ -1,0 +1,282 @@
+import { Object as Section } from 'typebox'
+import type { Static, TObject, TSchema } from 'typebox'
+import { boolean, choice, duration, integer, list, number, rate, share, size, text } from './leaves.ts'
+
+/**
+ * Every key that an operator may set: what it means, its default and its bounds. The defaults are those of a worker on a
+ * private network; what another role or the public mode changes stands in `profiles/`. In a section keys come before further
+ * sections, so that a line put at its end belongs to it.
+ *
+ * A key in written form (`storage.quota: 50GiB`) becomes a number whose name carries its unit in `Config`
+ * (`config.storage.quotaBytes`): durations end in `Ms`, sizes in `Bytes`, rates in `BytesPerSecond`.
+ */
+export const schema = Section({
+  role: choice(['master', 'worker', 'leecher'], {
+    description: 'What this node is to its network; picks the table of differences in config/profiles.',
+    default: 'worker',
+  }),
+  api: Section({
+    host: host('Address that the control API, its documentation and the dashboard listen on.', '127.0.0.1'),
+    port: port('Port of the control API; 0 takes a free one.', 4780),
+  }),
+  gateway: Section({
+    host: host('Address that the HTTP gateway for public content listens on.', '127.0.0.1'),
+    port: port('Port of the gateway; 0 takes a free one.', 4788),
+  }),
+  network: Section({
+    mode: choice(['private', 'public'], {
+      description:
+        'private: only the addresses given here and the local network are contacted. public: also the public IPFS network.',
+      default: 'private',
+    }),
+    name: text({
+      description:
+        'Name of the network: part of every protocol id and topic; nodes of different names never talk.',
+      default: 'main',
+      pattern: '^[a-z0-9][a-z0-9._-]*$',
+      form: 'lower-case letters, digits, ".", "_" and "-", beginning with a letter or digit',
+      maxLength: 63,
+    }),
+    listen: list('multiaddrs', {
+      description: 'Multiaddrs to accept connections on; replaces the default list.',
+      default: ['/ip4/0.0.0.0/tcp/4700', '/ip6/::/tcp/4700'],
+    }),
+    bootstrap: list('bootstrap', {
+      description: 'Multiaddrs, each ending in /p2p/PEER, of nodes to connect to at start.',
+      default: [],
+    }),
+    dht: choice(['auto', 'server', 'client'], {
+      description:
+        'Part in the DHT. server: keeps and answers records. client: only asks. auto: server on a private network, and on a public one while it can be reached.',
+      default: 'auto',
+    }),
+    mdns: boolean({ description: 'Find peers on the local network by multicast DNS.', default: true }),
+    minConnections: integer({
+      description: 'Connections below which the node looks for further peers.',
+      default: 8,
+      minimum: 0,
+      maximum: 10_000,
+    }),
+    maxConnections: integer({
+      description: 'Connections above which the least useful are closed and new ones refused.',
+      default: 300,
+      minimum: 1,
+      maximum: 10_000,
+    }),
+    maxInboundPerIpPerSecond: integer({
+      description: 'New inbound connections that one address may open in a second.',
+      default: 5,
+      minimum: 1,
+      maximum: 100_000,
+    }),
+  }),
+  identity: Section({
+    encrypt: boolean({
+      description:
+        'Refuse to start with an identity key that is not encrypted by a passphrase, and never write one.',
+      default: false,
+    }),
+  }),
+  storage: Section({
+    quota: size({
+      description: 'Disk space that everything the node stores may take, databases and logs included.',
+      default: '50GiB',
+      from: '16MiB',
+      to: '4PiB',
+    }),
+    offer: share({
+      description: 'Part of the quota lent to other owners: a size, or a percentage of storage.quota.',
+      default: '50%',
+      of: 'storage.quota',
+      from: '0',
+      to: '4PiB',
+    }),
+    durability: choice(['full', 'relaxed'], {
+      description:
+        'full: what is acknowledged survives power loss. relaxed: it survives a crash of the process, but the last seconds before a power loss may be lost.',
+      default: 'full',
+    }),
+    memory: size({
+      description: 'Memory for blocks that were read lately.',
+      default: '64MiB',
+      from: '0',
+      to: '64GiB',
+    }),
+    scrubRate: rate({
+      description: 'How fast a scrub reads what is stored.',
+      default: '20MiB/s',
+      from: '4KiB/s',
+      to: 'unlimited',
+    }),
+  }),
+  content: Section({
+    gateways: list('gateways', {
+      description: 'Trustless HTTP gateways, as URLs; every block from them is verified.',
+      default: [],
+    }),
+    steps: Section({
+      peers: boolean({
+        description: 'Ask connected peers and those found for missing blocks.',
+        default: true,
+      }),
+      ipfs: boolean({
+        description: 'Ask the public IPFS network (its DHT, Bitswap) too; needs network.mode public.',
+        default: false,
+      }),
+      proxy: boolean({ description: 'Ask trusted peers to fetch from elsewhere.', default: true }),
+      gateways: boolean({
+        description: 'Ask the gateways of content.gateways last; needs network.mode public.',
+        default: false,
+      }),
+    }),
+  }),
+  vault: Section({
+    redundancy: text({
+      description: 'How a put spreads a file where the command does not say.',
+      default: 'auto',
+      pattern:
+        '^(auto|copies:([1-9]|[1-5][0-9]|6[0-4])|rs:([1-9]|[1-5][0-9]|6[0-3])/([2-9]|[1-5][0-9]|6[0-4]))$',
+      form: 'auto, copies:N, or rs:K/N with K < N and N at most 64',
+      maxLength: 16,
+    }),
+    lease: duration({
+      description: 'How long holders keep what is put; the owner renews it at one third.',
+      default: '90d',
+      from: '1s',
+      to: '400d',
+    }),
+    audit: Section({
+      interval: duration({
+        description: 'How often each column is challenged to prove that it is there.',
+        default: '12h',
+        from: '100ms',
+        to: '30d',
+      }),
+    }),
+    repair: Section({
+      grace: duration({
+        description: 'How long a lost column may come back before it is rebuilt.',
+        default: '2h',
+        from: '0',
+        to: '30d',
+      }),
+      rate: rate({
+        description: 'Bandwidth that rebuilding may take on this node.',
+        default: '10MiB/s',
+        from: '4KiB/s',
+        to: 'unlimited',
+      }),
+    }),
+  }),
+  trust: Section({
+    thresholds: Section({
+      connect: threshold('be connected to', 0.1),
+      gossip: threshold('have its messages passed on', 0.2),
+      serve: threshold('be served blocks and records', 0.15),
+      fetch: threshold('be asked for blocks', 0.15),
+      relay: threshold('relay through this node', 0.3),
+      store: threshold('store columns here', 0.3),
+      place: threshold('be given columns to keep', 0.4),
+      proxy: threshold('have this node fetch from elsewhere for it', 0.6),
+      catalogue: threshold('have its catalogue entries kept', 0.3),
+    }),
+  }),
+  limits: Section({
+    bandwidth: Section({
+      global: Section({
+        in: bandwidth('All content received by this node.'),
+        out: bandwidth('All content sent by this node.'),
+      }),
+      perPeer: Section({
+        in: bandwidth('Content received from one peer.'),
+        out: bandwidth('Content sent to one peer.'),
+      }),
+    }),
+  }),
+  jobs: Section({
+    sourceTimeout: duration({
+      description: 'How long a job waits for the client that has its bytes before it is given up.',
+      default: '24h',
+      from: '1s',
+      to: '365d',
+    }),
+    retention: duration({
+      description: 'How long a job that has ended stays listed.',
+      default: '30d',
+      from: '1s',
+      to: '3650d',
+    }),
+  }),
+  log: Section({
+    level: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
+      description: 'The least important lines that are logged.',
+      default: 'info',
+    }),
+  }),
+})
+
+export type ConfigSchema = typeof schema
+
+/** The resolved configuration: complete, checked, deeply frozen; durations, sizes and rates as numbers. */
+export type Config = Resolved<ConfigSchema>
+
+/** `storage.quota`, `vault.audit.interval`, …: every key in written form. */
+export type KeyPath = Paths<ConfigSchema>
+
+/** Suffixes that say the unit of a number, by how the key is written. */
+export const UNIT_SUFFIXES = {
+  duration: 'Ms',
+  size: 'Bytes',
+  share: 'Bytes',
+  rate: 'BytesPerSecond',
+} as const satisfies Record<string, string>
+
+type Suffixes = typeof UNIT_SUFFIXES
+type ResolvedName<Key, S> = Key extends string
+  ? S extends { written: infer W extends keyof Suffixes }
+    ? `${Key}${Suffixes[W]}`
+    : Key
+  : never
+
+type Resolved<S extends TSchema> =
+  S extends TObject<infer Properties>
+    ? { readonly [Key in keyof Properties as ResolvedName<Key, Properties[Key]>]: Resolved<Properties[Key]> }
+    : Static<S> extends readonly (infer Item)[]
+      ? readonly Item[]
+      : Static<S>
+
+type Paths<S extends TSchema> =
+  S extends TObject<infer Properties>
+    ? {
+        [Key in keyof Properties & string]: Properties[Key] extends TObject
+          ? `${Key}.${Paths<Properties[Key]>}`
+          : Key
+      }[keyof Properties & string]
+    : never
+
+function host(description: string, otherwise: string) {
+  return text({
+    description,
+    default: otherwise,
+    pattern: '^[A-Za-z0-9:._-]+$',
+    form: 'an IP address or a host name',
+    maxLength: 253,
+  })
+}
+
+function port(description: string, otherwise: number) {
+  return integer({ description, default: otherwise, minimum: 0, maximum: 65_535 })
+}
+
+function threshold(right: string, otherwise: number) {
+  return number({
+    description: `Least score of a peer to ${right}.`,
+    default: otherwise,
+    minimum: 0,
+    maximum: 1,
+  })
+}
+
+function bandwidth(description: string) {
+  return rate({ description, default: 'unlimited', from: '4KiB/s', to: 'unlimited' })
+}

@@ -90,6 +90,11 @@ export function cancelled(cause: unknown): P2pnodeError {
   return storageError('ERR_CANCELLED', 'the operation was cancelled', { cause })
 }
 
+/** @throws ERR_CANCELLED where the signal has aborted */
+export function assertGoingOn(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw cancelled(signal.reason)
+}
+
 /** Codes by which the operating system and SQLite say that there is no room. */
 const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL'])
 

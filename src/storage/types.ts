@@ -14,6 +14,11 @@ export interface Lease {
   release(): Promise<void>
 }
 
+export interface LeaseOptions {
+  /** True for an operation that is not taken up again: a lease left open by a crash ends with the next start. */
+  endsWithProcess?: boolean
+}
+
 export interface GetOptions {
   signal?: AbortSignal
 }
@@ -50,7 +55,7 @@ export interface Blocks {
    */
   put(cid: CID, bytes: Uint8Array, options?: PutOptions): Promise<void>
   /** A lease under a known id continues the one of that id. */
-  lease(id: string): Promise<Lease>
+  lease(id: string, options?: LeaseOptions): Promise<Lease>
   usage(): BlockUsage
   /** The same store behind the interface that Helia and its codecs know; `delete` refuses: only the collector deletes. */
   asBlockstore(): Blockstore

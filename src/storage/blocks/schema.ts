@@ -80,7 +80,9 @@ const MIGRATIONS: readonly string[] = [
      created_ms INTEGER NOT NULL,
      UNIQUE (cid, name, kind)
    ) STRICT;
-   CREATE INDEX pin_unfinished ON pin (state, id) WHERE state <> 2;`,
+   CREATE INDEX pin_unfinished ON pin (state, id) WHERE state <> 2;
+   CREATE INDEX pin_name ON pin (name, id);
+   CREATE INDEX pin_direct ON pin (id) WHERE kind = 0;`,
 ]
 
 export type Durability = 'full' | 'relaxed'

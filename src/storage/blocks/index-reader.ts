@@ -1,0 +1,54 @@
+import type { Database } from 'better-sqlite3'
+import { openForReading, PLACE_DATA, PLACE_MISSING } from './schema.ts'
+
+export interface IndexRow {
+  id: number
+  size: number
+  place: number
+  touched: number
+}
+
+/** Reads rows on the main thread: each statement takes microseconds, as the index pages are in memory. */
+export class IndexReader {
+  readonly db: Database
+  readonly #find
+  readonly #data
+  readonly #page
+
+  constructor(databasePath: string) {
+    this.db = openForReading(databasePath)
+    this.#find = this.db.prepare<[Uint8Array], IndexRow>(
+      'SELECT id, size, place, touched FROM block WHERE mh = ?',
+    )
+    this.#data = this.db.prepare<[number], Buffer>('SELECT data FROM block_data WHERE id = ?').pluck()
+    this.#page = this.db.prepare<[number, number], { id: number; mh: Buffer }>(
+      `SELECT id, mh FROM block WHERE id > ? AND place <> ${PLACE_MISSING} ORDER BY id LIMIT ?`,
+    )
+  }
+
+  find(mh: Uint8Array): IndexRow | undefined {
+    return this.#find.get(mh)
+  }
+
+  /** The row where the block's bytes are held, quarantined ones not. */
+  findHeld(mh: Uint8Array): IndexRow | undefined {
+    const row = this.#find.get(mh)
+    return row === undefined || row.place === PLACE_MISSING ? undefined : row
+  }
+
+  /** The bytes of a small block. */
+  data(row: IndexRow): Uint8Array | undefined {
+    if (row.place !== PLACE_DATA) return undefined
+    const data = this.#data.get(row.id)
+    return data === undefined ? undefined : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  }
+
+  /** Held blocks by id, those after `after` first. */
+  page(after: number, limit: number): { id: number; mh: Uint8Array }[] {
+    return this.#page.all(after, limit)
+  }
+
+  close(): void {
+    this.db.close()
+  }
+}

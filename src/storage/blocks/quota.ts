@@ -1,0 +1,64 @@
+import { quotaExceeded } from '../errors.ts'
+import { allocatedBytes, DATA_LIMIT_BYTES } from './layout.ts'
+import type { WriterFigures } from './writer-messages.ts'
+
+/**
+ * Pages that one row may dirty besides those of its bytes: two of the row's table, and a path in each of its two
+ * indexes. They go to the log first and grow the database later, hence twice.
+ */
+const PAGES_PER_ROW = 2 * 4
+
+export interface QuotaSource {
+  readonly figures: WriterFigures
+  readonly quarantineBytes: number
+}
+
+/**
+ * The hard bound on everything the home folder's storage takes. A put reserves what it may cost before anything is
+ * written, so that puts under way at the same time cannot go over the bound together; once it has ended its
+ * reservation is given back, and the figures measured after its commit hold what it really took.
+ */
+export class Quota {
+  readonly quotaBytes: number
+  readonly #source: QuotaSource
+  #reservedFileBytes = 0
+  #reservedDataBytes = 0
+
+  constructor(quotaBytes: number, source: QuotaSource) {
+    this.quotaBytes = quotaBytes
+    this.#source = source
+  }
+
+  usedBytes(): number {
+    const { databaseBytes, fileBytes } = this.#source.figures
+    return databaseBytes + fileBytes + this.#source.quarantineBytes
+  }
+
+  /**
+   * Resolves to the function that gives the reservation back.
+   * @throws ERR_QUOTA
+   */
+  reserve(blockBytes: number): () => void {
+    const { freeBytes, pageSizeBytes } = this.#source.figures
+    const isFile = blockBytes > DATA_LIMIT_BYTES
+    const fileBytes = isFile ? allocatedBytes(blockBytes) : 0
+    const dataBytes =
+      PAGES_PER_ROW * pageSizeBytes +
+      (isFile ? 0 : 2 * (Math.ceil(blockBytes / pageSizeBytes) + 1) * pageSizeBytes)
+    // Small blocks fill free pages of the database before it grows.
+    const growthBytes = Math.max(0, this.#reservedDataBytes + dataBytes - freeBytes)
+    const usedBytes = this.usedBytes()
+    if (usedBytes + this.#reservedFileBytes + fileBytes + growthBytes > this.quotaBytes) {
+      throw quotaExceeded(fileBytes + dataBytes, usedBytes, this.quotaBytes)
+    }
+    this.#reservedFileBytes += fileBytes
+    this.#reservedDataBytes += dataBytes
+    let held = true
+    return () => {
+      if (!held) return
+      held = false
+      this.#reservedFileBytes -= fileBytes
+      this.#reservedDataBytes -= dataBytes
+    }
+  }
+}

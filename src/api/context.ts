@@ -1,0 +1,13 @@
+import type { ApiDependencies } from './dependencies.ts'
+import type { EventHub } from './events/hub.ts'
+import type { Tokens } from './tokens.ts'
+
+/** What a handler may use: the dependencies, and the API's own parts. */
+export interface ApiContext extends ApiDependencies {
+  readonly tokens: Tokens
+  readonly events: EventHub
+  /** Aborts when the API begins to close: long polls end, the node is no longer ready. */
+  readonly closing: AbortSignal
+  /** The OpenAPI document; built at the first call. */
+  document(): Promise<object>
+}

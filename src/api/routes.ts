@@ -1,0 +1,21 @@
+import type { Route } from './route.ts'
+import { contentRoutes } from './routes/content.ts'
+import { documentRoutes } from './routes/document.ts'
+import { eventRoutes } from './routes/events.ts'
+import { jobRoutes } from './routes/jobs.ts'
+import { networkRoutes } from './routes/network.ts'
+import { nodeRoutes } from './routes/node.ts'
+import { storageRoutes } from './routes/storage.ts'
+import { tokenRoutes } from './routes/tokens.ts'
+
+/** Every route of the API: the one table behind the server, the document and the typed client. */
+export const routes: readonly Route[] = [
+  ...nodeRoutes,
+  ...networkRoutes,
+  ...jobRoutes,
+  ...contentRoutes,
+  ...storageRoutes,
+  ...eventRoutes,
+  ...tokenRoutes,
+  ...documentRoutes,
+]

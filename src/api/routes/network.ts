@@ -1,0 +1,182 @@
+import { parseCid } from '../parse.ts'
+import { route, type Route } from '../route.ts'
+import { Done } from '../schemas/common.ts'
+import { ProvideBody } from '../schemas/jobs.ts'
+import {
+  AllowList,
+  AllowPeer,
+  BlockList,
+  BlockPeer,
+  Connect,
+  EvidenceList,
+  EvidenceQuery,
+  PeerList,
+  PeerParams,
+  PeerSummary,
+  Provider,
+  ProviderQuery,
+} from '../schemas/network.ts'
+import { ndjson, StreamAnswer } from '../streaming.ts'
+
+export const networkRoutes: Route[] = [
+  route({
+    method: 'GET',
+    path: '/api/v1/peers',
+    operationId: 'listPeers',
+    tag: 'network',
+    access: 'read',
+    summary: 'Connected peers',
+    replies: { 200: { description: 'one entry a peer', schema: PeerList } },
+    handle: async (_call, { network }) => ({ peers: network.peers() }),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/peers',
+    operationId: 'connect',
+    tag: 'network',
+    access: 'write',
+    summary: 'Connect to a peer',
+    body: Connect,
+    replies: { 200: { description: 'connected', schema: PeerSummary } },
+    handle: async ({ body, signal }, { network }) => network.connect(body.multiaddr, signal),
+  }),
+  route({
+    method: 'DELETE',
+    path: '/api/v1/peers/:peer',
+    operationId: 'disconnect',
+    tag: 'network',
+    access: 'write',
+    summary: 'Disconnect a peer',
+    params: PeerParams,
+    replies: { 200: { description: 'disconnected', schema: Done } },
+    handle: async ({ params }, { network }) => {
+      await network.disconnect(params.peer)
+      return {}
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/blocklist',
+    operationId: 'listBlocked',
+    tag: 'network',
+    access: 'read',
+    summary: 'Peers that are refused',
+    replies: { 200: { description: 'the deny list', schema: BlockList } },
+    handle: async (_call, { trust }) => ({ blocked: trust.blocked() }),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/blocklist',
+    operationId: 'blockPeer',
+    tag: 'network',
+    access: 'admin',
+    summary: 'Refuse a peer, and disconnect it',
+    body: BlockPeer,
+    replies: { 200: { description: 'the deny list', schema: BlockList } },
+    handle: async ({ body }, { trust, network }) => {
+      await trust.block(body.peer, body.reason)
+      if (network.peers().some((connected) => connected.peer === body.peer))
+        await network.disconnect(body.peer)
+      return { blocked: trust.blocked() }
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/api/v1/blocklist/:peer',
+    operationId: 'unblockPeer',
+    tag: 'network',
+    access: 'admin',
+    summary: 'No longer refuse a peer',
+    params: PeerParams,
+    replies: { 200: { description: 'the deny list', schema: BlockList } },
+    handle: async ({ params }, { trust }) => {
+      await trust.unblock(params.peer)
+      return { blocked: trust.blocked() }
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/allowlist',
+    operationId: 'listAllowed',
+    tag: 'network',
+    access: 'read',
+    summary: 'Peers that are admitted when any are named',
+    replies: { 200: { description: 'the allow list', schema: AllowList } },
+    handle: async (_call, { trust }) => ({ allowed: trust.allowed() }),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/allowlist',
+    operationId: 'allowPeer',
+    tag: 'network',
+    access: 'admin',
+    summary: 'Admit a peer; an allow list that is not empty admits only its members',
+    body: AllowPeer,
+    replies: { 200: { description: 'the allow list', schema: AllowList } },
+    handle: async ({ body }, { trust }) => {
+      await trust.allow(body.peer)
+      return { allowed: trust.allowed() }
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/api/v1/allowlist/:peer',
+    operationId: 'disallowPeer',
+    tag: 'network',
+    access: 'admin',
+    summary: 'Take a peer off the allow list',
+    params: PeerParams,
+    replies: { 200: { description: 'the allow list', schema: AllowList } },
+    handle: async ({ params }, { trust }) => {
+      await trust.disallow(params.peer)
+      return { allowed: trust.allowed() }
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/evidence',
+    operationId: 'listEvidence',
+    tag: 'network',
+    access: 'read',
+    summary: 'What was seen of peers',
+    query: EvidenceQuery,
+    replies: { 200: { description: 'a page', schema: EvidenceList } },
+    handle: async ({ query }, { trust }) =>
+      trust.evidence({
+        limit: query.limit ?? 100,
+        ...(query.peer === undefined ? {} : { peer: query.peer }),
+        ...(query.afterId === undefined ? {} : { afterId: query.afterId }),
+      }),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/providers',
+    operationId: 'listProviders',
+    tag: 'network',
+    access: 'read',
+    summary: 'Where blocks could come from',
+    description: 'Connected peers first, then what the DHT knows, one JSON text a line as they are found.',
+    query: ProviderQuery,
+    replies: { 200: { description: 'providers', schema: Provider, type: 'application/x-ndjson' } },
+    handle: async ({ query, signal }, { content }) =>
+      new StreamAnswer(
+        200,
+        { 'content-type': 'application/x-ndjson' },
+        ndjson(content.providers(parseCid(query.cid), { signal }), (provider) => provider),
+      ),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/provide',
+    operationId: 'provide',
+    tag: 'network',
+    access: 'write',
+    summary: 'Tell the DHT that this node has a CID',
+    body: ProvideBody,
+    replies: { 200: { description: 'told', schema: Done } },
+    handle: async ({ body, signal }, { content }) => {
+      await content.provide(parseCid(body.cid), { signal })
+      return {}
+    },
+  }),
+]

@@ -1,0 +1,39 @@
+import Type from 'typebox'
+import { Health } from './node.ts'
+import { JobRecord } from './jobs.ts'
+import { StorageUsage } from './storage.ts'
+
+export const Topic = Type.Enum(['jobs', 'peers', 'storage'], { type: 'string' })
+
+export const EventQuery = Type.Object(
+  {
+    topics: Type.Optional(
+      Type.String({
+        pattern: '^(jobs|peers|storage)(,(jobs|peers|storage))*$',
+        description: 'comma-separated: jobs, peers, storage; without it all of them',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+/** `data` of the event `peer`. */
+export const PeerEvent = Type.Object(
+  { type: Type.Enum(['connected', 'disconnected'], { type: 'string' }), peer: Type.String() },
+  { $id: 'PeerEvent' },
+)
+
+/** `data` of the event `status`. */
+export const StatusEvent = Type.Object(
+  { health: Health, problems: Type.Array(Type.String()), storage: StorageUsage },
+  { $id: 'StatusEvent' },
+)
+
+/** `data` of the event `reset`: what happened since the id that the client named is not known any more. */
+export const ResetEvent = Type.Object({ reason: Type.String() }, { $id: 'ResetEvent' })
+
+/** What an event stream carries, by the event's name. */
+export const EventData = Type.Object(
+  { job: JobRecord, peer: PeerEvent, status: StatusEvent, reset: ResetEvent },
+  { $id: 'EventData' },
+)

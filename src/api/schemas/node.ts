@@ -1,0 +1,131 @@
+import Type from 'typebox'
+import { Count, Instant, Name } from './common.ts'
+import { JobState } from './jobs.ts'
+import { StorageUsage } from './storage.ts'
+
+export const Health = Type.Enum(['ready', 'starting', 'stopping', 'degraded'], { type: 'string' })
+
+export const JobCounts = Type.Record(JobState, Count)
+
+export const StatusReport = Type.Object(
+  {
+    peerId: Type.String(),
+    did: Type.String(),
+    role: Type.String(),
+    version: Type.String(),
+    uptimeMs: Count,
+    home: Type.String(),
+    peers: Count,
+    storage: StorageUsage,
+    jobs: JobCounts,
+    health: Health,
+    problems: Type.Array(Type.String()),
+    multiaddrs: Type.Array(Type.String()),
+    network: Type.Object({ mode: Type.String(), name: Type.String() }),
+  },
+  { $id: 'StatusReport' },
+)
+
+export const IdReport = Type.Object(
+  {
+    peerId: Type.String(),
+    did: Type.String(),
+    multiaddrs: Type.Array(Type.String()),
+    agent: Type.String(),
+    protocols: Type.Array(Type.String()),
+  },
+  { $id: 'IdReport' },
+)
+
+export const Stopping = Type.Object({ stopping: Type.Literal(true) }, { $id: 'Stopping' })
+
+export const LiveReport = Type.Object({ state: Type.Literal('live') }, { $id: 'LiveReport' })
+
+export const ReadyReport = Type.Object(
+  { state: Health, problems: Type.Array(Type.String()) },
+  { $id: 'ReadyReport' },
+)
+
+export const ConfigReport = Type.Object(
+  {
+    values: Type.Array(
+      Type.Object({
+        key: Type.String(),
+        value: Type.Unknown(),
+        source: Type.String({ description: 'default, profile, file, environment or flag' }),
+      }),
+    ),
+  },
+  { $id: 'ConfigReport' },
+)
+
+export const DoctorReport = Type.Object(
+  {
+    checks: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        state: Type.Enum(['ok', 'warn', 'fail'], { type: 'string' }),
+        message: Type.String(),
+        fix: Type.Optional(Type.String()),
+      }),
+    ),
+  },
+  { $id: 'DoctorReport' },
+)
+
+export const ContentStatistics = Type.Object(
+  {
+    servedBytes: Count,
+    servedBlocks: Count,
+    fetchedBytes: Count,
+    fetchedBlocks: Count,
+    inboundStreams: Count,
+    outboundStreams: Count,
+  },
+  { $id: 'ContentStatistics' },
+)
+
+export const StatsReport = Type.Object(
+  {
+    process: Type.Object({ rssBytes: Count, cpuSeconds: Type.Number(), eventLoopDelayP99Ms: Type.Number() }),
+    content: ContentStatistics,
+    storage: StorageUsage,
+    jobs: JobCounts,
+    peers: Count,
+  },
+  { $id: 'StatsReport' },
+)
+
+export const Scope = Type.Enum(['read', 'write', 'admin'], { type: 'string' })
+
+const TokenMembers = {
+  id: Type.String(),
+  name: Type.String(),
+  scope: Scope,
+}
+
+export const TokenList = Type.Object(
+  {
+    tokens: Type.Array(
+      Type.Object({
+        ...TokenMembers,
+        createdAtMs: Instant,
+        lastUsedAtMs: Type.Union([Instant, Type.Null()]),
+      }),
+    ),
+  },
+  { $id: 'TokenList' },
+)
+
+export const CreateToken = Type.Object(
+  { name: Name, scope: Scope },
+  { $id: 'CreateToken', additionalProperties: false },
+)
+
+export const CreatedToken = Type.Object(
+  {
+    ...TokenMembers,
+    token: Type.String({ description: 'shown this once; the node keeps only its SHA-256' }),
+  },
+  { $id: 'CreatedToken' },
+)

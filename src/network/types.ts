@@ -3,6 +3,7 @@ import type { PeerId } from '@libp2p/interface'
 /** One connected peer, as `p2pnode peers` shows it. */
 export interface PeerSummary {
   peer: string
+  /** Empty for the rare peer whose key has no `did:key` form. */
   did: string
   addresses: string[]
   direction: 'inbound' | 'outbound'

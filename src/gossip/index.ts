@@ -1,0 +1,188 @@
+/**
+ * Gossip: small signed messages that reach everybody in the network, under topics that carry the network's name.
+ *
+ * ```ts
+ * const gossip = createGossip({ networkName: 'main', topics: [catalogTopic], trust, log })
+ * const libp2p = await createLibp2p(libp2pOptions({ …, gossip: gossip.rules }))
+ * gossip.start(libp2p.services.pubsub)
+ * const end = gossip.subscribe('catalog', async (message, signal) => { … })
+ * await gossip.publish('catalog', bytes)
+ * gossip.stop()
+ * ```
+ *
+ * Delivery is best effort. Envelopes and anti-entropy, which make it converge, stand above this: a topic brings its own
+ * `check`, and `subscribe` delivers what passed.
+ */
+import type { GossipSub, Message } from '@libp2p/gossipsub'
+import type { Logger } from '../telemetry/types.ts'
+import type { Evidence, Policy } from '../trust/contract.ts'
+import { gossipStopped, messageTooLarge, tooManySubscribers, topicUnknown } from './errors.ts'
+import { Subscriber } from './subscriber.ts'
+import type { GossipHandler } from './subscriber.ts'
+import { fullTopic, TOPIC_MAX_BYTES } from './topics.ts'
+import type { TopicRules } from './topics.ts'
+import { createValidator } from './validator.ts'
+
+export type { GossipHandler } from './subscriber.ts'
+export type { GossipMessage, TopicRules, Verdict } from './topics.ts'
+export { fullTopic, TOPIC_MAX_BYTES } from './topics.ts'
+
+/** Handlers of one topic: services of this daemon, not users. */
+const SUBSCRIBERS_MAX = 32
+/** In gossipsub's units: below its graylist threshold of −80 whatever good the peer does, so that nothing of it is read. */
+const SHUNNED_SCORE = -10_000
+
+export interface GossipOptions {
+  networkName: string
+  topics: readonly TopicRules[]
+  trust: Policy & Evidence
+  log: Logger
+  /** Milliseconds; tests pass their own. */
+  now?: () => number
+}
+
+export interface GossipStatistics {
+  accepted: number
+  ignored: number
+  rejected: number
+  published: number
+  /** Messages that no handler had room for. */
+  dropped: number
+}
+
+export interface Gossip {
+  /** What the transport below must know when it is built. */
+  readonly rules: { readonly topics: readonly string[]; peerScore(peer: string): number }
+  /** Sets the validators and begins to deliver. Called again with the same transport, it does nothing. */
+  start(pubsub: GossipSub): void
+  stop(): void
+  /**
+   * Signs and sends; resolves with the number of neighbours it went to, which may be 0.
+   *
+   * @throws ERR_TOPIC_UNKNOWN, ERR_MESSAGE_TOO_LARGE, ERR_GOSSIP_STOPPED
+   */
+  publish(topic: string, data: Uint8Array): Promise<number>
+  /**
+   * Handles what others publish under a topic (short name), one message at a time; returns the function that ends it.
+   *
+   * @throws ERR_TOPIC_UNKNOWN, ERR_GOSSIP_SUBSCRIBERS
+   */
+  subscribe(topic: string, handler: GossipHandler): () => void
+  /** Short names of all topics. */
+  topics(): string[]
+  /** Neighbours that follow a topic, as text. @throws ERR_TOPIC_UNKNOWN */
+  subscribers(topic: string): string[]
+  statistics(): GossipStatistics
+}
+
+export function createGossip({ networkName, topics, trust, log, now = Date.now }: GossipOptions): Gossip {
+  const partLog = log.child({ part: 'gossip' })
+  const byName = new Map(topics.map((rules) => [rules.name, rules]))
+  const byFullName = new Map(topics.map((rules) => [fullTopic(networkName, rules.name), rules]))
+  const subscribed = new Map<string, Set<Subscriber>>()
+  const validator = createValidator({ topics: byFullName, trust, log: partLog, now })
+  let transport: GossipSub | undefined
+  let published = 0
+  let dropped = 0
+
+  for (const { name, maxBytes } of topics) {
+    if (maxBytes > TOPIC_MAX_BYTES) {
+      throw new RangeError(`topic ${name} allows ${maxBytes} bytes; ${TOPIC_MAX_BYTES} is the bound`)
+    }
+  }
+
+  function rulesOf(topic: string): TopicRules {
+    const rules = byName.get(topic)
+    if (rules === undefined) {
+      throw topicUnknown(topic, [...byName.keys()])
+    }
+    return rules
+  }
+
+  function onMessage(event: CustomEvent<Message>): void {
+    const message = event.detail
+    const rules = byFullName.get(message.topic)
+    if (rules === undefined || message.type !== 'signed') {
+      return
+    }
+    const author = message.from.toString()
+    for (const subscriber of subscribed.get(rules.name) ?? []) {
+      subscriber.deliver({ author, topic: rules.name, data: message.data })
+    }
+  }
+
+  return {
+    rules: {
+      topics: [...byFullName.keys()],
+      // A neighbour that floods is shunned before its messages cost a signature check each.
+      peerScore: (peer) => (validator.isFlooding(peer) ? SHUNNED_SCORE : 0),
+    },
+
+    start(pubsub) {
+      if (transport === pubsub) {
+        return
+      }
+      transport = pubsub
+      for (const topic of byFullName.keys()) {
+        pubsub.topicValidators.set(topic, validator.validate)
+      }
+      for (const name of subscribed.keys()) {
+        pubsub.subscribe(fullTopic(networkName, name))
+      }
+      pubsub.addEventListener('message', onMessage)
+    },
+
+    stop() {
+      transport?.removeEventListener('message', onMessage)
+      transport = undefined
+      for (const subscribers of subscribed.values()) {
+        for (const subscriber of subscribers) {
+          subscriber.stop()
+        }
+      }
+      subscribed.clear()
+    },
+
+    async publish(topic, data) {
+      const rules = rulesOf(topic)
+      if (data.byteLength > rules.maxBytes) {
+        throw messageTooLarge(topic, data.byteLength, rules.maxBytes)
+      }
+      if (transport === undefined) {
+        throw gossipStopped()
+      }
+      const { recipients } = await transport.publish(fullTopic(networkName, topic), data)
+      published++
+      return recipients.length
+    },
+
+    subscribe(topic, handler) {
+      const { name } = rulesOf(topic)
+      const ofTopic = subscribed.get(name) ?? new Set()
+      if (ofTopic.size >= SUBSCRIBERS_MAX) {
+        throw tooManySubscribers(name, SUBSCRIBERS_MAX)
+      }
+      const subscriber = new Subscriber(handler, partLog, () => dropped++)
+      ofTopic.add(subscriber)
+      if (!subscribed.has(name)) {
+        subscribed.set(name, ofTopic)
+        transport?.subscribe(fullTopic(networkName, name))
+      }
+      return () => {
+        subscriber.stop()
+        ofTopic.delete(subscriber)
+        if (ofTopic.size === 0 && subscribed.get(name) === ofTopic) {
+          subscribed.delete(name)
+          transport?.unsubscribe(fullTopic(networkName, name))
+        }
+      }
+    },
+
+    topics: () => [...byName.keys()],
+    subscribers(topic) {
+      rulesOf(topic)
+      return transport?.getSubscribers(fullTopic(networkName, topic)).map((peer) => peer.toString()) ?? []
+    },
+    statistics: () => ({ ...validator.counts(), published, dropped }),
+  }
+}

@@ -1,0 +1,43 @@
+export interface Rate {
+  perSecond: number
+  /** Tokens of a full bucket: what may come at once after a silence. */
+  burst: number
+}
+
+/**
+ * Token buckets by key, with a bound on how many keys are remembered. A key that was not seen for long enough to have a
+ * full bucket again is the first to be forgotten, so that forgetting changes nothing for it; over the bound the longest
+ * unseen goes.
+ */
+export class RateLimits {
+  readonly #buckets = new Map<string, { tokens: number; atMs: number }>()
+  readonly #maxKeys: number
+  readonly #now: () => number
+
+  constructor(maxKeys: number, now: () => number) {
+    this.#maxKeys = maxKeys
+    this.#now = now
+  }
+
+  /** Takes one token; false where there is none. */
+  take(key: string, { perSecond, burst }: Rate): boolean {
+    const nowMs = this.#now()
+    const known = this.#buckets.get(key)
+    const tokens =
+      known === undefined
+        ? burst
+        : Math.min(burst, known.tokens + (Math.max(0, nowMs - known.atMs) * perSecond) / 1_000)
+    // Taken out and put in again, so that the map's order is the order of last use.
+    this.#buckets.delete(key)
+    const oldest = this.#buckets.keys().next()
+    if (this.#buckets.size >= this.#maxKeys && oldest.done !== true) {
+      this.#buckets.delete(oldest.value)
+    }
+    this.#buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, atMs: nowMs })
+    return tokens >= 1
+  }
+
+  get size(): number {
+    return this.#buckets.size
+  }
+}

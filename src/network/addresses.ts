@@ -1,0 +1,62 @@
+import { isPrivate } from '@libp2p/utils'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { NetworkSettings } from './settings.ts'
+
+/** Addresses that an operator or the local network named, kept for the gater; more are forgotten oldest first. */
+const PERMITTED_MAX_ADDRESSES = 1_024
+
+/** Which addresses this node dials and announces. */
+export interface AddressPolicy {
+  /**
+   * In public mode a private address that came from the Internet leads nowhere, or to a machine of this operator's own
+   * network that a stranger wants poked: it is not dialled. What an operator or mDNS named is.
+   */
+  mayDial(address: Multiaddr): boolean
+  /** What the outside learns about this node. In public mode private addresses are of no use there and tell about the house. */
+  announced(addresses: Multiaddr[]): Multiaddr[]
+  /** Lets a private address be dialled in public mode: it was named by the operator, or by mDNS on the local network. */
+  permit(address: Multiaddr): void
+}
+
+export function createAddressPolicy({ network }: NetworkSettings): AddressPolicy {
+  if (network.mode === 'private') {
+    return { mayDial: () => true, announced: (addresses) => addresses, permit() {} }
+  }
+  const permitted = new Set<string>()
+  return {
+    mayDial: (address) => !isPrivate(address) || permitted.has(withoutPeer(address)),
+    announced: (addresses) => addresses.filter((address) => !isPrivate(address)),
+    permit(address) {
+      if (!isPrivate(address)) {
+        return
+      }
+      const oldest = permitted.values().next()
+      if (permitted.size >= PERMITTED_MAX_ADDRESSES && oldest.done !== true) {
+        permitted.delete(oldest.value)
+      }
+      permitted.add(withoutPeer(address))
+    },
+  }
+}
+
+function withoutPeer(address: Multiaddr): string {
+  return address.decapsulateCode(P2P_CODE).toString()
+}
+
+/** Multicodec of the component that names a peer. */
+const P2P_CODE = 421
+
+/** The text form of the peer id that an address ends in, if it does. */
+export function peerOf(address: Multiaddr): string | undefined {
+  return address.getComponents().findLast(({ code }) => code === P2P_CODE)?.value
+}
+
+/** The IP address of an address, where it has one. */
+export function hostOf(address: Multiaddr): { address: string; family: 'ipv4' | 'ipv6' } | undefined {
+  for (const { name, value } of address.getComponents()) {
+    if (value !== undefined && (name === 'ip4' || name === 'ip6')) {
+      return { address: value, family: name === 'ip4' ? 'ipv4' : 'ipv6' }
+    }
+  }
+  return undefined
+}

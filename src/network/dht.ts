@@ -1,0 +1,88 @@
+import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht'
+import type { KadDHT, KadDHTComponents, SelectFn, ValidateFn } from '@libp2p/kad-dht'
+import { dhtRecordInvalid } from './errors.ts'
+import { DHT_LIMITS } from './limits.ts'
+import { boundDatastore } from './record-quota.ts'
+import { networkPrefix } from './settings.ts'
+import type { NetworkSettings } from './settings.ts'
+
+/**
+ * A kind of record that the network's DHT keeps under `/<namespace>/…`. Records of other namespaces are refused, here
+ * and by every other node.
+ *
+ * Traps of kad-dht 16: a PUT_VALUE replaces what is stored without asking `select`, so that an older record can
+ * overwrite a newer one; whoever puts must read first, and whoever reads must compare. And the node that sent a record
+ * is not known to `validate`: a record must prove itself.
+ */
+export interface DhtNamespace {
+  name: string
+  /** Throws where the record is not valid for its key. */
+  validate: ValidateFn
+  /** The index of the best of several valid records. */
+  select: SelectFn
+}
+
+/** The DHT of the network itself: `/p2pnode/<name>/kad/1.0.0`. */
+export function networkDht(
+  settings: NetworkSettings,
+  namespaces: readonly DhtNamespace[],
+): (components: KadDHTComponents) => KadDHT {
+  const { network } = settings
+  const init: Parameters<typeof kadDHT>[0] = {
+    protocol: `${networkPrefix(network.name)}/kad/1.0.0`,
+    logPrefix: 'libp2p:p2pnode-dht',
+    datastorePrefix: DATASTORE_PREFIX,
+    metricsPrefix: 'libp2p_p2pnode_dht',
+    // The default mapper removes private addresses, which leaves the routing table of a local network empty.
+    peerInfoMapper: network.mode === 'public' ? removePrivateAddressesMapper : passthroughMapper,
+    ...clientMode(network),
+    validators: Object.fromEntries(namespaces.map(({ name, validate }) => [name, bounded(validate)])),
+    selectors: Object.fromEntries(namespaces.map(({ name, select }) => [name, select])),
+    maxInboundStreams: DHT_LIMITS.maxInboundStreams,
+    maxOutboundStreams: DHT_LIMITS.maxOutboundStreams,
+  }
+  return (components) =>
+    kadDHT(init)({
+      peerId: components.peerId,
+      privateKey: components.privateKey,
+      registrar: components.registrar,
+      addressManager: components.addressManager,
+      peerStore: components.peerStore,
+      connectionManager: components.connectionManager,
+      events: components.events,
+      logger: components.logger,
+      ping: components.ping,
+      ...(components.metrics === undefined ? {} : { metrics: components.metrics }),
+      datastore: boundDatastore(components.datastore, {
+        prefix: DATASTORE_PREFIX,
+        self: components.peerId.toString(),
+        maxRecords: DHT_LIMITS.maxStoredRecords,
+        maxRecordsPerPeer: DHT_LIMITS.maxStoredRecordsPerPeer,
+      }),
+    })
+}
+
+const DATASTORE_PREFIX = '/dht'
+
+/** Left out, kad-dht itself serves as soon as it sees a public address of ours, and asks only until then. */
+function clientMode({ dht, mode }: NetworkSettings['network']): { clientMode?: boolean } {
+  switch (dht) {
+    case 'client':
+      return { clientMode: true }
+    case 'server':
+      return { clientMode: false }
+    case 'auto':
+      return mode === 'private' ? { clientMode: false } : {}
+  }
+}
+
+function bounded(validate: ValidateFn): ValidateFn {
+  return (key, value, options) => {
+    if (value.byteLength > DHT_LIMITS.maxRecordBytes) {
+      throw dhtRecordInvalid(
+        `it has ${value.byteLength} bytes where ${DHT_LIMITS.maxRecordBytes} are allowed`,
+      )
+    }
+    return validate(key, value, options)
+  }
+}

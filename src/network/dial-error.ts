@@ -1,0 +1,78 @@
+import type { P2pnodeError } from '../../protocols/shared/errors.ts'
+import {
+  addressInvalid,
+  cancelled,
+  denied,
+  dialFailed,
+  dialTimedOut,
+  transportUnavailable,
+} from './errors.ts'
+import { TRANSPORTS } from './transports.ts'
+
+export interface DialCircumstances {
+  /** The caller's signal had aborted. */
+  cancelled: boolean
+  /** The bound on the whole dial had passed. */
+  timedOut: boolean
+  timeoutMs: number
+}
+
+/** Errors of the operating system that say it all, in words for a person. */
+const SYSTEM_REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'the other side closed the connection',
+  EHOSTUNREACH: 'no route to the host',
+  ENETUNREACH: 'no route to the network',
+  ENOTFOUND: 'the name is not known',
+  EAI_AGAIN: 'the name could not be looked up',
+  ETIMEDOUT: 'no answer',
+  EADDRNOTAVAIL: 'the address cannot be used from here',
+}
+
+/** What libp2p's errors of dialling mean to whoever asked for a connection. */
+export function dialError(
+  address: string,
+  peer: string | undefined,
+  error: unknown,
+  circumstances: DialCircumstances,
+): P2pnodeError {
+  if (circumstances.cancelled) {
+    return cancelled(`connecting to ${address}`, error)
+  }
+  const causes = flatten(error)
+  for (const cause of causes) {
+    switch (cause.name) {
+      case 'DialDeniedError':
+      case 'ConnectionInterceptedError':
+        return denied(peer ?? address, 'this node refuses the peer (see the block and the allow list)')
+      case 'TransportUnavailableError':
+      case 'NoValidAddressesError':
+        return transportUnavailable(
+          address,
+          TRANSPORTS.map(({ name }) => name),
+        )
+      case 'InvalidPeerIdError':
+        return addressInvalid(address, 'leads back to this node')
+      case 'UnexpectedPeerError':
+        return dialFailed(address, 'another peer answered there than the address names', error)
+      default:
+    }
+    const systemReason = SYSTEM_REASONS[(cause as NodeJS.ErrnoException).code ?? '']
+    if (systemReason !== undefined) {
+      return dialFailed(address, systemReason, error)
+    }
+  }
+  if (circumstances.timedOut || causes.some(({ name }) => name === 'TimeoutError' || name === 'AbortError')) {
+    return dialTimedOut(address, circumstances.timeoutMs, error)
+  }
+  return dialFailed(address, 'the handshake failed', error)
+}
+
+/** The error, what it wraps, and what it collects. */
+function flatten(error: unknown, depth = 0): Error[] {
+  if (!(error instanceof Error) || depth > 4) {
+    return []
+  }
+  const inner = error instanceof AggregateError ? error.errors : []
+  return [error, ...[...inner, error.cause].flatMap((other) => flatten(other, depth + 1))]
+}

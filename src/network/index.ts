@@ -1,0 +1,22 @@
+/**
+ * Connections: libp2p's options out of the configuration, and the network as the rest of the daemon sees it.
+ *
+ * ```ts
+ * const libp2p = await createLibp2p(libp2pOptions({ config, identity, datastore, trust, log, metrics, version }))
+ * const network = createNetwork({ libp2p, identity, trust, log })
+ * await network.connect('/ip4/192.0.2.1/tcp/4700/p2p/12D3…', signal)
+ * network.close()
+ * await boundedStop(libp2p, 5_000)
+ * ```
+ */
+export type { DhtNamespace } from './dht.ts'
+export { startError } from './start-error.ts'
+export { createNetwork } from './network.ts'
+export type { NetworkOptions } from './network.ts'
+export { libp2pOptions } from './options.ts'
+export type { Libp2pOptionsInit, NetworkServices } from './options.ts'
+export type { GossipRules } from './pubsub.ts'
+export { networkPrefix } from './settings.ts'
+export type { NetworkSettings } from './settings.ts'
+export { boundedStop } from './stop.ts'
+export type { Network, PeerSummary } from './types.ts'

@@ -1,0 +1,90 @@
+/**
+ * Every bound of the libp2p layer in one place. What an operator may change is in the configuration; what is here
+ * holds the layers together and is not a matter of taste.
+ */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+export const YAMUX_LIMITS = {
+  /** The receive window starts here: 1 MiB kills a connection to a peer with the default window. */
+  initialStreamWindowBytes: 256 * KIB,
+  /** Grown windows stay below the 4 MiB read buffer, else a paused stream overflows and is reset. */
+  maxStreamWindowBytes: 2 * MIB,
+  /** One connection's streams; protocols have their own, lower limits. With full windows: 512 MiB at worst, 64 MiB at the start. */
+  maxInboundStreams: 256,
+  maxOutboundStreams: 256,
+  /** Streams that the other side opened before our side was ready to hear of them. */
+  maxEarlyStreams: 16,
+  /** A stream that nobody reads is reset, not kept. */
+  maxReadBufferBytes: 4 * MIB,
+  /** Twice what one frame and a window need; over that the writer has ignored `drain`. */
+  maxWriteBufferBytes: 16 * MIB,
+} as const
+
+export const CONNECTION_LIMITS = {
+  /**
+   * Connections on their way through the handshake. An address that opens and stays silent holds
+   * `maxInboundPerIpPerSecond` × `inboundUpgradeTimeoutMs` of them (25 with the defaults), so ten such addresses are
+   * needed to keep others waiting; the library's own default, 10, one silent address fills in two seconds.
+   */
+  maxIncomingPending: 256,
+  /** Three round trips of 300 ms with time for a busy machine. */
+  inboundUpgradeTimeoutMs: 5_000,
+  protocolNegotiationTimeoutMs: 10_000,
+  /** One address may be slow, a whole dial may try several. */
+  addressDialTimeoutMs: 6_000,
+  dialTimeoutMs: 15_000,
+  /** Graceful close of one connection before it is cut. */
+  closeTimeoutMs: 1_000,
+  /** A connection without an answer for so long is dead. Wide, since a busy machine's event loop must not cost it its peers. */
+  pingTimeoutMs: 15_000,
+  pingIntervalMs: 20_000,
+  maxParallelDials: 32,
+  maxDialQueueLength: 256,
+  maxAddressesPerPeer: 16,
+  /** Half-open and closing sockets that the listener holds besides `maxConnections` and those in the handshake. */
+  spareSockets: 64,
+} as const
+
+export const DHT_LIMITS = {
+  maxInboundStreams: 32,
+  maxOutboundStreams: 64,
+  /** kad-dht's own records: an IPNS record with a certificate stays below 10 KiB (its specification's limit). */
+  maxRecordBytes: 10 * KIB,
+  /**
+   * Records (values and providers) that peers may leave here. kad-dht has no quota of its own, and each is a row of
+   * state.db of about 300 bytes: 30 MB at worst.
+   */
+  maxStoredRecords: 100_000,
+  /** Provider records of one peer: roots only are provided, so that 10 000 is a large collection. */
+  maxStoredRecordsPerPeer: 10_000,
+} as const
+
+export const GOSSIP_LIMITS = {
+  /** The longest message a topic may allow: what DESIGN calls a control message. */
+  maxMessageBytes: 64 * KIB,
+  /** One RPC: an answer to IWANT carries many messages in one frame, here 32 of the longest. */
+  maxRpcBytes: 2 * MIB,
+  /** A peer that does not read: two such answers, then its stream is reset. */
+  maxOutboundBufferBytes: 4 * MIB,
+  maxInboundStreams: 2,
+  maxOutboundStreams: 2,
+  /** Topics of one peer, in bytes with the library's overhead of 1 KiB each: 64 topics. */
+  maxTopicBytesPerPeer: 96 * KIB,
+  /** Entries of one RPC. Ids stay at the library's figure, which its senders use up. */
+  maxSubscriptionsPerRpc: 256,
+  maxMessagesPerRpc: 1_024,
+  maxControlPerRpc: 256,
+  maxIdsPerRpc: 5_000,
+  maxPeersPerPrune: 16,
+  /** A message is known for two minutes: longer than any copy travels, and 2 000 messages a second stay below 50 MB. */
+  seenTtlMs: 120_000,
+} as const
+
+export const IDENTIFY_LIMITS = {
+  maxMessageBytes: 8 * KIB,
+  timeoutMs: 5_000,
+  /** Addresses that others say we have; the real ones are few. */
+  maxObservedAddresses: 10,
+} as const

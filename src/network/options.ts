@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto'
+import { identify, identifyPush } from '@libp2p/identify'
+import type { Identify, IdentifyPush } from '@libp2p/identify'
+import type { GossipSub } from '@libp2p/gossipsub'
+import type { PeerDiscovery, PeerId, PrivateKey, ServiceMap, Startable } from '@libp2p/interface'
+import type { KadDHT } from '@libp2p/kad-dht'
+import { mdns } from '@libp2p/mdns'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import type { Ping } from '@libp2p/ping'
+import { yamux } from '@libp2p/yamux'
+import type { Datastore } from 'interface-datastore'
+import type { Libp2pOptions } from 'libp2p'
+import type { ServiceFactoryMap } from 'libp2p'
+import type { Registry } from 'prom-client'
+import { Counter } from 'prom-client'
+import type { Logger } from '../telemetry/types.ts'
+import type { Trust } from '../trust/contract.ts'
+import { createAddressPolicy } from './addresses.ts'
+import { createCapacity } from './capacity.ts'
+import { networkDht } from './dht.ts'
+import type { DhtNamespace } from './dht.ts'
+import { discovery } from './discovery.ts'
+import type { Discovery } from './discovery.ts'
+import { createGater } from './gater.ts'
+import type { ConnectionPolicy } from './gater.ts'
+import { CONNECTION_LIMITS, IDENTIFY_LIMITS, YAMUX_LIMITS } from './limits.ts'
+import { libp2pMetrics } from './metrics.ts'
+import { boundedGossipsub, NO_GOSSIP } from './pubsub.ts'
+import type { GossipRules } from './pubsub.ts'
+import type { NetworkSettings } from './settings.ts'
+import { listenAddresses, TRANSPORTS } from './transports.ts'
+import type { TransportRow } from './transports.ts'
+
+/** What every node's libp2p has; a type, since libp2p asks for an index signature. */
+export type NetworkServices = {
+  identify: Identify
+  identifyPush: IdentifyPush
+  ping: Ping
+  dht: KadDHT
+  pubsub: GossipSub
+  capacity: Startable
+  /** Only where `network.mdns` is on. */
+  mdns?: PeerDiscovery
+  discovery: Discovery
+}
+
+export interface Libp2pOptionsInit<Services extends ServiceMap> {
+  config: NetworkSettings
+  identity: { privateKey: PrivateKey; peerId: PeerId }
+  datastore: Datastore
+  trust: Trust & ConnectionPolicy
+  log: Logger
+  /** The node's own registry; nothing is measured without it. */
+  metrics?: { readonly registry: Registry }
+  /** The version of p2pnode, for the agent that others see. */
+  version: string
+  /** Protocols that the daemon adds, such as `{ content: content(init) }`. */
+  services?: ServiceFactoryMap<Services>
+  /** From the gossip service; without it no topic is carried. */
+  gossip?: GossipRules
+  /** Records that the network's DHT keeps. */
+  dhtNamespaces?: readonly DhtNamespace[]
+  /** The table of transports; tests pass their own. */
+  transports?: readonly TransportRow[]
+}
+
+/**
+ * The options of one node's libp2p, out of its configuration. Read it as a table: what carries, what protects, what
+ * finds, what limits. Nothing is shared between two calls.
+ *
+ * @throws ERR_ADDRESS_INVALID, ERR_TRANSPORT_UNAVAILABLE for what `network.listen` or `network.bootstrap` name wrongly
+ */
+export function libp2pOptions<Services extends ServiceMap = Record<never, never>>(
+  init: Libp2pOptionsInit<Services>,
+): Libp2pOptions<NetworkServices & Services> {
+  const { config, identity, datastore, trust, metrics, version } = init
+  const { network } = config
+  const log = init.log.child({ part: 'network' })
+  const transports = init.transports ?? TRANSPORTS
+  const addresses = createAddressPolicy(config)
+  const capacity = createCapacity(network.maxConnections)
+
+  return {
+    privateKey: identity.privateKey,
+    nodeInfo: { name: 'p2pnode', version, userAgent: `p2pnode/${version}` },
+    datastore,
+
+    addresses: {
+      listen: listenAddresses(config, transports),
+      announceFilter: (all) => addresses.announced(all),
+      maxObservedAddresses: IDENTIFY_LIMITS.maxObservedAddresses,
+    },
+    transports: transports.map((row) => row.create(config)),
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: YAMUX_LIMITS.maxInboundStreams,
+        maxOutboundStreams: YAMUX_LIMITS.maxOutboundStreams,
+        maxEarlyStreams: YAMUX_LIMITS.maxEarlyStreams,
+        streamOptions: {
+          initialStreamWindowSize: YAMUX_LIMITS.initialStreamWindowBytes,
+          maxStreamWindowSize: YAMUX_LIMITS.maxStreamWindowBytes,
+          maxReadBufferLength: YAMUX_LIMITS.maxReadBufferBytes,
+          maxWriteBufferLength: YAMUX_LIMITS.maxWriteBufferBytes,
+        },
+      }),
+    ],
+
+    connectionGater: createGater({
+      trust,
+      addresses,
+      isFull: () => capacity.isFull(),
+      onRefused: refusalCounter(metrics?.registry),
+    }),
+    connectionManager: {
+      maxConnections: network.maxConnections,
+      inboundConnectionThreshold: network.maxInboundPerIpPerSecond,
+      maxIncomingPendingConnections: CONNECTION_LIMITS.maxIncomingPending,
+      inboundUpgradeTimeout: CONNECTION_LIMITS.inboundUpgradeTimeoutMs,
+      inboundStreamProtocolNegotiationTimeout: CONNECTION_LIMITS.protocolNegotiationTimeoutMs,
+      outboundStreamProtocolNegotiationTimeout: CONNECTION_LIMITS.protocolNegotiationTimeoutMs,
+      connectionCloseTimeout: CONNECTION_LIMITS.closeTimeoutMs,
+      dialTimeout: CONNECTION_LIMITS.dialTimeoutMs,
+      addressDialTimeout: CONNECTION_LIMITS.addressDialTimeoutMs,
+      maxParallelDials: CONNECTION_LIMITS.maxParallelDials,
+      maxDialQueueLength: CONNECTION_LIMITS.maxDialQueueLength,
+      maxPeerAddrsToDial: CONNECTION_LIMITS.maxAddressesPerPeer,
+    },
+    connectionMonitor: {
+      pingInterval: CONNECTION_LIMITS.pingIntervalMs,
+      pingTimeout: {
+        minTimeout: CONNECTION_LIMITS.pingTimeoutMs,
+        maxTimeout: CONNECTION_LIMITS.pingTimeoutMs,
+      },
+    },
+    ...(metrics === undefined ? {} : { metrics: libp2pMetrics(metrics.registry) }),
+
+    // The order matters: a service may take those above it when it is built.
+    services: {
+      identify: identify(IDENTIFY),
+      identifyPush: identifyPush(IDENTIFY),
+      ping: ping({ timeout: CONNECTION_LIMITS.pingTimeoutMs }),
+      dht: networkDht(config, init.dhtNamespaces ?? []),
+      pubsub: boundedGossipsub(init.gossip ?? NO_GOSSIP, config),
+      capacity: capacity.service,
+      ...(network.mdns ? { mdns: mdns({ serviceTag: mdnsTag(network.name) }) } : {}),
+      discovery: discovery({
+        bootstrap: network.bootstrap,
+        maxConnections: network.maxConnections,
+        addresses,
+        trust,
+        log,
+        withMdns: network.mdns,
+      }),
+      ...init.services,
+    } as ServiceFactoryMap<NetworkServices & Services>,
+  }
+}
+
+const IDENTIFY = {
+  maxMessageSize: IDENTIFY_LIMITS.maxMessageBytes,
+  timeout: IDENTIFY_LIMITS.timeoutMs,
+  maxObservedAddresses: IDENTIFY_LIMITS.maxObservedAddresses,
+}
+
+/**
+ * Nodes of another network on the same wire do not hear each other; libp2p's own tag would call every IPFS node here.
+ * The name goes in as a hash, since it may hold dots and be longer than a DNS label (63 bytes).
+ */
+function mdnsTag(networkName: string): string {
+  return `_p2pnode-${createHash('sha256').update(networkName).digest('hex').slice(0, 16)}._udp.local`
+}
+
+function refusalCounter(registry: Registry | undefined): (action: string, reason: string) => void {
+  if (registry === undefined) {
+    return () => {}
+  }
+  const counter = new Counter({
+    name: 'p2pnode_connections_refused_total',
+    help: 'Connections that the gater refused, by action and reason',
+    labelNames: ['action', 'reason'],
+    registers: [registry],
+  })
+  return (action, reason) => counter.inc({ action, reason })
+}

@@ -1,0 +1,102 @@
+import { gossipsub, StrictSign } from '@libp2p/gossipsub'
+import type { GossipSub, GossipSubComponents } from '@libp2p/gossipsub'
+import { createTopicScoreParams } from '@libp2p/gossipsub/score'
+import type { TopicScoreParams } from '@libp2p/gossipsub/score'
+import { isPrivateIp } from '@libp2p/utils'
+import { GOSSIP_LIMITS } from './limits.ts'
+import type { NetworkSettings } from './settings.ts'
+
+/** What the gossip service knows and the transport below it must be told when it is built. */
+export interface GossipRules {
+  /** Full topic names. Subscriptions and messages of others are dropped before they take memory. */
+  readonly topics: readonly string[]
+  /**
+   * Added to a peer's score, in gossipsub's units: 0 is neutral, below −80 nothing of the peer is read any more.
+   * Asked about once a second for each peer.
+   */
+  peerScore(peer: string): number
+}
+
+export const NO_GOSSIP: GossipRules = { topics: [], peerScore: () => 0 }
+
+/**
+ * The set of hosts that many peers may share without being taken for one attacker's. Without it, IP colocation scoring
+ * graylists every peer of a laboratory with more than ten nodes on one machine, and nothing arrives. Loopback is always
+ * in it; in a private network all private addresses are, since a whole site may sit behind one of them.
+ */
+class SharedHosts extends Set<string> {
+  readonly #isShared: (host: string) => boolean
+
+  constructor(mode: NetworkSettings['network']['mode']) {
+    super()
+    this.#isShared =
+      mode === 'private'
+        ? (host) => isPrivateIp(host) === true
+        : (host) => host.startsWith('127.') || host === '::1'
+  }
+
+  override has(host: string): boolean {
+    return this.#isShared(host)
+  }
+}
+
+/**
+ * Scoring of one topic. What is rare must not count as silence, so that deliveries missing in the mesh cost nothing;
+ * invalid messages (wrong signature, refused by the validator) cost the square of their number: the third one brings a
+ * peer below the graylist threshold of −80, and half is forgiven after about a minute.
+ */
+const TOPIC_SCORE: Partial<TopicScoreParams> = {
+  topicWeight: 1,
+  timeInMeshWeight: 0.01,
+  timeInMeshQuantum: 1_000,
+  timeInMeshCap: 300,
+  firstMessageDeliveriesWeight: 0.1,
+  firstMessageDeliveriesCap: 50,
+  meshMessageDeliveriesWeight: 0,
+  meshFailurePenaltyWeight: 0,
+  invalidMessageDeliveriesWeight: -10,
+  invalidMessageDeliveriesDecay: 0.99,
+}
+
+/**
+ * gossipsub with every bound set. Messages are signed by their author (StrictSign); nothing falls back to floodsub, which
+ * has no scoring. One RPC and one message are handled at a time for each peer, so that a flood waits in line and not in memory.
+ */
+export function boundedGossipsub(
+  rules: GossipRules,
+  { network }: NetworkSettings,
+): (components: GossipSubComponents) => GossipSub {
+  return gossipsub({
+    globalSignaturePolicy: StrictSign,
+    fallbackToFloodsub: false,
+    allowedTopics: [...rules.topics],
+    // A node alone in its network may publish: anti-entropy brings the message to those who come later.
+    allowPublishToZeroTopicPeers: true,
+    emitSelf: false,
+    // Peer exchange lets a stranger name whom we dial; discovery is the DHT's.
+    doPX: false,
+    awaitRpcHandler: true,
+    awaitRpcMessageHandler: true,
+    maxInboundStreams: GOSSIP_LIMITS.maxInboundStreams,
+    maxOutboundStreams: GOSSIP_LIMITS.maxOutboundStreams,
+    maxInboundDataLength: GOSSIP_LIMITS.maxRpcBytes,
+    maxOutboundBufferSize: GOSSIP_LIMITS.maxOutboundBufferBytes,
+    maxTopicBytesPerPeer: GOSSIP_LIMITS.maxTopicBytesPerPeer,
+    seenTTL: GOSSIP_LIMITS.seenTtlMs,
+    decodeRpcLimits: {
+      maxSubscriptions: GOSSIP_LIMITS.maxSubscriptionsPerRpc,
+      maxMessages: GOSSIP_LIMITS.maxMessagesPerRpc,
+      maxControlMessages: GOSSIP_LIMITS.maxControlPerRpc,
+      maxIhaveMessageIDs: GOSSIP_LIMITS.maxIdsPerRpc,
+      maxIwantMessageIDs: GOSSIP_LIMITS.maxIdsPerRpc,
+      maxIdontwantMessageIDs: GOSSIP_LIMITS.maxIdsPerRpc,
+      maxPeerInfos: GOSSIP_LIMITS.maxPeersPerPrune,
+    },
+    scoreParams: {
+      appSpecificScore: (peer) => rules.peerScore(peer),
+      appSpecificWeight: 1,
+      IPColocationFactorWhitelist: new SharedHosts(network.mode),
+      topics: Object.fromEntries(rules.topics.map((topic) => [topic, createTopicScoreParams(TOPIC_SCORE)])),
+    },
+  })
+}

@@ -1,0 +1,1 @@
+export { createMaintenance, type MaintenanceParts } from './maintenance.ts'

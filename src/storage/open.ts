@@ -1,0 +1,107 @@
+/**
+ * The house's storage, put together.
+ *
+ * @example
+ * const storage = await openStorage({ home, config, state, log })
+ * await storage.blocks.put(cid, bytes)
+ * await storage.close()
+ */
+import type { CID } from 'multiformats/cid'
+import type { Logger } from '../telemetry/types.ts'
+import { type FileSystem, nodeFileSystem } from './blocks/file-system.ts'
+import { blocksLayout } from './blocks/layout.ts'
+import type { Durability } from './blocks/schema.ts'
+import { openBlockStore, type TieredBlockStore } from './blocks/store.ts'
+import { openWriter, type Writer } from './blocks/writer.ts'
+import { createMaintenance } from './maintenance/index.ts'
+import { createPins, type PinSet } from './pins/index.ts'
+import type { StateDatabase } from './state/index.ts'
+import type { Storage } from './types.ts'
+
+export interface StorageConfig {
+  /** Hard bound on what databases, logs and block files take together. */
+  quotaBytes: number
+  durability: Durability
+  /** The memory tier of the block store; 0 does without. */
+  memoryBytes: number
+  scrubRateBytesPerSecond: number
+}
+
+export interface OpenStorageOptions {
+  home: string
+  config: StorageConfig
+  state: StateDatabase
+  log: Logger
+  /** Called for each block that was found rotten, after it was quarantined. */
+  onRot?: (cid: CID) => void
+  /** For tests: what stands between the block files and the disk. */
+  fs?: FileSystem
+}
+
+export interface OpenStorage extends Storage {
+  readonly blocks: TieredBlockStore
+  readonly pins: PinSet
+}
+
+/**
+ * Opens blocks.db and HOME/blocks beside an open state.db. The caller holds the home folder's lock, and closes the state
+ * after the storage.
+ * @throws ERR_STORAGE_NEWER, ERR_STORAGE_CORRUPT, ERR_STORAGE_IO
+ */
+export async function openStorage(options: OpenStorageOptions): Promise<OpenStorage> {
+  const { home, config, state, log } = options
+  const layout = blocksLayout(home)
+  const writer = await openWriter({
+    databasePath: layout.databasePath,
+    durability: config.durability,
+    meteredPaths: [state.path, `${state.path}-wal`, `${state.path}-shm`],
+    log: log.child({ part: 'storage' }),
+  })
+  let blocks: TieredBlockStore
+  try {
+    blocks = await openBlockStore(
+      {
+        layout,
+        durability: config.durability,
+        quotaBytes: config.quotaBytes,
+        memoryBytes: config.memoryBytes,
+        fs: options.fs ?? nodeFileSystem,
+        log: log.child({ part: 'blocks' }),
+        ...(options.onRot === undefined ? {} : { onRot: options.onRot }),
+      },
+      writer,
+    )
+  } catch (error) {
+    await writer.close()
+    throw error
+  }
+  const storage = assemble(options, writer, blocks)
+  await storage.pins.resume()
+  return storage
+}
+
+function assemble(options: OpenStorageOptions, writer: Writer, blocks: TieredBlockStore): OpenStorage {
+  const { config, state, log } = options
+  const pins = createPins({ writer, blocks, log: log.child({ part: 'pins' }) })
+  const maintenance = createMaintenance({
+    writer,
+    blocks,
+    pins,
+    scrubRateBytesPerSecond: config.scrubRateBytesPerSecond,
+    log: log.child({ part: 'maintenance' }),
+  })
+  let closed: Promise<void> | undefined
+  return {
+    blocks,
+    pins,
+    maintenance,
+    datastore: state.datastore,
+    close() {
+      closed ??= pins
+        .close()
+        .then(() => state.datastore.flush())
+        .finally(() => blocks.close())
+      return closed
+    },
+  }
+}

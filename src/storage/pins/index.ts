@@ -1,0 +1,1 @@
+export { createPins, type PinSet } from './pins.ts'

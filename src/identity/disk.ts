@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { link, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { link, mkdir, open, readdir, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { identityExposed, identityInvalid, identityUnreadable } from './errors.ts'
 
@@ -48,13 +48,17 @@ export async function createKeyFile(path: string, text: string): Promise<boolean
   return true
 }
 
-/** Puts new content in place of the file's, durably, the old or the new one being there at any moment. */
+/**
+ * Puts new content in place of the file's, durably, the old or the new one being there at any moment. A symbolic link
+ * stays one; the file behind it is replaced.
+ */
 export async function replaceKeyFile(path: string, text: string): Promise<void> {
-  const temporary = temporaryName(path)
+  const target = await realpath(path)
+  const temporary = temporaryName(target)
   try {
     await writeDurably(temporary, text)
-    await rename(temporary, path)
-    await syncFolder(dirname(path))
+    await rename(temporary, target)
+    await syncFolder(dirname(target))
   } catch (error) {
     await rm(temporary, { force: true })
     throw asReadable(path, error)

@@ -27,7 +27,7 @@ export function createTables(db: Database): void {
       created_ms INTEGER NOT NULL,
       updated_ms INTEGER NOT NULL,
       ended_ms   INTEGER
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
     CREATE INDEX job_state ON job (state, id);
     CREATE INDEX job_kind ON job (kind, id);
     CREATE INDEX job_ended ON job (ended_ms) WHERE ended_ms IS NOT NULL;

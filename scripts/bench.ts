@@ -1,0 +1,66 @@
+/**
+ * The numbers to hold, measured: `npm run bench`, or `npm run bench -- --only transfer --size 256MiB --json FILE`.
+ *
+ * Machines are noisy, so figures are ratios between things measured in the same run, the best of a few runs each; nothing here fails a
+ * build. Needs a built `dist/` and some gigabytes of disk in the folder for temporary files.
+ */
+import { execFileSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { parseSize } from '../config/units.ts'
+import { Lab } from '../test/support/daemon.ts'
+import { idleRows, responseRows } from './bench/node-rows.ts'
+import { holds, printTable, type Row } from './bench/report.ts'
+import { memoryRows, transferRows } from './bench/transfer-rows.ts'
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: 'response,transfer,memory,idle' },
+    size: { type: 'string', default: '1GiB' },
+    'memory-size': { type: 'string', default: '4GiB' },
+    'idle-seconds': { type: 'string', default: '60' },
+    runs: { type: 'string', default: '3' },
+    json: { type: 'string' },
+  },
+})
+execFileSync(process.execPath, [fileURLToPath(new URL('./prepare.mjs', import.meta.url))], { stdio: 'inherit' })
+
+function bytesOf(text: string): number {
+  const bytes = parseSize(text)
+  if (bytes === undefined) throw new Error(`${text} is no size; write it like 256MiB`)
+  return bytes
+}
+
+const runs = Number(values.runs)
+const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
+  response: (lab) => responseRows(lab, Math.max(3, runs)),
+  transfer: (lab) => transferRows(lab, { bytes: bytesOf(values.size), runs }),
+  memory: (lab) => memoryRows(lab, bytesOf(values['memory-size'])),
+  idle: (lab) => idleRows(lab, Number(values['idle-seconds']) * 1_000),
+}
+
+const rows: Row[] = []
+for (const name of values.only.split(',')) {
+  const part = parts[name]
+  if (part === undefined) throw new Error(`no part ${name}; there are ${Object.keys(parts).join(', ')}`)
+  const lab = new Lab()
+  try {
+    const measured = await part(lab)
+    printTable(measured)
+    rows.push(...measured)
+  } finally {
+    await lab.close()
+  }
+}
+
+const report = {
+  at: new Date().toISOString(),
+  node: process.versions.node,
+  cpu: cpus()[0]?.model,
+  cores: cpus().length,
+  rows: rows.map((row) => ({ ...row, holds: holds(row) ?? null })),
+}
+if (values.json === undefined) console.log(JSON.stringify(report))
+else await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`)

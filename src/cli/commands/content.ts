@@ -1,0 +1,94 @@
+import { type Command, Option } from 'commander'
+import { type Run, wholeNumber } from './register.ts'
+import { EXAMPLES, examplesText } from '../examples.ts'
+
+const ADDRESS = 'CID, CID/path or /ipfs/CID/path'
+
+/** add, get, cat, ls, car, provide, providers: public content. */
+export function registerContent(program: Command, run: Run): void {
+  program
+    .command('add')
+    .summary('add a file or folder to the node and print its CID')
+    .argument('<path>', 'file or folder; links inside a folder stay links')
+    .addOption(new Option('--profile PROFILE', 'how the DAG is built').choices(['unixfs-v1-2025', 'unixfs-v0-2015']).default('unixfs-v1-2025'))
+    .option('--chunker CHUNKER', 'size-N (bytes) or fastcdc, instead of the chunker of the profile')
+    .option('--pin NAME', 'name of the pin (default: the name of the file)')
+    .option('--no-pin', 'do not pin: the next gc may remove it')
+    .option('--detach', 'do not wait for the end of the job once the bytes are sent')
+    .addHelpText('after', examplesText(EXAMPLES.add))
+    .action(async (path: string, options: import('../work/add.ts').AddOptions, command: Command) =>
+      run(command, async (context) => (await import('../work/add.ts')).add(context, path, options)),
+    )
+
+  program
+    .command('get')
+    .summary('fetch a file or folder and write it')
+    .argument('<address>', ADDRESS)
+    .option('-o, --output PATH', 'where to write (default: its name, or its CID, in this folder; - for standard output)')
+    .option('--force', 'replace what is there')
+    .option('--detach', 'only fetch into the store; print the job')
+    .addHelpText('after', examplesText(EXAMPLES.get))
+    .action(async (address: string, options: import('../work/get.ts').GetOptions, command: Command) =>
+      run(command, async (context) => (await import('../work/get.ts')).get(context, address, options)),
+    )
+
+  program
+    .command('cat')
+    .summary('write a file to standard output')
+    .argument('<address>', ADDRESS)
+    .option('--offset N', 'first byte', wholeNumber(0))
+    .option('--length N', 'bytes at most', wholeNumber(0))
+    .addHelpText('after', examplesText(EXAMPLES.cat))
+    .action(async (address: string, options: { offset?: number; length?: number }, command: Command) =>
+      run(command, async (context) => (await import('../work/read.ts')).cat(context, address, options)),
+    )
+
+  program
+    .command('ls')
+    .summary('list a folder, or what is pinned')
+    .argument('[address]', `${ADDRESS} of a folder`)
+    .addHelpText('after', examplesText(EXAMPLES.ls))
+    .action(async (address: string | undefined, _: unknown, command: Command) =>
+      run(command, async (context) =>
+        address === undefined
+          ? (await import('../work/pins.ts')).list(context, {})
+          : (await import('../work/read.ts')).ls(context, address),
+      ),
+    )
+
+  const car = program.command('car').summary('CAR archives: import, export')
+  car
+    .command('import')
+    .summary('take the blocks of a CAR archive into the store')
+    .argument('<file>')
+    .option('--pin NAME', 'name of the pins of its roots')
+    .option('--no-pin', 'do not pin; the archive need not be complete')
+    .action(async (file: string, options: { pin?: string | boolean }, command: Command) =>
+      run(command, async (context) => (await import('../work/car.ts')).importCar(context, file, options)),
+    )
+  car
+    .command('export')
+    .summary('write everything below an address as a CAR archive')
+    .argument('<address>', ADDRESS)
+    .option('-o, --output FILE', 'where to write (default: CID.car; - for standard output)')
+    .option('--force', 'replace what is there')
+    .action(async (address: string, options: { output?: string; force?: boolean }, command: Command) =>
+      run(command, async (context) => (await import('../work/car.ts')).exportCar(context, address, options)),
+    )
+
+  program
+    .command('provide')
+    .summary('tell the network that this node has a CID')
+    .argument('<cid>')
+    .action(async (cid: string, _: unknown, command: Command) =>
+      run(command, async (context) => (await import('../work/read.ts')).provide(context, cid)),
+    )
+
+  program
+    .command('providers')
+    .summary('who has a CID')
+    .argument('<cid>')
+    .action(async (cid: string, _: unknown, command: Command) =>
+      run(command, async (context) => (await import('../work/read.ts')).providers(context, cid)),
+    )
+}

@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { P2pnodeError } from '../../../protocols/shared/errors.ts'
+import { NO_DAEMON_CODE } from '../../client/index.ts'
+import type { CliContext } from '../context.ts'
+import { withClient } from '../daemon.ts'
+import { formatBytes, formatCount, formatDuration } from '../output.ts'
+import { factsText } from '../table.ts'
+
+/** A stop may take 10 s by contract; then somebody should look at it. */
+const STOP_PATIENCE_MS = 20_000
+const STOP_POLL_MS = 100
+
+/** Asks the node to stop and waits until it answers no more. */
+export async function stop(context: CliContext): Promise<number> {
+  return withClient(context, async (client) => {
+    await client.post('/api/v1/stop', { signal: context.signal })
+    const deadlineMs = performance.now() + STOP_PATIENCE_MS
+    while (performance.now() < deadlineMs) {
+      await sleep(STOP_POLL_MS, undefined, { signal: context.signal })
+      try {
+        await client.get('/health/live', { signal: AbortSignal.any([context.signal, AbortSignal.timeout(2_000)]) })
+      } catch (error) {
+        if (error instanceof P2pnodeError && (error.code === NO_DAEMON_CODE || error.code === 'ERR_CONNECTION_LOST')) {
+          context.output.result({ stopped: true }, () => 'stopped')
+          return 0
+        }
+      }
+    }
+    throw new P2pnodeError('ERR_STOP_TIMEOUT', 'timeout', `the node still answers after ${STOP_PATIENCE_MS / 1_000} s; see its log`)
+  })
+}
+
+function jobsText(counts: Record<string, number>): string {
+  const parts = Object.entries(counts).filter(([, count]) => count > 0)
+  return parts.length === 0 ? 'none' : parts.map(([state, count]) => `${count} ${state}`).join(', ')
+}
+
+export async function status(context: CliContext): Promise<number> {
+  return withClient(context, async (client) => {
+    const report = await client.get('/api/v1/status', { signal: context.signal })
+    const { output } = context
+    const { uptimeMs, storage, network } = report
+    output.result({ ...report, uptime: Math.floor(uptimeMs / 1_000) }, () =>
+      [
+        factsText(output, [
+          ['health', report.health],
+          ['role', report.role],
+          ['peer', report.peerId],
+          ['network', `${network.name} (${network.mode})`],
+          ['uptime', formatDuration(uptimeMs)],
+          ['peers', report.peers],
+          ['storage', `${formatBytes(storage.usedBytes)} of ${formatBytes(storage.quotaBytes)}, ${formatCount(storage.blocks)} blocks, ${formatCount(storage.pins)} pins`],
+          ['jobs', jobsText(report.jobs)],
+          ['home', report.home],
+          ['version', report.version],
+        ]),
+        ...report.problems.map((problem) => `problem: ${problem}`),
+      ].join('\n'),
+    )
+    return 0
+  })
+}
+
+export async function id(context: CliContext): Promise<number> {
+  return withClient(context, async (client) => {
+    const report = await client.get('/api/v1/id', { signal: context.signal })
+    context.output.result(report, () =>
+      [
+        factsText(context.output, [
+          ['peer', report.peerId],
+          ['did', report.did],
+          ['agent', report.agent],
+        ]),
+        ...report.multiaddrs,
+      ].join('\n'),
+    )
+    return 0
+  })
+}
+
+export async function stats(context: CliContext): Promise<number> {
+  return withClient(context, async (client) => {
+    const report = await client.get('/api/v1/stats', { signal: context.signal })
+    const { content, process: own } = report
+    context.output.result(report, () =>
+      factsText(context.output, [
+        ['memory', formatBytes(own.rssBytes)],
+        ['processor', formatDuration(own.cpuSeconds * 1_000)],
+        ['event-loop delay p99', `${own.eventLoopDelayP99Ms.toFixed(1)} ms`],
+        ['served', `${formatBytes(content.servedBytes)} in ${formatCount(content.servedBlocks)} blocks`],
+        ['fetched', `${formatBytes(content.fetchedBytes)} in ${formatCount(content.fetchedBlocks)} blocks`],
+        ['streams', `${content.inboundStreams} in, ${content.outboundStreams} out`],
+        ['peers', report.peers],
+        ['storage', `${formatBytes(report.storage.usedBytes)} of ${formatBytes(report.storage.quotaBytes)}`],
+        ['jobs', jobsText(report.jobs)],
+      ]),
+    )
+    return 0
+  })
+}

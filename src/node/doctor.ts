@@ -1,0 +1,127 @@
+import { lstat, readdir, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Config } from '../../config/index.ts'
+import type { Network } from '../network/types.ts'
+import type { Storage } from '../storage/types.ts'
+
+export interface DoctorCheck {
+  name: string
+  state: 'ok' | 'warn' | 'fail'
+  message: string
+  fix?: string
+}
+
+export interface DoctorOptions {
+  home: string
+  config: Config
+  storage: Pick<Storage, 'blocks' | 'pins'>
+  network: Network
+  eventLoopDelayP99Ms: () => number
+  signal: AbortSignal
+}
+
+/** Files of the home that only their owner may read: they hold keys. */
+const PRIVATE_FILES = ['identity.key', 'api.token', 'config.yaml', 'state.db', 'blocks.db']
+/** Below this much free disk a busy node may run out between two looks. */
+const LOW_DISK_BYTES = 1024 ** 3
+const NEARLY_FULL = 0.9
+/** DESIGN: nothing blocks the event loop longer; above it peers begin to drop. */
+const MAX_EVENT_LOOP_DELAY_MS = 50
+/** A clock before this was never set: certificates, leases and expiry would all be wrong. */
+const EARLIEST_PLAUSIBLE_MS = Date.UTC(2026, 0, 1)
+
+async function checkModes(home: string): Promise<DoctorCheck[]> {
+  const loose: string[] = []
+  for (const name of PRIVATE_FILES) {
+    try {
+      const stats = await lstat(join(home, name))
+      if ((stats.mode & 0o077) !== 0 && (name === 'identity.key' || name === 'api.token')) loose.push(name)
+    } catch {
+      // What is not there cannot be read by others.
+    }
+  }
+  if (loose.length === 0) return [{ name: 'modes', state: 'ok', message: 'keys and tokens are readable by their owner alone' }]
+  const paths = loose.map((name) => join(home, name)).join(' ')
+  return [{ name: 'modes', state: 'fail', message: `others can read ${loose.join(', ')}`, fix: `chmod 600 ${paths}` }]
+}
+
+async function checkDisk({ home, storage }: DoctorOptions): Promise<DoctorCheck[]> {
+  const disk = await statfs(home)
+  const freeBytes = disk.bavail * disk.bsize
+  const { usedBytes, quotaBytes, quarantined } = storage.blocks.usage()
+  const gib = (bytes: number): string => `${(bytes / 1024 ** 3).toFixed(1)} GiB`
+  const checks: DoctorCheck[] = []
+  if (freeBytes < LOW_DISK_BYTES) {
+    checks.push({ name: 'disk', state: 'fail', message: `only ${gib(freeBytes)} free below ${home}`, fix: 'free some space, or run p2pnode gc' })
+  } else if (freeBytes < quotaBytes - usedBytes) {
+    checks.push({
+      name: 'disk',
+      state: 'warn',
+      message: `${gib(freeBytes)} free, but the quota lets the node take ${gib(quotaBytes - usedBytes)} more`,
+      fix: `p2pnode config set storage.quota ${Math.max(1, Math.floor((usedBytes + freeBytes * NEARLY_FULL) / 1024 ** 3))}GiB`,
+    })
+  } else {
+    checks.push({ name: 'disk', state: 'ok', message: `${gib(freeBytes)} free` })
+  }
+  checks.push(
+    usedBytes > quotaBytes * NEARLY_FULL
+      ? { name: 'quota', state: 'warn', message: `${gib(usedBytes)} of ${gib(quotaBytes)} used`, fix: 'run p2pnode gc, or raise storage.quota' }
+      : { name: 'quota', state: 'ok', message: `${gib(usedBytes)} of ${gib(quotaBytes)} used` },
+  )
+  checks.push(
+    quarantined > 0
+      ? { name: 'rot', state: 'warn', message: `${quarantined} blocks are rotten and not healed`, fix: 'connect to peers that have them and run p2pnode scrub' }
+      : { name: 'rot', state: 'ok', message: 'no block is known to be rotten' },
+  )
+  return checks
+}
+
+function checkNetwork({ network, config }: DoctorOptions): DoctorCheck[] {
+  const addresses = network.addresses()
+  const peers = network.peerCount()
+  return [
+    addresses.length === 0
+      ? { name: 'listening', state: 'fail', message: 'the node listens nowhere', fix: 'set network.listen, or free the port that another program holds' }
+      : { name: 'listening', state: 'ok', message: `listening on ${addresses.length} addresses` },
+    peers === 0
+      ? {
+          name: 'peers',
+          state: 'warn',
+          message: 'connected to nobody',
+          fix: config.network.bootstrap.length === 0 ? 'p2pnode connect MULTIADDR, or set network.bootstrap' : 'check that the nodes of network.bootstrap run',
+        }
+      : { name: 'peers', state: 'ok', message: `connected to ${peers}` },
+  ]
+}
+
+function checkClock(): DoctorCheck {
+  return Date.now() < EARLIEST_PLAUSIBLE_MS
+    ? { name: 'clock', state: 'fail', message: `the clock says ${new Date().toISOString()}`, fix: 'set the clock, and let it be kept by NTP' }
+    : { name: 'clock', state: 'ok', message: new Date().toISOString() }
+}
+
+async function checkLeftovers(home: string): Promise<DoctorCheck> {
+  const names = (await readdir(home)).filter((name) => name.startsWith('state.db.before-'))
+  return names.length > 3
+    ? { name: 'leftovers', state: 'warn', message: `${names.length} old copies of state.db`, fix: `remove those that are no longer needed from ${home}` }
+    : { name: 'leftovers', state: 'ok', message: 'no stale files' }
+}
+
+/** Looks at everything that commonly goes wrong with a running node and says what to do about it. */
+export async function runDoctor(options: DoctorOptions): Promise<{ checks: DoctorCheck[] }> {
+  options.signal.throwIfAborted()
+  const delayMs = options.eventLoopDelayP99Ms()
+  return {
+    checks: [
+      { name: 'node', state: 'ok', message: `Node.js ${process.versions.node}` },
+      checkClock(),
+      ...(await checkModes(options.home)),
+      ...(await checkDisk(options)),
+      ...checkNetwork(options),
+      delayMs > MAX_EVENT_LOOP_DELAY_MS
+        ? { name: 'event loop', state: 'warn', message: `delayed by ${delayMs.toFixed(0)} ms (p99)`, fix: 'the machine is overloaded, or a bug blocks the node: see the log' }
+        : { name: 'event loop', state: 'ok', message: `delayed by ${delayMs.toFixed(0)} ms (p99)` },
+      await checkLeftovers(options.home),
+    ],
+  }
+}

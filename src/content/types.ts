@@ -12,7 +12,12 @@ export interface ImportOptions {
   preserveMode: boolean
 }
 
-/** Parameters of an `add` job; its bytes come by an upload session: the file itself, or a tar stream. */
+/**
+ * Parameters of an `add` job; its bytes come by an upload session: the file itself, or a tar stream.
+ *
+ * The root of a tar stream is the root of the tree (`.`), unless its very first entry is a directory called `name`: then
+ * that one is, and everything must lie in it, as in the streams that `tar` gives.
+ */
 export interface AddParams extends ImportOptions {
   source: 'file' | 'tree'
   name: string
@@ -23,7 +28,42 @@ export interface AddResult {
   /** Bytes of file content in all. */
   size: number
   files: number
+  /** Blocks written, equal ones counted each time. */
   blocks: number
+  /** Devices, pipes and sockets in a tree: they are left out; absent where there were none. */
+  skipped?: number
+}
+
+/** Parameters of a `car-import` job; its bytes come by an upload session. */
+export interface CarImportParams {
+  /** The name under which every root is pinned recursively; null: do not pin, the DAGs may be incomplete. */
+  pin: string | null
+}
+
+export interface CarImportResult {
+  roots: string[]
+  blocks: number
+  /** Bytes of all blocks. */
+  size: number
+}
+
+/** Parameters of a `get` job. */
+export interface GetParams {
+  address: string
+}
+
+/** Parameters of a `pin` job. */
+export interface PinParams {
+  address: string
+  name?: string
+  kind?: 'recursive' | 'direct'
+}
+
+export interface PinResult {
+  cid: string
+  name: string
+  kind: 'recursive' | 'direct'
+  fetchedBytes: number
 }
 
 export type EntryType = 'file' | 'directory' | 'symlink' | 'raw' | 'other'

@@ -1,0 +1,127 @@
+import type { CID } from 'multiformats/cid'
+import { P2pnodeError } from '../../protocols/shared/errors.ts'
+
+export function addressInvalid(address: string, reason: string): P2pnodeError {
+  return new P2pnodeError('ERR_ADDRESS_INVALID', 'usage', `"${address}" is not an address: ${reason}`, {
+    details: { address },
+  })
+}
+
+export function pathNotFound(path: string, under: CID): P2pnodeError {
+  return new P2pnodeError('ERR_NOT_FOUND', 'not-found', `there is no "${path}" under ${under}`, {
+    details: { path, cid: under.toString() },
+  })
+}
+
+/** What one step of the discovery flow answered, for the message of a failure. */
+export interface StepAnswer {
+  step: string
+  answer: string
+}
+
+export function blockNotFound(cid: CID, answers: StepAnswer[], cause?: unknown): P2pnodeError {
+  const tried = answers.map(({ step, answer }) => `${step}: ${answer}`).join('; ')
+  return new P2pnodeError('ERR_NOT_FOUND', 'not-found', `${cid} was not found (${tried})`, {
+    details: { cid: cid.toString(), steps: answers },
+    cause,
+  })
+}
+
+export function fetchStalled(cid: CID, answers: StepAnswer[], cause?: unknown): P2pnodeError {
+  const tried = answers.map(({ step, answer }) => `${step}: ${answer}`).join('; ')
+  return new P2pnodeError('ERR_FETCH_STALLED', 'timeout', `no more blocks of ${cid} arrive (${tried})`, {
+    details: { cid: cid.toString(), steps: answers },
+    cause,
+  })
+}
+
+export function cancelled(cause?: unknown): P2pnodeError {
+  return new P2pnodeError('ERR_CANCELLED', 'cancelled', 'the operation was cancelled', { cause })
+}
+
+export function notAFile(what: string, type: string): P2pnodeError {
+  return new P2pnodeError('ERR_NOT_A_FILE', 'usage', `${what} is a ${type}, not a file`, {
+    details: { type },
+  })
+}
+
+export function notADirectory(what: string, type: string): P2pnodeError {
+  return new P2pnodeError('ERR_NOT_A_DIRECTORY', 'usage', `${what} is a ${type}, not a directory`, {
+    details: { type },
+  })
+}
+
+/** The bytes match the CID but are not the UnixFS that the reader needs, or contradict themselves. */
+export function dagInvalid(cid: CID, reason: string): P2pnodeError {
+  return new P2pnodeError('ERR_DAG_INVALID', 'verification', `${cid} is malformed: ${reason}`, {
+    details: { cid: cid.toString() },
+  })
+}
+
+export function chunkerInvalid(chunker: string, reason: string): P2pnodeError {
+  return new P2pnodeError('ERR_CHUNKER_INVALID', 'usage', `chunker "${chunker}": ${reason}`, {
+    details: { chunker },
+  })
+}
+
+export function paramsInvalid(reason: string): P2pnodeError {
+  return new P2pnodeError('ERR_PARAMS_INVALID', 'usage', reason)
+}
+
+export function tarInvalid(offset: number, reason: string, cause?: unknown): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_TAR_INVALID',
+    'verification',
+    `the tar stream is malformed at byte ${offset}: ${reason}`,
+    {
+      details: { offset },
+      cause,
+    },
+  )
+}
+
+export function tarTruncated(offset: number): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_TAR_TRUNCATED',
+    'verification',
+    `the tar stream ends at byte ${offset} without its end mark; nothing was pinned`,
+    { details: { offset } },
+  )
+}
+
+export function entryRefused(path: string, reason: string): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_ENTRY_REFUSED',
+    'usage',
+    `entry ${JSON.stringify(path)} is refused: ${reason}`,
+    {
+      details: { path, reason },
+    },
+  )
+}
+
+export function treeTooLarge(limit: number): P2pnodeError {
+  return new P2pnodeError('ERR_TREE_TOO_LARGE', 'too-large', `a tree may have at most ${limit} entries`, {
+    details: { limit },
+  })
+}
+
+export function carInvalid(offset: number, reason: string): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_CAR_INVALID',
+    'verification',
+    `the CAR is malformed at byte ${offset}: ${reason}`,
+    {
+      details: { offset },
+    },
+  )
+}
+
+/** The checkpoint names state that is no longer there: only a damaged or tampered data folder gets here. */
+export function checkpointLost(reason: string): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_CHECKPOINT_LOST',
+    'failed',
+    `the import cannot go on: ${reason}; start it again`,
+  )
+}

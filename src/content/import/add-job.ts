@@ -1,0 +1,107 @@
+import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import type { JobContext, JobHandler } from '../../jobs/types.ts'
+import type { Storage } from '../../storage/types.ts'
+import { paramsInvalid } from '../errors.ts'
+import { Pace } from '../pace.ts'
+import type { AddParams, AddResult } from '../types.ts'
+import { layoutOf } from '../unixfs/profile.ts'
+import { importFile } from './add-file.ts'
+import { importTree } from './add-tree.ts'
+import { BlockWriter } from './block-writer.ts'
+import type { ImportCheckpoint } from './checkpoint.ts'
+import { emptyTotals } from './checkpoint.ts'
+import { COMMIT_INTERVAL } from './committer.ts'
+import type { CommitInterval } from './committer.ts'
+import type { ImportRun } from './run.ts'
+
+/** Imports under way at once: each may hold 32 MiB of blocks and as much of its client's bytes. */
+const CONCURRENT_IMPORTS = 2
+
+export interface AddJobDependencies {
+  storage: Pick<Storage, 'blocks' | 'pins'>
+  /** HOME/jobs: files that a job keeps while it runs. */
+  jobsFolder: string
+  /** Called with the root once it is stored (and pinned). */
+  onAdded(cid: string): void
+  /** How often progress is made durable; tests commit more often. */
+  commitInterval?: CommitInterval
+}
+
+export function leaseOfJob(id: string): string {
+  return `job:${id}`
+}
+
+/**
+ * The `add` job: makes UnixFS of an upload and pins it.
+ *
+ * Order of what becomes durable: blocks, then (for trees) the journal of finished entries, then the offset and the
+ * checkpoint, all under a lease, then the pin, then the lease is given back. A crash between any two loses nothing that
+ * was committed and repeats at most what was not.
+ */
+export function addJob(dependencies: AddJobDependencies): JobHandler<AddParams, AddResult> {
+  const { storage, jobsFolder, onAdded, commitInterval = COMMIT_INTERVAL } = dependencies
+  const journalPath = (id: string): string => join(jobsFolder, `${id}.entries`)
+
+  return {
+    kind: 'add',
+    concurrency: CONCURRENT_IMPORTS,
+    resumable: true,
+    title: (params) => `add ${params.name}`,
+
+    async run(context) {
+      const { params, source, signal } = context
+      if (source === null) throw paramsInvalid('an add job needs an upload')
+      if (params.source !== 'file' && params.source !== 'tree')
+        throw paramsInvalid('source must be file or tree')
+      const layout = layoutOf(params)
+      const saved = context.checkpoint as ImportCheckpoint | undefined
+      const lease = await storage.blocks.lease(leaseOfJob(context.id))
+      const totals = emptyTotals()
+      const run: ImportRun = {
+        layout,
+        preserveMode: params.preserveMode,
+        name: params.name,
+        source,
+        writer: new BlockWriter(storage.blocks, signal),
+        pace: new Pace(),
+        signal,
+        journalPath: journalPath(context.id),
+        commitInterval,
+        totals,
+        progress: (offset) => reportProgress(context, offset, totals),
+      }
+      const root =
+        params.source === 'tree'
+          ? await importTree(run, saved?.source === 'tree' ? saved : undefined)
+          : await importFile(run, saved?.source === 'file' ? saved : undefined)
+      if (params.pin !== null) {
+        await storage.pins.add(root.cid, { name: params.pin, kind: 'recursive', signal })
+      }
+      await lease.release()
+      await rm(journalPath(context.id), { force: true })
+      const cid = root.cid.toString()
+      onAdded(cid)
+      const { size, files, blocks, skipped } = totals
+      return { cid, size, files, blocks, ...(skipped === 0 ? {} : { skipped }) }
+    },
+
+    async discard(id) {
+      await (await storage.blocks.lease(leaseOfJob(id))).release()
+      await rm(journalPath(id), { force: true })
+    },
+  }
+}
+
+function reportProgress(context: JobContext<AddParams>, offset: number, totals: ImportRun['totals']): void {
+  context.progress({
+    done: offset,
+    ...(context.source?.size == null ? {} : { total: context.source.size }),
+    unit: 'bytes',
+    counters: {
+      files: totals.files,
+      blocks: totals.blocks,
+      ...(totals.skipped === 0 ? {} : { skipped: totals.skipped }),
+    },
+  })
+}

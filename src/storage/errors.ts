@@ -95,8 +95,8 @@ export function assertGoingOn(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw cancelled(signal.reason)
 }
 
-/** Codes by which the operating system and SQLite say that there is no room. */
-const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL'])
+/** Codes by which the operating system and SQLite say that there is no room; the last: for the index of the log. */
+const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL', 'SQLITE_IOERR_SHMSIZE'])
 
 /**
  * What a failure of a file operation or of SQLite means to a caller: no room, a damaged database, or an

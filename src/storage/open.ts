@@ -12,7 +12,7 @@ import { type FileSystem, nodeFileSystem } from './blocks/file-system.ts'
 import { blocksLayout } from './blocks/layout.ts'
 import type { Durability } from './blocks/schema.ts'
 import { openBlockStore, type TieredBlockStore } from './blocks/store.ts'
-import { openWriter, type Writer } from './blocks/writer.ts'
+import { openWriter } from './blocks/writer.ts'
 import { createMaintenance } from './maintenance/index.ts'
 import { createPins, type PinSet } from './pins/index.ts'
 import type { StateDatabase } from './state/index.ts'
@@ -75,13 +75,6 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenStor
     await writer.close()
     throw error
   }
-  const storage = assemble(options, writer, blocks)
-  await storage.pins.resume()
-  return storage
-}
-
-function assemble(options: OpenStorageOptions, writer: Writer, blocks: TieredBlockStore): OpenStorage {
-  const { config, state, log } = options
   const pins = createPins({ writer, blocks, log: log.child({ part: 'pins' }) })
   const maintenance = createMaintenance({
     writer,
@@ -90,6 +83,17 @@ function assemble(options: OpenStorageOptions, writer: Writer, blocks: TieredBlo
     scrubRateBytesPerSecond: config.scrubRateBytesPerSecond,
     log: log.child({ part: 'maintenance' }),
   })
+  // What the last run left half counted goes on in the background; a full disk must not keep the node from starting.
+  pins.resume().catch((error: unknown) => log.warn({ err: error }, 'pins could not be taken up again'))
+
+  async function close(): Promise<void> {
+    await pins.close()
+    try {
+      await state.datastore.flush()
+    } finally {
+      await blocks.close()
+    }
+  }
   let closed: Promise<void> | undefined
   return {
     blocks,
@@ -97,10 +101,7 @@ function assemble(options: OpenStorageOptions, writer: Writer, blocks: TieredBlo
     maintenance,
     datastore: state.datastore,
     close() {
-      closed ??= pins
-        .close()
-        .then(() => state.datastore.flush())
-        .finally(() => blocks.close())
+      closed ??= close()
       return closed
     },
   }

@@ -48,7 +48,8 @@ export function blockOperations(db: Database, context: WriterContext): Operation
   )
   const leaseSince = db.prepare<[string], number>('SELECT since FROM lease WHERE id = ?').pluck()
   const releaseLease = db.prepare<[string]>('DELETE FROM lease WHERE id = ?')
-  const endedLeases = db.prepare('DELETE FROM lease WHERE durable = 0')
+  const hasEndedLease = db.prepare('SELECT 1 FROM lease WHERE durable = 0 LIMIT 1')
+  const dropEndedLeases = db.prepare('DELETE FROM lease WHERE durable = 0')
   const freePages = db.prepare<[], number>('PRAGMA freelist_count').pluck()
 
   function store(
@@ -141,7 +142,7 @@ export function blockOperations(db: Database, context: WriterContext): Operation
 
     /** Drops the leases that end with the process that opened them. */
     'blocks.lease.endRun'(): void {
-      context.commit(() => endedLeases.run())
+      if (hasEndedLease.get() !== undefined) context.commit(() => dropEndedLeases.run())
     },
 
     /** Gives the pages that removed blocks left back to the file system, in small steps. */

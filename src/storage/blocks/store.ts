@@ -417,6 +417,12 @@ export class TieredBlockStore implements BlockStore {
 export async function openBlockStore(options: BlockStoreOptions, writer: Writer): Promise<TieredBlockStore> {
   const files = new BlockFiles(options.fs, options.layout, options.durability)
   await files.open()
-  await writer.call('blocks.lease.endRun', {})
+  try {
+    await writer.call('blocks.lease.endRun', {})
+  } catch (error) {
+    // A full disk must not keep the node from starting: an old lease only keeps garbage a while longer.
+    if (!isStorageError(error, 'ERR_DISK_FULL')) throw error
+    options.log.warn({ err: error }, 'the disk is full')
+  }
   return new TieredBlockStore(options, writer, new IndexReader(options.layout.databasePath), files)
 }

@@ -5,26 +5,15 @@
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { fromSystemError, storageError } from '../errors.ts'
+import { maintenanceOperations } from '../maintenance/operations.ts'
+import { pinOperations } from '../pins/operations.ts'
 import { blockOperations } from './block-operations.ts'
 import type { Operations, OperationTable } from './operations.ts'
 import { openForWriting } from './schema.ts'
 import { createWriterContext } from './writer-context.ts'
 import type { FromWriter, ToWriter, WireError, WriterData } from './writer-messages.ts'
 
-// For the days in which those rooms are being built only.
-async function tableOf(path: string, name: string): Promise<OperationTable> {
-  try {
-    return ((await import(path)) as Record<string, OperationTable>)[name] ?? (() => ({}))
-  } catch (error) {
-    if ((error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND') return () => ({})
-    throw error
-  }
-}
-const TABLES: readonly OperationTable[] = [
-  blockOperations,
-  await tableOf('../pins/operations.ts', 'pinOperations'),
-  await tableOf('../maintenance/operations.ts', 'maintenanceOperations'),
-]
+const TABLES: readonly OperationTable[] = [blockOperations, pinOperations, maintenanceOperations]
 
 if (parentPort !== null) run(parentPort, workerData as WriterData)
 

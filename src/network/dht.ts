@@ -11,8 +11,9 @@ import type { NetworkSettings } from './settings.ts'
  * and by every other node.
  *
  * Traps of kad-dht 16: a PUT_VALUE replaces what is stored without asking `select`, so that an older record can
- * overwrite a newer one; whoever puts must read first, and whoever reads must compare. And the node that sent a record
- * is not known to `validate`: a record must prove itself.
+ * overwrite a newer one; whoever puts must read first, and whoever reads must compare. A put neither checks the record
+ * nor fails when every other node has refused it. And the node that sent a record is not known to `validate`: a record
+ * must prove itself.
  */
 export interface DhtNamespace {
   name: string

@@ -7,14 +7,13 @@ import {
   dialTimedOut,
   transportUnavailable,
 } from './errors.ts'
+import { CONNECTION_LIMITS } from './limits.ts'
 import { TRANSPORTS } from './transports.ts'
 
 export interface DialCircumstances {
   /** The caller's signal had aborted. */
   cancelled: boolean
-  /** The bound on the whole dial had passed. */
-  timedOut: boolean
-  timeoutMs: number
+  elapsedMs: number
 }
 
 /** Errors of the operating system that say it all, in words for a person. */
@@ -62,8 +61,9 @@ export function dialError(
       return dialFailed(address, systemReason, error)
     }
   }
-  if (circumstances.timedOut || causes.some(({ name }) => name === 'TimeoutError' || name === 'AbortError')) {
-    return dialTimedOut(address, circumstances.timeoutMs, error)
+  // An address that is given up within the handshake fails with whatever the handshake says to its end.
+  if (circumstances.elapsedMs >= CONNECTION_LIMITS.addressDialTimeoutMs) {
+    return dialTimedOut(address, circumstances.elapsedMs, error)
   }
   return dialFailed(address, 'the handshake failed', error)
 }

@@ -33,12 +33,12 @@ export function dialFailed(address: string, reason: string, cause: unknown): P2p
   )
 }
 
-export function dialTimedOut(address: string, timeoutMs: number, cause: unknown): P2pnodeError {
+export function dialTimedOut(address: string, elapsedMs: number, cause: unknown): P2pnodeError {
   return new P2pnodeError(
     'ERR_DIAL_FAILED',
     'timeout',
-    `${shorten(address)} did not answer within ${timeoutMs} ms`,
-    { details: { address: shorten(address), timeoutMs }, cause },
+    `${shorten(address)} did not answer within ${elapsedMs} ms`,
+    { details: { address: shorten(address), elapsedMs }, cause },
   )
 }
 

@@ -1,4 +1,5 @@
 import type { Connection, IdentifyResult, Libp2p, PeerId } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { didFromPeerId } from '../identity/index.ts'
@@ -176,6 +177,7 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
       const { address, peer: expected } = parseTarget(text, identity.peerId)
       libp2p.services.discovery.permit(address)
       const timeout = AbortSignal.timeout(CONNECTION_LIMITS.dialTimeoutMs)
+      const startedMs = performance.now()
       let connection: Connection
       try {
         signal.throwIfAborted()
@@ -183,8 +185,7 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
       } catch (error) {
         const translated = dialError(text, expected, error, {
           cancelled: signal.aborted,
-          timedOut: timeout.aborted,
-          timeoutMs: CONNECTION_LIMITS.dialTimeoutMs,
+          elapsedMs: Math.round(performance.now() - startedMs),
         })
         if (expected !== undefined && translated.code === 'ERR_DIAL_FAILED') {
           trust.report(expected, 'dial-failed', { reason: translated.kind })
@@ -242,11 +243,20 @@ function parseTarget(text: string, self: PeerId): { address: Multiaddr; peer: st
   if (address.getComponents().length === 0) {
     throw addressInvalid(text, 'is empty; an address looks like /ip4/192.0.2.1/tcp/4700/p2p/12D3…')
   }
-  const peer = peerOf(address)
+  const peer = canonicalPeer(text, peerOf(address))
   if (peer === self.toString()) {
     throw addressInvalid(text, 'is this node itself')
   }
   return { address, peer }
+}
+
+/** A peer id has more than one spelling; the rest of the daemon compares one. @throws ERR_ADDRESS_INVALID */
+function canonicalPeer(text: string, peer: string | undefined): string | undefined {
+  try {
+    return peer === undefined ? undefined : peerIdFromString(peer).toString()
+  } catch (cause) {
+    throw addressInvalid(text, 'ends in something that is not a peer id', cause)
+  }
 }
 
 function isLimited(connection: Connection): boolean {

@@ -5,7 +5,7 @@ import { watchForCancel } from './cancel.ts'
 import type { CliContext, DaemonHandlers, GlobalOptions } from './context.ts'
 import { reportFailure } from './failure.ts'
 import { Output } from './output.ts'
-import { version } from './version.ts'
+import { version } from '../../config/version.ts'
 
 export type { DaemonHandlers, StartOptions } from './context.ts'
 

@@ -143,6 +143,8 @@ export interface DaemonOptions extends CommandOptions {
   bootstrap?: string[]
   args?: string[]
   nodeArgs?: string[]
+  /** Where to listen is set by `set` instead. */
+  noListen?: boolean
 }
 
 /** Folders and processes that a test made, taken back together. */
@@ -169,8 +171,7 @@ export class Lab {
       '--json',
       '--role',
       options.role ?? 'worker',
-      '--listen',
-      '/ip4/127.0.0.1/tcp/0',
+      ...(options.noListen === true ? [] : ['--listen', '/ip4/127.0.0.1/tcp/0']),
       ...(options.bootstrap ?? []).flatMap((address) => ['--bootstrap', address]),
       ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
       ...(options.args ?? []),

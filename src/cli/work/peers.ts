@@ -59,7 +59,7 @@ export async function block(context: CliContext, peer: string | undefined, reaso
           : tableText(
               context.output,
               ['PEER', 'SINCE', 'REASON'],
-              answer.blocked.map((entry) => [entry.peer, formatTime(entry.sinceMs), entry.reason]),
+              answer.blocked.map((entry) => [entry.peer, formatTime(entry.sinceMs), entry.reason ?? '']),
             ),
       )
       return 0

@@ -1,0 +1,288 @@
+import { join } from 'node:path'
+import { createLibp2p } from 'libp2p'
+import { type Config, describeConfig, type Sources } from '../../config/index.ts'
+import { content as contentProtocol } from '../../protocols/content/index.ts'
+import { P2pnodeError } from '../../protocols/shared/errors.ts'
+import { type Api, createApi } from '../api/index.ts'
+import { createContentHelia } from '../content/helia/index.ts'
+import { createContentService } from '../content/index.ts'
+import type { ContentService } from '../content/types.ts'
+import { createGossip } from '../gossip/index.ts'
+import { loadOrCreateIdentity, type PassphrasePurpose } from '../identity/index.ts'
+import { createJobs, type Jobs } from '../jobs/index.ts'
+import { boundedStop, createNetwork, libp2pOptions, type Network, startError } from '../network/index.ts'
+import { type OpenStorage, openStorage } from '../storage/open.ts'
+import { acquireHomeLock, backupHome, openState } from '../storage/state/index.ts'
+import { createMetrics } from '../telemetry/metrics.ts'
+import type { Logger } from '../telemetry/types.ts'
+import { createTrust, type TrustService } from '../trust/index.ts'
+import { runDoctor } from './doctor.ts'
+import { Lifecycle } from './lifecycle.ts'
+import { version } from '../../config/version.ts'
+
+export interface NodeOptions {
+  home: string
+  config: Config
+  /** Where each key came from, for `GET /config`. */
+  sources: Sources
+  log: Logger
+  /** Gives the passphrase of the identity, or undefined where nobody has one. */
+  passphrase?: (purpose: PassphrasePurpose) => Promise<string | undefined>
+  /** Called when a client asks the node to stop; whoever runs the node then calls `stop`. */
+  onStopRequest?: () => void
+}
+
+/** What `start --json` prints when everything is serving. */
+export interface ReadyLine {
+  peerId: string
+  did: string
+  multiaddrs: string[]
+  api: string
+  gateway: string | null
+  role: string
+  home: string
+  pid: number
+}
+
+export type NodeState = 'new' | 'starting' | 'ready' | 'stopping' | 'stopped'
+
+/** The services of a running node, for whoever holds it in the same process. */
+export interface NodeServices {
+  readonly storage: OpenStorage
+  readonly jobs: Jobs
+  readonly content: ContentService
+  readonly network: Network
+  readonly trust: TrustService
+}
+
+export interface Node {
+  readonly state: NodeState
+  /**
+   * Resolves once everything is serving. Starting twice returns the first start; a start that fails leaves nothing running.
+   *
+   * @throws ERR_HOME_LOCKED, ERR_CONFIG_…, ERR_IDENTITY_…, ERR_PASSPHRASE_…, ERR_STATE_…, ERR_STORAGE_…, ERR_API_LISTEN,
+   * ERR_CANCELLED where the signal aborted
+   */
+  start(signal?: AbortSignal): Promise<ReadyLine>
+  /** Stops in the reverse order of starting, each step bounded in time. Before a start, or again, it does no harm. */
+  stop(): Promise<void>
+  /** @throws ERR_NODE_NOT_READY */
+  ready(): ReadyLine
+  /** @throws ERR_NODE_NOT_READY */
+  services(): NodeServices
+}
+
+/** How long libp2p may take to close its connections; it can hang. */
+const LIBP2P_STOP_TIMEOUT_MS = 3_000
+/** Running jobs get this long to stop at a point from where they go on. */
+const JOBS_STOP_TIMEOUT_MS = 4_000
+/** Writes that are under way are finished: this must not be cut short lightly. */
+const STORAGE_STOP_TIMEOUT_MS = 5_000
+
+/** One node. Nothing of it is shared with another one of the same process. */
+export function createNode(options: NodeOptions): Node {
+  const lifecycle = new Lifecycle(options.log.child({ part: 'node' }))
+  let state: NodeState = 'new'
+  let starting: Promise<ReadyLine> | undefined
+  let stopping: Promise<void> | undefined
+  let running: (NodeServices & { line: ReadyLine }) | undefined
+
+  const start = async (signal: AbortSignal): Promise<ReadyLine> => {
+    state = 'starting'
+    try {
+      running = await startServices(options, lifecycle, signal, () => state)
+      signal.throwIfAborted()
+      state = 'ready'
+      return running.line
+    } catch (error) {
+      state = 'stopping'
+      await lifecycle.stop()
+      state = 'stopped'
+      throw signal.aborted ? new P2pnodeError('ERR_CANCELLED', 'cancelled', 'the start was called off', { cause: error }) : error
+    }
+  }
+  const stop = async (): Promise<void> => {
+    if (state === 'new') {
+      state = 'stopped'
+      return
+    }
+    await starting?.catch(() => {})
+    if (state === 'stopped') return
+    state = 'stopping'
+    await lifecycle.stop()
+    state = 'stopped'
+  }
+  const whenReady = (): NodeServices & { line: ReadyLine } => {
+    if (running === undefined || state !== 'ready') throw new P2pnodeError('ERR_NODE_NOT_READY', 'unavailable', `the node is ${state}`)
+    return running
+  }
+
+  return {
+    get state() {
+      return state
+    },
+    start(signal = new AbortController().signal) {
+      if (state === 'stopping' || state === 'stopped') {
+        return Promise.reject(new P2pnodeError('ERR_NODE_STOPPED', 'conflict', 'a node that was stopped is not started again; create another one'))
+      }
+      starting ??= start(signal)
+      return starting
+    },
+    stop: () => (stopping ??= stop()),
+    ready: () => whenReady().line,
+    services: () => whenReady(),
+  }
+}
+
+/** The whole node, top down: what is built first is stopped last. */
+async function startServices(
+  options: NodeOptions,
+  lifecycle: Lifecycle,
+  signal: AbortSignal,
+  nodeState: () => NodeState,
+): Promise<NodeServices & { line: ReadyLine }> {
+  const { config, home, log } = options
+  const startedAtMs = Date.now()
+
+  // The home: nobody else may use it, and everything else lies in it.
+  const lock = acquireHomeLock(home)
+  lifecycle.started('lock', () => lock.release())
+
+  const metrics = createMetrics()
+  lifecycle.started('metrics', () => metrics.close())
+
+  const identity = await loadOrCreateIdentity({
+    path: join(lock.home, 'identity.key'),
+    passphrase: options.passphrase,
+    encrypt: config.identity.encrypt,
+  })
+  signal.throwIfAborted()
+
+  // Storage.
+  const stateDb = await openState({ path: join(lock.home, 'state.db'), log })
+  lifecycle.started('state', () => stateDb.close(), STORAGE_STOP_TIMEOUT_MS)
+  const storage = await openStorage({ home: lock.home, config: config.storage, state: stateDb, log })
+  lifecycle.started('storage', () => storage.close(), STORAGE_STOP_TIMEOUT_MS)
+
+  const jobs = createJobs({
+    state: stateDb,
+    log,
+    sourceTimeoutMs: config.jobs.sourceTimeoutMs,
+    retentionMs: config.jobs.retentionMs,
+  })
+  signal.throwIfAborted()
+
+  // Whom to believe, and who is there.
+  const trust = createTrust({ state: stateDb, log, networkName: config.network.name })
+  trust.start()
+  lifecycle.started('trust', () => trust.stop())
+
+  const gossip = createGossip({ networkName: config.network.name, topics: [], trust, log })
+  const libp2p = await createLibp2p({
+    ...libp2pOptions({
+      config,
+      identity,
+      datastore: storage.datastore,
+      trust,
+      log,
+      metrics,
+      version,
+      gossip: gossip.rules,
+      services: {
+        content: contentProtocol({ networkName: config.network.name, blocks: storage.blocks, trust, log }),
+      },
+    }),
+    start: false,
+  })
+  const helia = createContentHelia({ libp2p, storage, trust, content: libp2p.services.content, log })
+  lifecycle.started('libp2p', () => boundedStop(libp2p, LIBP2P_STOP_TIMEOUT_MS), LIBP2P_STOP_TIMEOUT_MS + 500)
+  try {
+    await helia.start()
+  } catch (error) {
+    throw startError(error)
+  }
+  lifecycle.started('helia', () => helia.stop())
+  gossip.start(libp2p.services.pubsub)
+  lifecycle.started('gossip', () => gossip.stop())
+  const network = createNetwork({ libp2p, identity, trust, log })
+  lifecycle.started('network', () => network.close())
+  signal.throwIfAborted()
+
+  // Services, then the jobs that they handle: what was interrupted goes on now.
+  const content = createContentService({ config, home: lock.home, storage, state: stateDb, jobs, libp2p, trust, content: libp2p.services.content, log })
+  await content.start()
+  lifecycle.started('content', () => content.stop())
+  await jobs.start()
+  lifecycle.started('jobs', () => jobs.stop(), JOBS_STOP_TIMEOUT_MS)
+
+  // The API comes last and goes first: who asks gets an answer from a node that is whole.
+  const health = (): { state: 'starting' | 'ready' | 'stopping' | 'degraded'; problems: string[] } => {
+    const problems = problemsOf(storage)
+    const now = nodeState()
+    if (now === 'starting') return { state: 'starting', problems }
+    if (now !== 'ready') return { state: 'stopping', problems }
+    return { state: problems.length > 0 ? 'degraded' : 'ready', problems }
+  }
+  const api: Api = await createApi({
+    listen: { host: config.api.host, port: config.api.port },
+    home: lock.home,
+    version,
+    log,
+    metrics,
+    network,
+    trust,
+    jobs,
+    content,
+    contentStatistics: () => libp2p.services.content.statistics(),
+    storage,
+    state: stateDb,
+    status: () => ({
+      peerId: network.peerId.toString(),
+      did: identity.did,
+      role: config.role,
+      version,
+      uptimeMs: Date.now() - startedAtMs,
+      home: lock.home,
+      multiaddrs: network.addresses(),
+      network: { mode: config.network.mode, name: config.network.name },
+    }),
+    id: () => ({ peerId: network.peerId.toString(), did: identity.did, multiaddrs: network.addresses(), agent: `p2pnode/${version}`, protocols: libp2p.getProtocols() }),
+    health,
+    configuration: () => ({
+      values: describeConfig({ config, sources: options.sources }).map(({ key, value, source }) => ({ key, value, source: source.layer })),
+    }),
+    doctor: (doctorSignal) =>
+      runDoctor({ home: lock.home, config, storage, network, eventLoopDelayP99Ms: () => metrics.eventLoopDelayP99Ms(), signal: doctorSignal }),
+    stop: () => options.onStopRequest?.(),
+    backup: (out, backupSignal) => backupHome({ home: lock.home, state: stateDb, storage, out, signal: backupSignal, includeBlocks: true }),
+  })
+  lifecycle.started('api', () => api.close(), JOBS_STOP_TIMEOUT_MS)
+  const { url } = await api.listen()
+
+  return {
+    storage,
+    jobs,
+    content,
+    network,
+    trust,
+    line: {
+      peerId: network.peerId.toString(),
+      did: identity.did,
+      multiaddrs: network.addresses(),
+      api: url,
+      gateway: null,
+      role: config.role,
+      home: lock.home,
+      pid: process.pid,
+    },
+  }
+}
+
+/** Rot that nobody could heal is the one lasting problem a running node can have by itself. */
+function problemsOf(storage: OpenStorage): string[] {
+  const { usedBytes, quotaBytes, quarantined } = storage.blocks.usage()
+  const problems: string[] = []
+  if (quarantined > 0) problems.push(`${quarantined} blocks are rotten and not healed: run p2pnode scrub`)
+  if (usedBytes >= quotaBytes) problems.push('the storage quota is used up: run p2pnode gc, or raise storage.quota')
+  return problems
+}

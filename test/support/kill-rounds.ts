@@ -1,0 +1,69 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { type Daemon, type DaemonOptions, type Lab } from './daemon.ts'
+
+/** A port that stays, so that a restarted daemon is found where its peers knew it. */
+function portOf(daemon: Daemon): string {
+  return /\/tcp\/(\d+)/.exec(daemon.address)?.[1] ?? '0'
+}
+
+async function restart(lab: Lab, dead: Daemon, options: DaemonOptions = {}): Promise<Daemon> {
+  return lab.daemon({
+    ...options,
+    home: dead.home,
+    set: { 'network.listen': JSON.stringify([`/ip4/127.0.0.1/tcp/${portOf(dead)}`]) },
+    noListen: true,
+  })
+}
+
+/**
+ * Adds a file on one node and gets it on another, killing one of them at a random moment of either, again and again. The commands
+ * of the user are never repeated: they must come through. After each round everything that was ever acknowledged is
+ * read back.
+ */
+export async function killRounds(lab: Lab, options: { rounds: number; fileBytes: number }): Promise<void> {
+  let source = await lab.daemon()
+  let target = await lab.daemon()
+  const acknowledged: { cid: string; sha256: string }[] = []
+  const folder = await lab.folder()
+  for (let round = 0; round < options.rounds; round += 1) {
+    const bytes = randomBytes(options.fileBytes + round)
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    const path = join(folder, `file-${round}`)
+    await writeFile(path, bytes)
+
+    const adding = source.json<{ cid: string }>(['add', path], { timeoutMs: 120_000 })
+    adding.catch(() => {})
+    await sleep(Math.random() * 600)
+    await source.kill()
+    source = await restart(lab, source)
+    const { cid } = await adding
+    acknowledged.push({ cid, sha256 })
+
+    await target.json(['connect', source.address])
+    const out = join(folder, `out-${round}`)
+    const getting = target.json<{ sha256: string }>(['get', cid, '-o', out], { timeoutMs: 120_000 })
+    getting.catch(() => {})
+    await sleep(Math.random() * 600)
+    if (round % 2 === 0) {
+      await target.kill()
+      target = await restart(lab, target, { bootstrap: [source.address] })
+    } else {
+      await source.kill()
+      source = await restart(lab, source)
+      await target.run(['connect', source.address])
+    }
+    expect((await getting).sha256).toBe(sha256)
+
+    for (const each of acknowledged) {
+      const back = join(folder, `back-${round}-${each.cid}`)
+      const read = await source.json<{ sha256: string; sources: unknown[] }>(['get', each.cid, '-o', back])
+      expect(read).toMatchObject({ sha256: each.sha256, sources: [] })
+    }
+  }
+  expect(await source.stop()).toBe(0)
+  expect(await target.stop()).toBe(0)
+}

@@ -5,20 +5,31 @@ import type { ContentService } from '../content/types.ts'
 import type { Jobs } from '../jobs/types.ts'
 import type { Network } from '../network/types.ts'
 import type { Storage } from '../storage/types.ts'
+import type { StateDatabase } from '../storage/state/index.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { EvidenceDetail } from '../trust/contract.ts'
 import type { ConfigReport, DoctorReport, IdReport, ReadyReport, StatusReport } from './schemas/node.ts'
 
+/** As much of state.db as tokens need. */
+export type TokenState = Pick<StateDatabase, 'db' | 'write' | 'writeRelaxed'>
+
+/** An entry of the deny or the allow list. */
+export interface ListEntry {
+  peer: string
+  reason: string | null
+  sinceMs: number
+}
+
 /** Deny and allow lists and the stored evidence, as the trust room keeps them. */
 export interface TrustAdministration {
-  block(peer: string, reason?: string): Promise<void>
-  unblock(peer: string): Promise<void>
-  blocked(): { peer: string; reason: string; sinceMs: number }[]
-  allow(peer: string): Promise<void>
-  disallow(peer: string): Promise<void>
-  allowed(): { peer: string; sinceMs: number }[]
-  /** Newest first, at most `limit`; `afterId` continues a page. */
-  evidence(filter: { peer?: string; limit: number; afterId?: number }): {
+  /** Listed peers' connections are ended by whoever watches the lists. */
+  block(peer: string, reason?: string): unknown
+  unblock(peer: string): boolean
+  allow(peer: string): unknown
+  disallow(peer: string): boolean
+  list(): { blocked: ListEntry[]; allowed: ListEntry[] }
+  /** In the order it came, at most `limit` rows; `afterId` continues a page. */
+  evidence(query: { peer?: string; limit?: number; afterId?: number }): {
     evidence: {
       id: number
       peer: string
@@ -31,20 +42,21 @@ export interface TrustAdministration {
   }
 }
 
-/** The few statements that the API's own table (`token`) needs; better-sqlite3's `Database` fits. */
-export interface TokenDatabase {
-  prepare(sql: string): {
-    run(...values: unknown[]): { changes: number }
-    all(...values: unknown[]): unknown[]
-  }
-}
-
-/** The registry as Prometheus text. */
+/** The node's metrics, as far as the API reads them and adds its own. */
 export interface MetricsSource {
   text(): Promise<string>
   readonly contentType: string
   /** 99th percentile of the event loop's delay in milliseconds. */
   eventLoopDelayP99Ms(): number
+  histogram(options: {
+    name: string
+    help: string
+    labels: readonly ('method' | 'route' | 'status')[]
+    buckets: number[]
+  }): {
+    observe(labels: { method: string; route: string; status: string }, value: number): void
+  }
+  observedGauge(options: { name: string; help: string }, read: () => number): void
 }
 
 /**
@@ -52,8 +64,8 @@ export interface MetricsSource {
  * small ones.
  */
 export interface ApiDependencies {
-  /** Where to listen. Port 0 takes a free one. */
-  listen: { host: string; port: number }
+  /** Where to listen. Port 0 takes a free one. `names`: further names that requests may call this node by. */
+  listen: { host: string; port: number; names?: readonly string[] }
   /** The data folder, for `api.json` and `api.token`. */
   home: string
   version: string
@@ -65,7 +77,8 @@ export interface ApiDependencies {
   content: ContentService
   contentStatistics: Content['statistics']
   storage: Pick<Storage, 'blocks' | 'pins'>
-  state: TokenDatabase
+  /** Holds the table `token`. */
+  state: TokenState
   /** The node's own report, but for what the API asks of `jobs` and `storage` itself. */
   status(): Omit<Static<typeof StatusReport>, 'storage' | 'jobs' | 'peers' | 'health' | 'problems'>
   id(): Static<typeof IdReport>

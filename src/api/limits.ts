@@ -39,9 +39,6 @@ export const DOWNLOAD_STALL_TIMEOUT_MS = 120_000
 /** Open connections: a dashboard holds six, a script one; the rest would be somebody filling descriptors. */
 export const MAX_CONNECTIONS = 512
 
-/** Requests on one connection before it is renewed: bounds what one connection's state can grow to. */
-export const MAX_REQUESTS_PER_CONNECTION = 100_000
-
 /** Longest answer of `GET /jobs/:id/wait`; the caller asks again. */
 export const MAX_JOB_WAIT_MS = 60_000
 

@@ -44,6 +44,8 @@ export interface SendOptions {
   signal: AbortSignal
   /** Called once, right before the head is written: from here on no error can be told by a status. */
   onCommitted(): void
+  /** Only the head is sent: the answer to HEAD, or 304. */
+  bodyless?: boolean
   /** No byte taken by the client for so long ends the response. */
   stallTimeoutMs?: number
 }
@@ -61,6 +63,11 @@ export async function sendStream(
   options: SendOptions,
 ): Promise<void> {
   const { signal } = options
+  if (options.bodyless === true) {
+    options.onCommitted()
+    response.writeHead(answer.status, answer.headers).end()
+    return
+  }
   const iterator = iteratorOf(answer.chunks)
   const announced = answer.headers['content-length']
   let sentBytes = 0

@@ -1,5 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { TokenDatabase } from './dependencies.ts'
+import type { TokenState } from './dependencies.ts'
+import type { Logger } from '../telemetry/types.ts'
 import { tooManyTokens } from './errors.ts'
 import { MAX_TOKENS, TOKEN_TOUCH_INTERVAL_MS } from './limits.ts'
 
@@ -33,16 +34,18 @@ export const newTokenText = (): string => randomBytes(TOKEN_BYTES).toString('bas
 
 /** Who may ask: the root token of the data folder, and the tokens that were created with it. */
 export class Tokens {
-  readonly #database: TokenDatabase
+  readonly #state: TokenState
+  readonly #log: Logger
   readonly #rootDigest: Buffer
   readonly #entries = new Map<string, Entry>()
   readonly #now: () => number
 
-  constructor(init: { database: TokenDatabase; rootToken: string; now?: () => number }) {
-    this.#database = init.database
+  constructor(init: { state: TokenState; rootToken: string; log: Logger; now?: () => number }) {
+    this.#state = init.state
+    this.#log = init.log
     this.#rootDigest = digestOf(init.rootToken)
     this.#now = init.now ?? Date.now
-    const rows = init.database
+    const rows = init.state.db
       .prepare(
         'SELECT id, name, scope, hash, created_ms, last_used_ms FROM token ORDER BY created_ms, id LIMIT ?',
       )
@@ -87,26 +90,31 @@ export class Tokens {
     }))
   }
 
-  /** @throws ERR_TOO_MANY_TOKENS */
-  create(name: string, scope: Scope): { id: string; name: string; scope: Scope; token: string } {
+  /** Resolves once the token survives power loss. @throws ERR_TOO_MANY_TOKENS */
+  async create(
+    name: string,
+    scope: Scope,
+  ): Promise<{ id: string; name: string; scope: Scope; token: string }> {
     if (this.#entries.size >= MAX_TOKENS) throw tooManyTokens(MAX_TOKENS)
     const id = randomBytes(8).toString('hex')
     const token = newTokenText()
     const digest = digestOf(token)
     const createdAtMs = this.#now()
-    this.#database
-      .prepare(
-        'INSERT INTO token (id, name, scope, hash, created_ms, last_used_ms) VALUES (?, ?, ?, ?, ?, NULL)',
-      )
-      .run(id, name, scope, digest, createdAtMs)
+    const insert = this.#state.db.prepare(
+      'INSERT INTO token (id, name, scope, hash, created_ms, last_used_ms) VALUES (?, ?, ?, ?, ?, NULL)',
+    )
+    await this.#state.write(() => insert.run(id, name, scope, digest, createdAtMs))
     this.#entries.set(id, { id, name, scope, createdAtMs, lastUsedAtMs: null, digest, touchedAtMs: 0 })
     return { id, name, scope, token }
   }
 
   /** Refused from now on; false where there is no such token. */
-  revoke(id: string): boolean {
-    this.#database.prepare('DELETE FROM token WHERE id = ?').run(id)
-    return this.#entries.delete(id)
+  async revoke(id: string): Promise<boolean> {
+    // Refused at once, also while the disk is slow.
+    const known = this.#entries.delete(id)
+    const remove = this.#state.db.prepare('DELETE FROM token WHERE id = ?')
+    if (known) await this.#state.write(() => remove.run(id))
+    return known
   }
 
   #touch(entry: Entry): void {
@@ -114,7 +122,13 @@ export class Tokens {
     entry.lastUsedAtMs = now
     if (now - entry.touchedAtMs < TOKEN_TOUCH_INTERVAL_MS) return
     entry.touchedAtMs = now
-    this.#database.prepare('UPDATE token SET last_used_ms = ? WHERE id = ?').run(now, entry.id)
+    try {
+      const update = this.#state.db.prepare('UPDATE token SET last_used_ms = ? WHERE id = ?')
+      this.#state.writeRelaxed(() => update.run(now, entry.id))
+    } catch (error) {
+      // Who asks is known all the same; a full disk must not keep anybody from asking.
+      this.#log.warn({ err: error, token: entry.id }, 'could not note the use of a token')
+    }
   }
 }
 

@@ -81,7 +81,7 @@ export interface paths {
         get: operations["listBlocked"];
         put?: never;
         /**
-         * Refuse a peer, and disconnect it
+         * Refuse a peer or a range of addresses, and end its connections
          * @description Access: the scope admin.
          */
         post: operations["blockPeer"];
@@ -951,26 +951,17 @@ export interface components {
             source: "file" | "tree";
         };
         AllowList: {
-            allowed: {
-                peer: string;
-                /** @description milliseconds since the Unix epoch */
-                sinceMs: number;
-            }[];
+            allowed: components["schemas"]["ListEntry"][];
         };
         AllowPeer: {
-            /** @description text form of a peer id */
+            /** @description a peer id or did:key */
             peer: string;
         };
         BlockList: {
-            blocked: {
-                peer: string;
-                reason: string;
-                /** @description milliseconds since the Unix epoch */
-                sinceMs: number;
-            }[];
+            blocked: components["schemas"]["ListEntry"][];
         };
         BlockPeer: {
-            /** @description text form of a peer id */
+            /** @description a peer id or did:key */
             peer: string;
             reason?: string;
         };
@@ -1112,6 +1103,13 @@ export interface components {
             title: string;
             /** @description milliseconds since the Unix epoch */
             updatedAtMs: number;
+        };
+        ListEntry: {
+            /** @description a peer id; on the block list also a range of addresses */
+            peer: string;
+            reason: string | null;
+            /** @description milliseconds since the Unix epoch */
+            sinceMs: number;
         };
         LiveReport: {
             /** @enum {string} */
@@ -1388,7 +1386,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description text form of a peer id */
+                /** @description a peer id or did:key */
                 peer: string;
             };
             cookie?: never;
@@ -1511,7 +1509,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description text form of a peer id */
+                /** @description a peer id or did:key */
                 peer: string;
             };
             cookie?: never;
@@ -1906,7 +1904,7 @@ export interface operations {
                 /** @description continues after this row of the previous page */
                 afterId?: number;
                 limit?: number;
-                /** @description text form of a peer id */
+                /** @description a peer id or did:key */
                 peer?: string;
             };
             header?: never;
@@ -2188,7 +2186,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description text form of a peer id */
+                /** @description a peer id or did:key */
                 peer: string;
             };
             cookie?: never;

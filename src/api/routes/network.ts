@@ -62,7 +62,7 @@ export const networkRoutes: Route[] = [
     access: 'read',
     summary: 'Peers that are refused',
     replies: { 200: { description: 'the deny list', schema: BlockList } },
-    handle: async (_call, { trust }) => ({ blocked: trust.blocked() }),
+    handle: async (_call, { trust }) => ({ blocked: trust.list().blocked }),
   }),
   route({
     method: 'POST',
@@ -70,14 +70,12 @@ export const networkRoutes: Route[] = [
     operationId: 'blockPeer',
     tag: 'network',
     access: 'admin',
-    summary: 'Refuse a peer, and disconnect it',
+    summary: 'Refuse a peer or a range of addresses, and end its connections',
     body: BlockPeer,
     replies: { 200: { description: 'the deny list', schema: BlockList } },
-    handle: async ({ body }, { trust, network }) => {
-      await trust.block(body.peer, body.reason)
-      if (network.peers().some((connected) => connected.peer === body.peer))
-        await network.disconnect(body.peer)
-      return { blocked: trust.blocked() }
+    handle: async ({ body }, { trust }) => {
+      trust.block(body.peer, body.reason)
+      return { blocked: trust.list().blocked }
     },
   }),
   route({
@@ -90,8 +88,8 @@ export const networkRoutes: Route[] = [
     params: PeerParams,
     replies: { 200: { description: 'the deny list', schema: BlockList } },
     handle: async ({ params }, { trust }) => {
-      await trust.unblock(params.peer)
-      return { blocked: trust.blocked() }
+      trust.unblock(params.peer)
+      return { blocked: trust.list().blocked }
     },
   }),
   route({
@@ -102,7 +100,7 @@ export const networkRoutes: Route[] = [
     access: 'read',
     summary: 'Peers that are admitted when any are named',
     replies: { 200: { description: 'the allow list', schema: AllowList } },
-    handle: async (_call, { trust }) => ({ allowed: trust.allowed() }),
+    handle: async (_call, { trust }) => ({ allowed: trust.list().allowed }),
   }),
   route({
     method: 'POST',
@@ -114,8 +112,8 @@ export const networkRoutes: Route[] = [
     body: AllowPeer,
     replies: { 200: { description: 'the allow list', schema: AllowList } },
     handle: async ({ body }, { trust }) => {
-      await trust.allow(body.peer)
-      return { allowed: trust.allowed() }
+      trust.allow(body.peer)
+      return { allowed: trust.list().allowed }
     },
   }),
   route({
@@ -128,8 +126,8 @@ export const networkRoutes: Route[] = [
     params: PeerParams,
     replies: { 200: { description: 'the allow list', schema: AllowList } },
     handle: async ({ params }, { trust }) => {
-      await trust.disallow(params.peer)
-      return { allowed: trust.allowed() }
+      trust.disallow(params.peer)
+      return { allowed: trust.list().allowed }
     },
   }),
   route({

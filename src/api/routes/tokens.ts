@@ -36,7 +36,7 @@ export const tokenRoutes: Route[] = [
     params: IdParams,
     replies: { 200: { description: 'revoked; requests with it are refused from now on', schema: Done } },
     handle: async ({ params }, { tokens }) => {
-      if (!tokens.revoke(params.id)) throw notFound('token', params.id)
+      if (!(await tokens.revoke(params.id))) throw notFound('token', params.id)
       return {}
     },
   }),

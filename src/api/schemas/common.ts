@@ -7,7 +7,7 @@ export const Count = Type.Integer({ minimum: 0 })
 /** Milliseconds since the Unix epoch. */
 export const Instant = Type.Integer({ description: 'milliseconds since the Unix epoch' })
 
-export const PeerText = Type.String({ minLength: 1, maxLength: 128, description: 'text form of a peer id' })
+export const PeerText = Type.String({ minLength: 1, maxLength: 128, description: 'a peer id or did:key' })
 
 export const CidText = Type.String({ minLength: 1, maxLength: 256, description: 'a CID' })
 

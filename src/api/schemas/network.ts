@@ -28,20 +28,23 @@ export const Connect = Type.Object(
 
 export const PeerParams = Type.Object({ peer: PeerText }, { additionalProperties: false })
 
-export const BlockList = Type.Object(
-  { blocked: Type.Array(Type.Object({ peer: Type.String(), reason: Type.String(), sinceMs: Instant })) },
-  { $id: 'BlockList' },
+const ListEntry = Type.Object(
+  {
+    peer: Type.String({ description: 'a peer id; on the block list also a range of addresses' }),
+    reason: Type.Union([Type.String(), Type.Null()]),
+    sinceMs: Instant,
+  },
+  { $id: 'ListEntry' },
 )
+
+export const BlockList = Type.Object({ blocked: Type.Array(ListEntry) }, { $id: 'BlockList' })
 
 export const BlockPeer = Type.Object(
   { peer: PeerText, reason: Type.Optional(Type.String({ maxLength: 256 })) },
   { $id: 'BlockPeer', additionalProperties: false },
 )
 
-export const AllowList = Type.Object(
-  { allowed: Type.Array(Type.Object({ peer: Type.String(), sinceMs: Instant })) },
-  { $id: 'AllowList' },
-)
+export const AllowList = Type.Object({ allowed: Type.Array(ListEntry) }, { $id: 'AllowList' })
 
 export const AllowPeer = Type.Object({ peer: PeerText }, { $id: 'AllowPeer', additionalProperties: false })
 

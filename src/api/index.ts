@@ -1,0 +1,115 @@
+import { listenError } from './listen-error.ts'
+import { announce, type ApiFile, withdraw } from './api-file.ts'
+import type { ApiContext } from './context.ts'
+import type { ApiDependencies } from './dependencies.ts'
+import { buildDocument } from './document.ts'
+import { EventHub } from './events/hub.ts'
+import { publishJobs, publishPeers, publishStatus } from './events/sources.ts'
+import { CLOSE_GRACE_MS } from './limits.ts'
+import { presentUsage } from './present.ts'
+import { loadRootToken } from './root-token.ts'
+import { routes } from './routes.ts'
+import { createServer } from './server.ts'
+import { Tokens } from './tokens.ts'
+
+export type {
+  ApiDependencies,
+  ListEntry,
+  MetricsSource,
+  TokenState,
+  TrustAdministration,
+} from './dependencies.ts'
+export { routes } from './routes.ts'
+
+/** The HTTP API of one node. */
+export interface Api {
+  /**
+   * Listens, and announces the address in HOME/api.json.
+   * @throws ERR_API_LISTEN where the address cannot be listened on
+   */
+  listen(): Promise<{ url: string }>
+  /**
+   * Stops accepting, turns readiness off, ends event streams and long polls, waits at most CLOSE_GRACE_MS for running
+   * requests and destroys what is left. Closing twice, or before listening, does no harm.
+   */
+  close(): Promise<void>
+  /** The OpenAPI 3.1 document; built at the first call. */
+  document(): Promise<object>
+}
+
+/**
+ * Builds the API over its dependencies; nothing listens before `listen`.
+ *
+ * @throws ERR_TOKEN_FILE where HOME/api.token cannot be used
+ */
+export async function createApi(dependencies: ApiDependencies): Promise<Api> {
+  const log = dependencies.log.child({ part: 'api' })
+  const closing = new AbortController()
+  const events = new EventHub(log)
+  let document: Promise<object> | undefined
+  const context: ApiContext = {
+    ...dependencies,
+    log,
+    tokens: new Tokens({
+      state: dependencies.state,
+      log,
+      rootToken: await loadRootToken(dependencies.home, log),
+    }),
+    events,
+    closing: closing.signal,
+    document: () => (document ??= buildDocument(routes, dependencies.version)),
+  }
+  const app = await createServer(context, routes)
+  const status = publishStatus(events, () => {
+    const { state, problems } = dependencies.health()
+    return { health: closing.signal.aborted ? 'stopping' : state, problems, storage: presentUsage(context) }
+  })
+  const ends = [
+    publishJobs(events, dependencies.jobs),
+    publishPeers(events, dependencies.network),
+    status.stop,
+  ]
+  let announced: ApiFile | undefined
+
+  async function shutDown(): Promise<void> {
+    closing.abort()
+    if (announced !== undefined) await withdraw(dependencies.home, announced)
+    status.publishNow()
+    for (const end of ends) end()
+    events.close()
+    const timer = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS)
+    try {
+      const closed = app.close()
+      app.server.closeIdleConnections()
+      await closed
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  let closed: Promise<void> | undefined
+  return {
+    async listen() {
+      const { host, port } = dependencies.listen
+      try {
+        await app.listen({ host, port })
+      } catch (error) {
+        throw listenError(error, host, port)
+      }
+      const url = urlOf(app.server.address(), host)
+      announced = { url, pid: process.pid, version: dependencies.version, startedAtMs: Date.now() }
+      await announce(dependencies.home, announced)
+      log.info({ url }, 'the API listens')
+      return { url }
+    },
+    close: () => (closed ??= shutDown()),
+    document: () => context.document(),
+  }
+}
+
+/** Where clients on this machine reach the server: a wildcard address is listened on, but never connected to. */
+function urlOf(address: ReturnType<import('node:net').Server['address']>, host: string): string {
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const reachable = host === '0.0.0.0' || host === '' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
+}

@@ -15,8 +15,8 @@ export interface CapacityComponents {
  */
 export interface Capacity {
   /** Asked by the gater at the end of an inbound handshake. */
-  isFull(): boolean
-  service(components: CapacityComponents): Startable
+  isFull: () => boolean
+  service: (components: CapacityComponents) => Startable
 }
 
 export function createCapacity(maxConnections: number): Capacity {

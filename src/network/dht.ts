@@ -67,14 +67,10 @@ const DATASTORE_PREFIX = '/dht'
 
 /** Left out, kad-dht itself serves as soon as it sees a public address of ours, and asks only until then. */
 function clientMode({ dht, mode }: NetworkSettings['network']): { clientMode?: boolean } {
-  switch (dht) {
-    case 'client':
-      return { clientMode: true }
-    case 'server':
-      return { clientMode: false }
-    case 'auto':
-      return mode === 'private' ? { clientMode: false } : {}
+  if (dht === 'auto') {
+    return mode === 'private' ? { clientMode: false } : {}
   }
+  return { clientMode: dht === 'client' }
 }
 
 function bounded(validate: ValidateFn): ValidateFn {

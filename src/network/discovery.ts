@@ -21,6 +21,8 @@ const LOCAL_MAX_DIALS = 4
 /** Local peers stop being dialled when so many of the connections are taken. */
 const LOCAL_MAX_SHARE = 0.5
 const LOCAL_BACKOFF = { firstMs: 10_000, maxMs: 600_000 }
+/** Half of the time between two queries of mDNS: an answer comes over each interface, so that the next one is no sign. */
+const LOCAL_GIVE_WAY_MS = 5_000
 /** Local peers that are remembered as seen or failed; over that the oldest is forgotten. */
 const LOCAL_MAX_REMEMBERED = 1_024
 /** Addresses of one mDNS answer that are tried; anybody on the local network may send one. */
@@ -133,13 +135,11 @@ function createDiscovery(
       return
     }
     const known = local.get(key)
-    if (known === undefined) {
-      // Both sides hear of each other at once. The one with the smaller id dials, the other only if nothing has come of it
-      // by the next answer; otherwise there would be two connections.
-      remember(key, { notBeforeMs: 0, attempt: 0 })
-      if (self.toString() > key) {
-        return
-      }
+    if (known === undefined && self.toString() > key) {
+      // Both sides hear of each other at once. The one with the smaller id dials, the other only when nothing has come
+      // of it for a while; otherwise there would be two connections.
+      remember(key, { notBeforeMs: Date.now() + LOCAL_GIVE_WAY_MS, attempt: 0 })
+      return
     }
     if (
       localDials >= LOCAL_MAX_DIALS ||

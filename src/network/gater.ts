@@ -16,8 +16,8 @@ export interface GaterOptions {
   trust: ConnectionPolicy
   addresses: AddressPolicy
   /** True while no further inbound connection may be taken. */
-  isFull(): boolean
-  onRefused(action: Action, reason: RefusalReason): void
+  isFull: () => boolean
+  onRefused: (action: Action, reason: RefusalReason) => void
 }
 
 /**

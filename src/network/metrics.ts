@@ -29,7 +29,7 @@ interface Options {
   ageBuckets?: number
   pruneAgedBuckets?: boolean
   compressCount?: number
-  calculate?: CalculateMetric<number> | CalculateMetric<Record<string, number>>
+  calculate?: CalculateMetric | CalculateMetric<Record<string, number>>
 }
 
 /**
@@ -277,7 +277,7 @@ function createLibp2pMetrics(registry: prom.Registry): Metrics {
     },
   })
 
-  return metrics as unknown as Metrics
+  return metrics
 }
 
 /** prom-client takes letters, digits and underscores. */

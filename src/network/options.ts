@@ -71,7 +71,7 @@ export interface Libp2pOptionsInit<Services extends ServiceMap> {
  *
  * @throws ERR_ADDRESS_INVALID, ERR_TRANSPORT_UNAVAILABLE for what `network.listen` or `network.bootstrap` name wrongly
  */
-export function libp2pOptions<Services extends ServiceMap = Record<never, never>>(
+export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
   init: Libp2pOptionsInit<Services>,
 ): Libp2pOptions<NetworkServices & Services> {
   const { config, identity, datastore, trust, metrics, version } = init

@@ -104,7 +104,11 @@ describe('the DHT of the network', () => {
     for (const node of [b, c]) {
       expect(await recordsOf(node)).toEqual(['/number/good'])
     }
-    await expect(c.libp2p.contentRouting.get(encoder.encode('/number/invalid'), SOON())).rejects.toThrow()
+    await expect(
+      c.libp2p.contentRouting.get(encoder.encode('/number/invalid'), SOON()),
+    ).rejects.toMatchObject({
+      name: 'NotFoundError',
+    })
   }, 30_000)
 
   it('does not mix networks of different names', async () => {

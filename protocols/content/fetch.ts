@@ -1,0 +1,457 @@
+import type { PeerId } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
+import type { Logger } from '../../src/telemetry/types.ts'
+import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import { Pacer } from '../shared/pacer.ts'
+import { Wakeup } from '../shared/wakeup.ts'
+import { cancelled, hashUnsupported, notFound, stalled } from './errors.ts'
+import { Frontier, type Item, makeItem } from './frontier.ts'
+import { isSupportedHash, keyOf } from './hash.ts'
+import { Intake } from './intake.ts'
+import {
+  type ContentLimits,
+  MAX_ACTIVE_SOURCES,
+  MAX_ATTEMPTS_PER_PEER,
+  MAX_FRONTIER,
+  PROGRESS_INTERVAL_MS,
+} from './limits.ts'
+import { Puts } from './puts.ts'
+import { RootQuestion } from './root-question.ts'
+import { Source, type SourceListener } from './source.ts'
+import type { StreamPool } from './stream-pool.ts'
+import type { DagFetch, FetchDagOptions, FetchStatistics } from './types.ts'
+import { Waiters } from './waiters.ts'
+import { expand, firstVisit, firstVisits } from './walk.ts'
+
+/** Items that are looked up in the store together, and that may be queued for the sources. */
+const LOOKUP_BATCH = 64
+const MAX_READY = 256
+
+/** Leaves in line above which inner nodes are not fetched ahead: as many as all sources are asked ahead. */
+const LOOKAHEAD_LEAVES = 2048
+
+/** What a block is expected to weigh, and a node to have below it, before any has come. */
+const FIRST_BLOCK_BYTES = 64 * 1024
+const FIRST_WIDTH = 16
+
+/** How often the clock is looked at. */
+const TICK_MS = 250
+
+/** A source that has delivered no whole block in so many idle periods gives way to one that has nothing to do. */
+const SLOW_AFTER_IDLE_PERIODS = 4
+
+/** A source with more than this before it, at its own speed, is relieved of what it has not begun. */
+const RELIEVE_ABOVE_MS = 1_000
+
+export interface DagFetchInit {
+  pool: StreamPool
+  trust: Policy & Evidence
+  limits: ContentLimits
+  log: Logger
+}
+
+/**
+ * Fetches a DAG from several sources at once.
+ *
+ * A loop takes what is next from the frontier, skips and descends into what is held, and queues the rest; the queue is
+ * handed out to the sources as each has room. A block that arrives is expanded at once, put into the sink, and given
+ * back as credit. What a source does not deliver goes back to the front of the queue.
+ *
+ * What is in the sink counts as held: `held` must see it.
+ */
+export class DagFetchSession implements DagFetch, SourceListener {
+  readonly done: Promise<FetchStatistics>
+  readonly statistics: FetchStatistics = {
+    blocks: 0,
+    bytes: 0,
+    heldBlocks: 0,
+    sources: {},
+    duplicateBlocks: 0,
+  }
+  readonly #init: DagFetchInit
+  readonly #root: CID
+  readonly #options: FetchDagOptions
+  readonly #end = new AbortController()
+  readonly #settle = Promise.withResolvers<FetchStatistics>()
+  readonly #wake = new Wakeup()
+  readonly #intake: Intake
+  readonly #puts: Puts
+  readonly #ticker: NodeJS.Timeout
+  readonly #frontier = new Frontier()
+  /** To be asked for, first come first. */
+  #ready: Item[] = []
+  /** From the look-up until the block is kept, by key: others of the same block, which wait for that. */
+  readonly #underWay = new Map<string, Item[]>()
+  readonly #sources = new Set<Source>()
+  readonly #attempts = new Map<string, number>()
+  readonly #waiters = new Waiters()
+  /** The first Want, by root, while it is being answered. */
+  #rootQuestion: RootQuestion | undefined
+  #connecting = 0
+  #knownBytes = 0
+  #meanBlockBytes = FIRST_BLOCK_BYTES
+  #meanWidth = FIRST_WIDTH
+  #lastProgressMs = 0
+  #lastBlockMs = performance.now()
+  #ended = false
+
+  constructor(root: CID, options: FetchDagOptions, init: DagFetchInit) {
+    this.#init = init
+    this.#root = root
+    this.#options = options
+    this.done = this.#settle.promise
+    // Whoever only calls `need` is told there.
+    this.done.catch(() => {})
+    this.#intake = new Intake(options.sources, this.#end.signal, () => this.#wake.notify())
+    this.#puts = new Puts(options.sink, this.#end.signal)
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS)
+    this.#ticker.unref()
+    const onAbort = (): void => this.#finish(cancelled(options.signal.reason))
+    if (options.signal.aborted) queueMicrotask(onAbort)
+    else options.signal.addEventListener('abort', onAbort, { once: true, signal: this.#end.signal })
+    void this.#intake.run((error) => this.#finish(error))
+    this.#run().catch((error: unknown) => this.#finish(error))
+  }
+
+  async need(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    signal.throwIfAborted()
+    const key = keyOf(cid)
+    const waiting = this.#waiters.wait(key, signal)
+    // Awaited below; where the lines between throw, nobody is left to.
+    waiting.catch(() => {})
+    const held = await this.#options.held.get(cid, { signal })
+    if (held !== undefined) this.#waiters.answer(key, held)
+    else if (this.#ended) this.#waiters.reject(key, notFound(cid))
+    else this.#hurry(cid, key)
+    return waiting
+  }
+
+  /** To the front of the queue, whether it is known already or not. What is under way stays where it is. */
+  #hurry(cid: CID, key: string): void {
+    const queued = this.#ready.findIndex((item) => item.key === key)
+    if (queued >= 0) this.#ready.unshift(...this.#ready.splice(queued, 1))
+    else if (!this.#underWay.has(key)) {
+      const known = this.#frontier.find(key)
+      const isTaken = known !== undefined && this.#frontier.takeItem(known)
+      this.#underWay.set(key, [])
+      this.#ready.unshift(isTaken ? known : makeItem(firstVisit({ root: cid, scope: 'block' }), key, true))
+    }
+    this.#wake.notify()
+  }
+
+  async #run(): Promise<void> {
+    const { scope, path, range } = this.#options
+    this.#frontier.add(firstVisits({ root: this.#root, scope, path, range }))
+    const pacer = new Pacer()
+    while (!this.#ended) {
+      this.#engage()
+      const canLookUp = this.#rootQuestion === undefined && this.#ready.length < MAX_READY
+      const items = canLookUp ? this.#frontier.take(LOOKUP_BATCH, () => this.#mayTakeInner()) : []
+      if (items.length > 0) await this.#lookUp(items)
+      this.#assign()
+      if (this.#isComplete()) return this.#finish(undefined)
+      this.#checkSources()
+      if (items.length === 0) await this.#wake.wait(this.#end.signal)
+      else await pacer.breathe()
+    }
+  }
+
+  #mayTakeInner(): boolean {
+    return this.#frontier.waitingLeaves + this.#frontier.takenInner * this.#meanWidth < LOOKAHEAD_LEAVES
+  }
+
+  /** Sorts out what is held and what has to be asked for. */
+  async #lookUp(items: Item[]): Promise<void> {
+    const { held } = this.#options
+    const first = items.filter((item) => {
+      const sameBlock = this.#underWay.get(item.key)
+      if (sameBlock === undefined) this.#underWay.set(item.key, [])
+      else sameBlock.push(item)
+      return sameBlock === undefined
+    })
+    const found = await Promise.all(
+      first.map(async (item) => {
+        const needsBytes = item.isInner || this.#waiters.has(item.key)
+        if (needsBytes) return held.get(item.visit.cid, { signal: this.#end.signal })
+        return held.has(item.visit.cid)
+      }),
+    )
+    if (this.#ended) return
+    for (const [index, item] of first.entries()) {
+      const bytes = found[index]
+      if (bytes === undefined || bytes === false) this.#queue(item)
+      else this.#found(item, bytes === true ? undefined : bytes)
+    }
+  }
+
+  #queue(item: Item): void {
+    const { cid } = item.visit
+    if (!isSupportedHash(cid)) throw hashUnsupported(cid.multihash.code)
+    if (this.#waiters.has(item.key)) this.#ready.unshift(item)
+    else this.#ready.push(item)
+  }
+
+  /** The block is held: its links take its place. */
+  #found(item: Item, bytes: Uint8Array | undefined): void {
+    if (!item.isCounted) this.statistics.heldBlocks += 1
+    if (bytes !== undefined) {
+      this.#waiters.answer(item.key, bytes)
+      if (item.isInner) this.#expand(item, bytes)
+    }
+    this.#frontier.remove(item)
+    this.#release(item.key)
+  }
+
+  /** Others that waited for the same block look again and find it held. */
+  #release(key: string): void {
+    const others = this.#underWay.get(key) ?? []
+    this.#underWay.delete(key)
+    for (const other of others) this.#frontier.putBack(other)
+    this.#wake.notify()
+  }
+
+  #expand(item: Item, bytes: Uint8Array): void {
+    const { visits, totalBytes } = expand(item.visit, bytes)
+    if (totalBytes !== undefined && this.#knownBytes === 0) this.#knownBytes = totalBytes
+    this.#meanWidth += 0.2 * (visits.length - this.#meanWidth)
+    this.#frontier.add(visits, item)
+    this.#frontier.markVisited(item)
+  }
+
+  /** Takes on sources up to the bound. */
+  #engage(): void {
+    while (this.#sources.size + this.#connecting < MAX_ACTIVE_SOURCES) {
+      const peer = this.#intake.take()
+      if (peer === undefined) return
+      void this.#connect(peer)
+    }
+  }
+
+  async #connect(peer: PeerId): Promise<void> {
+    const name = peer.toString()
+    const attempts = (this.#attempts.get(name) ?? 0) + 1
+    const isUsed = [...this.#sources].some((source) => source.name === name)
+    if (isUsed || attempts > MAX_ATTEMPTS_PER_PEER) return
+    if (!this.#init.trust.decide(name, 'fetch', { cid: this.#root.toString() }).allowed) return
+    this.#attempts.set(name, attempts)
+    this.#connecting += 1
+    try {
+      const stream = await this.#init.pool.acquire(peer, this.#end.signal)
+      if (this.#ended) {
+        this.#init.pool.release(peer, stream)
+        return
+      }
+      const statistics = this.statistics.sources[name] ?? { blocks: 0, bytes: 0, failures: 0 }
+      this.statistics.sources[name] = statistics
+      this.#sources.add(new Source({ peer, stream, statistics, listener: this }))
+    } catch (error) {
+      this.#init.log.debug({ peer: name, error: String(error) }, 'a source could not be reached')
+    } finally {
+      this.#connecting -= 1
+      this.#wake.notify()
+    }
+  }
+
+  /** Hands out what is queued: each time to the source with the least to do, a little at a time. */
+  #assign(): void {
+    if (this.#rootQuestion !== undefined) return
+    const estimate = (item: Item): number => item.visit.sizeHint || this.#meanBlockBytes
+    const able = [...this.#sources].filter((source) => source.stream.isOpen)
+    while (this.#ready.length > 0 && able.length > 0) {
+      able.sort((a, b) => a.load - b.load)
+      const source = able[0]!
+      if (source.load >= 1) return
+      const batch = source.batch(this.#ready, estimate)
+      const root = batch.find((item) => item.visit.depth === 0 && item.isInner)
+      if (batch.length === 0) able.shift()
+      else if (root !== undefined) return this.#askByRoot(source, root)
+      else {
+        const asked = new Set(batch)
+        this.#ready = this.#ready.filter((item) => !asked.has(item))
+        source.ask(batch, estimate)
+      }
+    }
+  }
+
+  /** With the root not held, the first question is by root: a small DAG comes in one round trip. */
+  #askByRoot(source: Source, root: Item): void {
+    const { scope, path, range } = this.#options
+    this.#ready = this.#ready.filter((item) => item !== root)
+    this.#rootQuestion = new RootQuestion({
+      source,
+      root,
+      want: { scope, path: [...(path ?? [])], range },
+      frontier: this.#frontier,
+      onBlock: (item, bytes, creditBytes) => {
+        this.#ready = this.#ready.filter((other) => other !== item)
+        if (!this.#underWay.has(item.key)) this.#underWay.set(item.key, [])
+        this.#received(source, item, bytes, creditBytes, true)
+      },
+      onEnd: (error) => {
+        this.#rootQuestion = undefined
+        if (!this.#ended && this.#rootIsOwed(root)) this.#ready.unshift(root)
+        if (error === undefined) this.#wake.notify()
+        else this.onLost(source, error)
+      },
+    })
+  }
+
+  #rootIsOwed(root: Item): boolean {
+    return root.state === 'taken' && !root.isCounted
+  }
+
+  onBlock(source: Source, item: Item, bytes: Uint8Array, creditBytes: number): void {
+    this.#received(source, item, bytes, creditBytes, false)
+  }
+
+  #received(source: Source, item: Item, bytes: Uint8Array, creditBytes: number, mayBeHeld: boolean): void {
+    if (this.#ended) return
+    this.#lastBlockMs = performance.now()
+    this.statistics.blocks += 1
+    this.statistics.bytes += bytes.length
+    this.#meanBlockBytes += 0.1 * (bytes.length - this.#meanBlockBytes)
+    item.isCounted = true
+    try {
+      this.#unfold(item, bytes)
+    } catch (error) {
+      this.#finish(error)
+      return
+    }
+    void this.#keep(source, item, bytes, creditBytes, mayBeHeld)
+    this.#wake.notify()
+  }
+
+  /** Expands what has just come, unless too much is in line already: then it is read again when its turn comes. */
+  #unfold(item: Item, bytes: Uint8Array): void {
+    if (item.state === 'out') return
+    const isFull = this.#frontier.size > MAX_FRONTIER && this.#rootQuestion === undefined
+    if (item.isInner && isFull) return
+    if (item.isInner) this.#expand(item, bytes)
+    this.#frontier.remove(item)
+  }
+
+  async #keep(
+    source: Source,
+    item: Item,
+    bytes: Uint8Array,
+    creditBytes: number,
+    mayBeHeld: boolean,
+  ): Promise<void> {
+    const { cid } = item.visit
+    try {
+      if (mayBeHeld && (await this.#options.held.has(cid))) this.statistics.duplicateBlocks += 1
+      await this.#puts.put(cid, bytes, () => source.stream.release(creditBytes))
+    } catch (error) {
+      this.#finish(error)
+      return
+    }
+    this.#lastBlockMs = performance.now()
+    this.#waiters.answer(item.key, bytes)
+    this.#frontier.putBack(item)
+    this.#release(item.key)
+    this.#report(false)
+  }
+
+  onMissing(source: Source, item: Item): void {
+    ;(item.missedBy ??= new Set()).add(source.name)
+    this.onReturned(source, [item])
+  }
+
+  onReturned(_source: Source, items: Item[]): void {
+    if (this.#ended) return
+    this.#ready.unshift(...items)
+    this.#wake.notify()
+  }
+
+  onReady(): void {
+    this.#wake.notify()
+  }
+
+  onLost(source: Source, error: Error): void {
+    if (!this.#sources.delete(source)) return
+    source.statistics.failures += 1
+    this.#reportServed(source)
+    this.#init.log.debug({ peer: source.name, error: error.message }, 'a source was lost')
+    this.#wake.notify()
+  }
+
+  /** Ends the fetch where nobody is left to ask for something that is queued. */
+  #checkSources(): void {
+    if (this.#rootQuestion !== undefined || this.#ready.length === 0) return
+    const sources = [...this.#sources]
+    if (sources.some((source) => source.isResting) && sources.every((source) => source.outstanding === 0)) {
+      // Those that lacked much are asked again, since nobody else has anything to do.
+      for (const source of sources) source.wakeUp()
+      this.#assign()
+    }
+    if (!this.#intake.isExhausted || this.#connecting > 0) return
+    for (const item of [...this.#ready]) {
+      if (sources.some((source) => item.missedBy?.has(source.name) !== true)) continue
+      const error = notFound(item.visit.cid, { asked: Object.keys(this.statistics.sources) })
+      if (item.state !== 'out') throw error
+      // Not known to belong to the DAG: only who asked for it learns that nobody has it.
+      this.#ready.splice(this.#ready.indexOf(item), 1)
+      this.#waiters.reject(item.key, error)
+      this.#release(item.key)
+    }
+  }
+
+  #isComplete(): boolean {
+    return this.#frontier.size === 0 && this.#underWay.size === 0 && this.#rootQuestion === undefined
+  }
+
+  #tick(): void {
+    if (this.#ended) return
+    const now = performance.now()
+    const stallTimeoutMs = this.#options.stallTimeoutMs ?? this.#init.limits.stallTimeoutMs
+    if (this.#puts.count > 0) this.#lastBlockMs = now
+    if (now - this.#lastBlockMs > stallTimeoutMs) return this.#finish(stalled(stallTimeoutMs))
+    this.#relieveSlow(now)
+    this.#wake.notify()
+  }
+
+  /** Where a source has nothing to do, it takes over from those with much before them. */
+  #relieveSlow(now: number): void {
+    const busy = (source: Source): boolean => source.outstanding > 0 || this.#rootQuestion?.source === source
+    const sources = [...this.#sources]
+    if (this.#ready.length > 0 || sources.every(busy)) return
+    const slowAfterMs = this.#init.limits.sourceIdleMs * SLOW_AFTER_IDLE_PERIODS
+    for (const source of sources.filter(busy)) {
+      const silentMs = now - Math.max(source.lastBlockMs, source.askedMs)
+      if (silentMs > slowAfterMs) source.stream.giveUp('slow')
+      else if (source.backlogMs > RELIEVE_ABOVE_MS) source.cancelLast()
+    }
+  }
+
+  #report(isLast: boolean): void {
+    const { onProgress } = this.#options
+    const now = performance.now()
+    if (onProgress === undefined || (!isLast && now - this.#lastProgressMs < PROGRESS_INTERVAL_MS)) return
+    this.#lastProgressMs = now
+    onProgress({ ...this.statistics, knownBytes: Math.max(this.#knownBytes, this.statistics.bytes) })
+  }
+
+  #finish(error: unknown): void {
+    if (this.#ended) return
+    this.#ended = true
+    const reason = error === undefined || error instanceof Error ? error : new Error(String(error))
+    clearInterval(this.#ticker)
+    this.#end.abort(reason ?? cancelled())
+    for (const source of this.#sources) {
+      this.#reportServed(source)
+      this.#init.pool.release(source.peer, source.stream)
+    }
+    this.#sources.clear()
+    this.#waiters.rejectAll(reason ?? notFound(this.#root))
+    if (reason === undefined) {
+      this.#report(true)
+      this.#settle.resolve(this.statistics)
+    } else this.#settle.reject(reason)
+  }
+
+  #reportServed(source: Source): void {
+    if (source.receivedBytes === 0) return
+    const durationMs = Math.round(performance.now() - source.startedMs)
+    this.#init.trust.report(source.name, 'transfer-served', { bytes: source.receivedBytes, durationMs })
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * The content protocol: blocks and DAGs by CID between peers of one network.
+ *
+ * @example Serve what a store holds, and fetch a file from whoever is connected
+ *
+ * ```ts
+ * import { content } from './protocols/content/index.ts'
+ *
+ * const node = await createLibp2p({
+ *   …,
+ *   services: {
+ *     identify: identify(),
+ *     content: content({ networkName: 'main', blocks: store, trust, log }),
+ *   },
+ * })
+ *
+ * const fetch = node.services.content.fetchDag(root, {
+ *   scope: 'entity',
+ *   sources: node.services.content.peers(),
+ *   held: store,
+ *   sink: store,
+ *   signal: AbortSignal.timeout(60_000),
+ * })
+ * const { bytes, sources } = await fetch.done
+ * ```
+ *
+ * A client opens a stream, grants credit, and asks with any number of Wants: for blocks by CID, or for a part of the
+ * DAG below a root. The server answers each with Blocks, what is Missing, and Done. Every block is verified before it
+ * is handed on; one that does not match its CID ends the stream. SPEC.md beside this file describes the wire.
+ *
+ * Reading order: `types.ts` (the contract), `messages.ts` and `data-frame.ts` (the wire), `walk.ts` (which blocks a
+ * request means), `server-stream.ts`, `client-stream.ts`, `fetch.ts` (many sources), `limits.ts` (every bound).
+ */
+import type { Connection, PeerId, StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
+import type { Logger } from '../../src/telemetry/types.ts'
+import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import { ContentService } from './content.ts'
+import type { ContentLimits } from './limits.ts'
+import type { BlockSource, Content } from './types.ts'
+
+export interface ContentInit {
+  /** Part of the protocol's id: nodes of different networks do not talk. */
+  networkName: string
+  /** What is served. */
+  blocks: BlockSource
+  /** Asked before serving (`serve-content`) and before fetching (`fetch`); told what peers did. */
+  trust: Policy & Evidence
+  log: Logger
+  limits?: Partial<ContentLimits>
+}
+
+/** Of libp2p, what the service uses. */
+export interface ContentComponents {
+  peerId: PeerId
+  registrar: {
+    handle(protocol: string, handler: StreamHandler, options: StreamHandlerOptions): Promise<void>
+    unhandle(protocol: string): Promise<void>
+    register(protocol: string, topology: Topology): Promise<string>
+    unregister(id: string): void
+  }
+  connectionManager: {
+    openConnection(peer: PeerId, options: { signal: AbortSignal }): Promise<Connection>
+  }
+}
+
+export function content(init: ContentInit): (components: ContentComponents) => Content {
+  return (components) => new ContentService(components, init)
+}
+
+export { links } from './links.ts'
+export { type ContentLimits, defaultLimits } from './limits.ts'
+export type * from './types.ts'

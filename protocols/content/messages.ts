@@ -1,0 +1,196 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { CID } from 'multiformats/cid'
+import { frame } from '../shared/framing.ts'
+import { ProtocolViolationError } from '../shared/violation.ts'
+import {
+  MAX_CID_BYTES,
+  MAX_CIDS_PER_MESSAGE,
+  MAX_HELD_CIDS,
+  MAX_PATH_BYTES,
+  MAX_PATH_SEGMENTS,
+} from './limits.ts'
+import { type ClientMessage, ClientMessageSchema, ServerMessageSchema, type Dag } from './messages_pb.ts'
+import type { ByteRange, Scope } from './types.ts'
+
+/** Messages as the rest of the code knows them: checked, with CIDs in place of bytes. */
+
+/** Scopes on the wire; the table of SPEC.md. */
+export const SCOPES = { block: 0, entity: 1, all: 2 } as const satisfies Record<Scope, number>
+
+export interface CidsWant {
+  kind: 'cids'
+  id: number
+  cids: CID[]
+}
+
+export interface DagWant {
+  kind: 'dag'
+  id: number
+  root: CID
+  scope: Scope
+  path: string[]
+  range: ByteRange | undefined
+  depthBudget: number | undefined
+  blockBudget: number | undefined
+  byteBudget: number | undefined
+  held: CID[]
+}
+
+export type FromClient =
+  | CidsWant
+  | DagWant
+  | { kind: 'credit'; bytes: number }
+  | { kind: 'cancel'; id: number }
+  /** A Want that is well formed and cannot be answered: an unknown scope, or neither CIDs nor a root. */
+  | { kind: 'unanswerable'; id: number }
+
+export type FromServer =
+  | { kind: 'missing'; want: number; cids: CID[] }
+  | { kind: 'done'; want: number; reason: number }
+
+/** Frames, ready to be sent. */
+export const encode = {
+  want(want: CidsWant | DagWant): Uint8Array {
+    const value =
+      want.kind === 'cids'
+        ? { id: want.id, cids: want.cids.map((cid) => cid.bytes) }
+        : { id: want.id, dag: encodeDag(want) }
+    return fromClient({ case: 'want', value })
+  },
+  credit: (bytes: number): Uint8Array => fromClient({ case: 'credit', value: { bytes } }),
+  cancel: (id: number): Uint8Array => fromClient({ case: 'cancel', value: { id } }),
+  missing(want: number, cids: CID[]): Uint8Array {
+    const value = { want, cids: cids.map((cid) => cid.bytes) }
+    return frame(
+      toBinary(ServerMessageSchema, create(ServerMessageSchema, { body: { case: 'missing', value } })),
+    )
+  },
+  done(want: number, reason: number): Uint8Array {
+    const value = { want, reason }
+    return frame(
+      toBinary(ServerMessageSchema, create(ServerMessageSchema, { body: { case: 'done', value } })),
+    )
+  },
+}
+
+type ClientBody = NonNullable<Parameters<typeof create<typeof ClientMessageSchema>>[1]>['body']
+
+function fromClient(body: ClientBody): Uint8Array {
+  return frame(toBinary(ClientMessageSchema, create(ClientMessageSchema, { body: body! })))
+}
+
+function encodeDag(want: DagWant): Record<string, unknown> {
+  const { range } = want
+  return {
+    root: want.root.bytes,
+    scope: SCOPES[want.scope],
+    path: want.path,
+    held: want.held.map((cid) => cid.bytes),
+    ...(range === undefined
+      ? {}
+      : {
+          range: {
+            from: BigInt(range.from),
+            ...(range.to === undefined ? {} : { to: BigInt(range.to) }),
+          },
+        }),
+    ...(want.depthBudget === undefined ? {} : { depthBudget: want.depthBudget }),
+    ...(want.blockBudget === undefined ? {} : { blockBudget: want.blockBudget }),
+    ...(want.byteBudget === undefined ? {} : { byteBudget: want.byteBudget }),
+  }
+}
+
+/** @throws ProtocolViolationError */
+export function decodeFromClient(bytes: Uint8Array): FromClient {
+  const { body } = parse(() => fromBinary(ClientMessageSchema, bytes, { readUnknownFields: false }))
+  switch (body.case) {
+    case 'want':
+      return decodeWant(body.value)
+    case 'credit':
+      return { kind: 'credit', bytes: body.value.bytes }
+    case 'cancel':
+      return { kind: 'cancel', id: body.value.id }
+    default:
+      throw new ProtocolViolationError('unknown-message', 'a message of a kind this version does not have')
+  }
+}
+
+/** @throws ProtocolViolationError; blocks are read as data frames and are none of its business */
+export function decodeFromServer(bytes: Uint8Array): FromServer {
+  const { body } = parse(() => fromBinary(ServerMessageSchema, bytes, { readUnknownFields: false }))
+  switch (body.case) {
+    case 'missing':
+      return {
+        kind: 'missing',
+        want: body.value.want,
+        cids: decodeCids(body.value.cids, MAX_CIDS_PER_MESSAGE),
+      }
+    case 'done':
+      return { kind: 'done', want: body.value.want, reason: body.value.reason }
+    default:
+      throw new ProtocolViolationError('unknown-message', 'a message of a kind this version does not have')
+  }
+}
+
+type WantMessage = Extract<ClientMessage['body'], { case: 'want' }>['value']
+
+function decodeWant(want: WantMessage): FromClient {
+  const { id, dag } = want
+  const hasCids = want.cids.length > 0
+  if (hasCids === (dag !== undefined)) return { kind: 'unanswerable', id }
+  if (dag === undefined) return { kind: 'cids', id, cids: decodeCids(want.cids, MAX_CIDS_PER_MESSAGE) }
+  return decodeDag(id, dag)
+}
+
+function decodeDag(id: number, dag: Dag): FromClient {
+  const scope = (Object.keys(SCOPES) as Scope[]).find((name) => SCOPES[name] === dag.scope)
+  if (scope === undefined) return { kind: 'unanswerable', id }
+  const pathBytes = dag.path.reduce((sum, segment) => sum + segment.length, 0)
+  if (dag.path.length > MAX_PATH_SEGMENTS || pathBytes > MAX_PATH_BYTES) {
+    throw new ProtocolViolationError('oversize-path', 'a path longer than the protocol allows')
+  }
+  return {
+    kind: 'dag',
+    id,
+    root: decodeCid(dag.root),
+    scope,
+    path: dag.path,
+    range: dag.range === undefined ? undefined : decodeRange(dag.range),
+    depthBudget: dag.depthBudget,
+    blockBudget: dag.blockBudget,
+    byteBudget: dag.byteBudget,
+    held: decodeCids(dag.held, MAX_HELD_CIDS),
+  }
+}
+
+function decodeRange(range: NonNullable<Dag['range']>): ByteRange {
+  const from = toSafeNumber(range.from)
+  return range.to === undefined ? { from } : { from, to: toSafeNumber(range.to) }
+}
+
+/** Offsets beyond 2^53 are in no file: the largest number that can be counted means the same. */
+function toSafeNumber(value: bigint): number {
+  const limit = BigInt(Number.MAX_SAFE_INTEGER)
+  if (value > limit) return Number.MAX_SAFE_INTEGER
+  return value < -limit ? Number.MIN_SAFE_INTEGER : Number(value)
+}
+
+export function decodeCid(bytes: Uint8Array): CID {
+  if (bytes.length > MAX_CID_BYTES) throw new ProtocolViolationError('oversize-cid', 'a CID that is too long')
+  return parse(() => CID.decode(bytes))
+}
+
+function decodeCids(list: Uint8Array[], most: number): CID[] {
+  if (list.length > most)
+    throw new ProtocolViolationError('oversize-list', 'more CIDs than a message may have')
+  return list.map(decodeCid)
+}
+
+function parse<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (cause instanceof ProtocolViolationError) throw cause
+    throw new ProtocolViolationError('malformed-message', 'bytes that are not a message', { cause })
+  }
+}

@@ -1,0 +1,39 @@
+import type { CID } from 'multiformats/cid'
+import { MAX_PENDING_PUT_BYTES } from './limits.ts'
+import type { BlockSink } from './types.ts'
+
+/**
+ * Blocks on their way into the sink. Credit is given back when a block is handed over, as long as the sink keeps up;
+ * beyond MAX_PENDING_PUT_BYTES it is held back, so that a slow disk slows the sources down and memory stays bounded.
+ */
+export class Puts {
+  readonly #sink: BlockSink
+  readonly #signal: AbortSignal
+  readonly #withheld: (() => void)[] = []
+  #bytes = 0
+  count = 0
+
+  constructor(sink: BlockSink, signal: AbortSignal) {
+    this.#sink = sink
+    this.#signal = signal
+  }
+
+  /** Resolves when the block is kept. `release` gives back its credit, now or when the sink has caught up. */
+  async put(cid: CID, bytes: Uint8Array, release: () => void): Promise<void> {
+    this.count += 1
+    this.#bytes += bytes.length
+    if (this.#bytes <= MAX_PENDING_PUT_BYTES) release()
+    else this.#withheld.push(release)
+    try {
+      await this.#sink.put(cid, bytes, { signal: this.#signal, verified: true })
+    } finally {
+      this.count -= 1
+      this.#bytes -= bytes.length
+      while (this.#bytes <= MAX_PENDING_PUT_BYTES) {
+        const next = this.#withheld.shift()
+        if (next === undefined) break
+        next()
+      }
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import type { CID } from 'multiformats/cid'
+import type { Frontier, Item } from './frontier.ts'
+import { isSupportedHash, keyOf } from './hash.ts'
+import { FIRST_WANT_BLOCKS, FIRST_WANT_BYTES } from './limits.ts'
+import type { DagWant } from './messages.ts'
+import type { Source } from './source.ts'
+
+export interface RootQuestionInit {
+  source: Source
+  root: Item
+  want: Pick<DagWant, 'scope' | 'path' | 'range'>
+  frontier: Frontier
+  onBlock: (item: Item, bytes: Uint8Array, creditBytes: number) => void
+  /** With an error where the source was lost. */
+  onEnd: (error: Error | undefined) => void
+}
+
+/**
+ * The first Want of a fetch that holds nothing: by root, with a budget, so that a small DAG comes in one round trip and
+ * a large one's first nodes without a round trip a level. The source walks as we do, so every block must be one that
+ * our own walk has in line by then; anything else ends the stream.
+ */
+export class RootQuestion {
+  readonly source: Source
+  readonly #init: RootQuestionInit
+  readonly #received = new Set<string>()
+  #receivedBytes = 0
+
+  constructor(init: RootQuestionInit) {
+    this.#init = init
+    this.source = init.source
+    const { root, source, onEnd } = init
+    source.stream.wantDag(
+      {
+        ...init.want,
+        root: root.visit.cid,
+        depthBudget: undefined,
+        blockBudget: FIRST_WANT_BLOCKS,
+        byteBudget: FIRST_WANT_BYTES,
+        held: [],
+      },
+      {
+        accepts: (cid) => this.#accepts(cid),
+        onBlock: (cid, bytes, creditBytes) => this.#onBlock(cid, bytes, creditBytes),
+        onMissing: () => {},
+        onDone: () => {
+          if (!this.#received.has(root.key)) (root.missedBy ??= new Set()).add(source.name)
+          onEnd(undefined)
+        },
+        onLost: (error) => onEnd(error),
+      },
+    )
+  }
+
+  #accepts(cid: CID): boolean {
+    const key = keyOf(cid)
+    const isWithin = this.#received.size < FIRST_WANT_BLOCKS && this.#receivedBytes < FIRST_WANT_BYTES
+    if (!isWithin || this.#received.has(key)) return false
+    return isSupportedHash(cid) && this.#init.frontier.find(key) !== undefined
+  }
+
+  #onBlock(cid: CID, bytes: Uint8Array, creditBytes: number): void {
+    const key = keyOf(cid)
+    this.#received.add(key)
+    this.#receivedBytes += bytes.length
+    this.source.count(bytes.length)
+    const item = this.#init.frontier.find(key)
+    if (item === undefined) {
+      this.source.stream.release(creditBytes)
+      return
+    }
+    this.#init.frontier.takeItem(item)
+    this.#init.onBlock(item, bytes, creditBytes)
+  }
+}

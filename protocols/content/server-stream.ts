@@ -1,0 +1,391 @@
+import type { Stream } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
+import type { Logger } from '../../src/telemetry/types.ts'
+import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import { CreditAccount } from '../shared/credit.ts'
+import { P2pnodeError } from '../shared/errors.ts'
+import type { FairSlots } from '../shared/fair-slots.ts'
+import { FrameReader } from '../shared/framing.ts'
+import { IdleWatch } from '../shared/idle.ts'
+import { Pacer } from '../shared/pacer.ts'
+import { Status } from '../shared/status.ts'
+import { ProtocolViolationError } from '../shared/violation.ts'
+import { Wakeup } from '../shared/wakeup.ts'
+import { StreamWriter } from '../shared/writer.ts'
+import { encodeBlockHeader } from './data-frame.ts'
+import { streamFailed } from './errors.ts'
+import { inlineBytes, keyOf } from './hash.ts'
+import {
+  type ContentLimits,
+  FRAME_COST_BYTES,
+  MAX_BLOCK_BYTES,
+  MAX_BLOCKS_PER_WANT,
+  MAX_CIDS_PER_MESSAGE,
+  MAX_MISSING_PER_WANT,
+  MAX_OPEN_CIDS,
+  MAX_OPEN_WANTS,
+  MAX_PENDING_VISITS,
+} from './limits.ts'
+import { type CidsWant, type DagWant, decodeFromClient, encode } from './messages.ts'
+import { OpenWant } from './server-want.ts'
+import type { BlockSource } from './types.ts'
+import { expand, firstVisits, needsExpansion, type Visit } from './walk.ts'
+
+/** One block on its way from the store to the stream, or the end of a Want. */
+type Step =
+  | {
+      kind: 'block'
+      open: OpenWant
+      cid: CID
+      index: number | undefined
+      bytes: Promise<Uint8Array | undefined>
+    }
+  | { kind: 'done'; open: OpenWant }
+
+export interface ServerStreamInit {
+  stream: Stream
+  /** Text form of the client's peer id. */
+  peer: string
+  blocks: BlockSource
+  trust: Policy & Evidence
+  /** Blocks in memory, over all streams of this node. */
+  slots: FairSlots
+  limits: ContentLimits
+  log: Logger
+  onSent: (bytes: number) => void
+}
+
+/**
+ * Answers the Wants of one stream, in their order.
+ *
+ * Two loops share the work: the planner walks and starts reads, up to `readAheadBlocks` ahead, the sender writes what
+ * was read as credit and the stream allow. What the planner has started is bounded by slots that all streams share.
+ */
+export class ServerStream {
+  readonly #init: ServerStreamInit
+  readonly #writer: StreamWriter
+  readonly #credit = new CreditAccount()
+  readonly #end = new AbortController()
+  readonly #open = new Map<number, OpenWant>()
+  readonly #queued: OpenWant[] = []
+  readonly #steps: Step[] = []
+  readonly #planner = new Wakeup()
+  readonly #sender = new Wakeup()
+  readonly #watches: IdleWatch[]
+  #openWeight = 0
+  #blocksInMemory = 0
+  #clientHasEnded = false
+  #planned = false
+  /** The sender waits for credit, or for the stream to take more. */
+  #waitsForClient = false
+
+  constructor(init: ServerStreamInit) {
+    this.#init = init
+    const { limits } = init
+    const clientIdle = new IdleWatch({
+      timeoutMs: limits.clientIdleMs,
+      isWaiting: () => this.#waitsForClient,
+      onIdle: () => this.#fail(streamFailed('the client takes nothing')),
+    })
+    const unused = new IdleWatch({
+      timeoutMs: limits.unusedStreamMs,
+      isWaiting: () => this.#open.size === 0,
+      onIdle: () => this.#fail(streamFailed('unused')),
+    })
+    this.#watches = [clientIdle, unused]
+    this.#writer = new StreamWriter(init.stream, () => clientIdle.touch())
+  }
+
+  /** Resolves when the stream has ended, however it did. Never rejects. */
+  async run(): Promise<void> {
+    const { stream } = this.#init
+    const reader = new FrameReader({
+      payloadOffset: () => undefined,
+      onMessage: (message) => this.#onMessage(message),
+      onPayload: () => new Uint8Array(0),
+      onPayloadEnd: () => {},
+    })
+    stream.addEventListener('message', ({ data }) => {
+      if (this.#end.signal.aborted) return
+      try {
+        reader.push(data)
+      } catch (error) {
+        this.#fail(error)
+      }
+    })
+    const onClientEnd = (): void => {
+      if (!reader.atBoundary) this.#fail(new ProtocolViolationError('truncated-frame', 'cut off in a frame'))
+      this.#clientHasEnded = true
+      this.#planner.notify()
+    }
+    // 'end' comes after the last message, 'close' in any case.
+    stream.addEventListener('end', onClientEnd)
+    stream.addEventListener('close', () => this.#end.abort(streamFailed('closed')))
+    if (stream.readableEnded) onClientEnd()
+    if (stream.status !== 'open' && stream.status !== 'closing') this.#end.abort(streamFailed('closed'))
+    try {
+      await Promise.all([this.#plan(), this.#send()])
+      await stream.close({ signal: this.#end.signal })
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      for (const watch of this.#watches) watch.stop()
+      for (const step of this.#steps) if (step.kind === 'block') this.#releaseBlock()
+      this.#steps.length = 0
+    }
+  }
+
+  abort(error: Error): void {
+    this.#fail(error)
+  }
+
+  #fail(error: unknown): void {
+    if (this.#end.signal.aborted) return
+    const reason = error instanceof Error ? error : new Error(String(error))
+    const { peer, trust, log, stream } = this.#init
+    if (reason instanceof ProtocolViolationError) {
+      trust.report(peer, 'protocol-violation', { protocol: 'content', rule: reason.rule })
+    }
+    log.debug({ peer, error: reason.message }, 'content stream aborted')
+    this.#end.abort(reason)
+    stream.abort(reason)
+  }
+
+  #onMessage(bytes: Uint8Array): void {
+    const message = decodeFromClient(bytes)
+    switch (message.kind) {
+      case 'credit':
+        this.#credit.add(message.bytes)
+        return
+      case 'cancel':
+        this.#cancel(message.id)
+        return
+      case 'unanswerable':
+        this.#accept(new OpenWant({ kind: 'cids', id: message.id, cids: [] }), Status.invalid)
+        return
+      default:
+        this.#accept(new OpenWant(message))
+    }
+  }
+
+  #accept(open: OpenWant, ending?: number): void {
+    if (this.#open.has(open.want.id)) {
+      throw new ProtocolViolationError('want-id-in-use', 'a Want with the id of an open one')
+    }
+    this.#openWeight += open.weight
+    if (this.#open.size >= MAX_OPEN_WANTS || this.#openWeight > MAX_OPEN_CIDS) {
+      throw new ProtocolViolationError('too-many-wants', 'more open Wants than a stream may have')
+    }
+    if (ending !== undefined) open.end(ending)
+    this.#open.set(open.want.id, open)
+    this.#queued.push(open)
+    this.#planner.notify()
+  }
+
+  /** A Want that has ended already is not known any more: its Done is on the way. */
+  #cancel(id: number): void {
+    const open = this.#open.get(id)
+    if (open !== undefined) open.cancelled = true
+  }
+
+  async #plan(): Promise<void> {
+    const pacer = new Pacer()
+    for (;;) {
+      const open = this.#queued.shift()
+      if (open === undefined) {
+        if (this.#clientHasEnded) break
+        await this.#planner.wait(this.#end.signal)
+        continue
+      }
+      if (open.want.kind === 'cids') await this.#planCids(open, open.want, pacer)
+      else await this.#planDag(open, open.want, pacer)
+      this.#push({ kind: 'done', open })
+    }
+    this.#planned = true
+    this.#sender.notify()
+  }
+
+  async #planCids(open: OpenWant, want: CidsWant, pacer: Pacer): Promise<void> {
+    for (const [index, cid] of want.cids.entries()) {
+      if (open.over) return
+      if (this.#mayServe(open, cid)) await this.#read(open, cid, index)
+      await pacer.breathe()
+    }
+  }
+
+  async #planDag(open: OpenWant, want: DagWant, pacer: Pacer): Promise<void> {
+    if (!this.#mayServe(open, want.root)) return
+    const held = new Set(want.held.map(keyOf))
+    const seen = new Set<string>()
+    const pending = this.#begin(open, want)
+    const blockBudget = Math.min(want.blockBudget ?? MAX_BLOCKS_PER_WANT, MAX_BLOCKS_PER_WANT)
+    let blocks = 0
+    for (let visit = pending.pop(); visit !== undefined && !open.over; visit = pending.pop()) {
+      await pacer.breathe()
+      const key = keyOf(visit.cid)
+      const isRepeated = seen.has(key)
+      // The same node is walked again only where something else is wanted below it.
+      if (isRepeated && visit.path.length === 0 && visit.span === undefined) continue
+      const isSent = !isRepeated && !held.has(key)
+      if (isSent && blocks >= blockBudget) return open.end(Status.budget)
+      // The sender counts what it could not send.
+      if (open.missingCount >= MAX_MISSING_PER_WANT) return open.end(Status.incomplete)
+      if (seen.size < MAX_BLOCKS_PER_WANT) seen.add(key)
+      const bytes = isSent ? await this.#read(open, visit.cid, undefined) : this.#get(visit.cid)
+      if (isSent) blocks += 1
+      if (!needsExpansion(visit)) continue
+      const read = await bytes()
+      if (read !== undefined && !this.#expandInto(pending, visit, read, open)) return
+    }
+  }
+
+  /** The walk may begin in the root CID itself, and end there. */
+  #begin(open: OpenWant, want: DagWant): Visit[] {
+    try {
+      return firstVisits(want).reverse()
+    } catch (error) {
+      open.end(statusOf(error))
+      return []
+    }
+  }
+
+  #expandInto(pending: Visit[], visit: Visit, bytes: Uint8Array, open: OpenWant): boolean {
+    try {
+      pending.push(...expand(visit, bytes).visits.reverse())
+    } catch (error) {
+      open.end(statusOf(error))
+      return false
+    }
+    if (pending.length <= MAX_PENDING_VISITS) return true
+    open.end(Status.budget)
+    return false
+  }
+
+  #mayServe(open: OpenWant, cid: CID): boolean {
+    const decision = this.#init.trust.decide(this.#init.peer, 'serve-content', { cid: cid.toString() })
+    if (decision.allowed) return true
+    open.refused = true
+    open.miss(cid)
+    return false
+  }
+
+  /** Starts reading once there is room, and queues the block for the sender. */
+  async #read(
+    open: OpenWant,
+    cid: CID,
+    index: number | undefined,
+  ): Promise<() => Promise<Uint8Array | undefined>> {
+    const { slots, peer, limits } = this.#init
+    while (this.#blocksInMemory >= limits.readAheadBlocks) await this.#planner.wait(this.#end.signal)
+    await slots.acquire(peer, this.#end.signal)
+    this.#blocksInMemory += 1
+    const bytes = this.#get(cid)()
+    this.#push({ kind: 'block', open, cid, index, bytes })
+    return () => bytes
+  }
+
+  /** The block, or undefined where it is not held, not readable, or too large to send. */
+  #get(cid: CID): () => Promise<Uint8Array | undefined> {
+    return async () => {
+      const inline = inlineBytes(cid)
+      if (inline !== undefined) return inline
+      try {
+        const bytes = await this.#init.blocks.get(cid, { signal: this.#end.signal })
+        return bytes !== undefined && bytes.length <= MAX_BLOCK_BYTES ? bytes : undefined
+      } catch (error) {
+        if (!this.#end.signal.aborted) {
+          this.#init.log.warn({ cid: cid.toString(), error: String(error) }, 'a block could not be read')
+        }
+        return undefined
+      }
+    }
+  }
+
+  #push(step: Step): void {
+    this.#steps.push(step)
+    this.#sender.notify()
+  }
+
+  #releaseBlock(): void {
+    this.#blocksInMemory -= 1
+    this.#init.slots.release(this.#init.peer)
+    this.#planner.notify()
+  }
+
+  async #send(): Promise<void> {
+    const pacer = new Pacer()
+    for (;;) {
+      const step = this.#steps.shift()
+      if (step === undefined) {
+        if (this.#planned) return
+        await this.#sender.wait(this.#end.signal)
+        continue
+      }
+      await pacer.breathe()
+      if (step.kind === 'done') {
+        await this.#sendDone(step.open)
+        continue
+      }
+      try {
+        await this.#sendBlock(step.open, step.cid, step.index, await step.bytes)
+      } finally {
+        this.#releaseBlock()
+      }
+    }
+  }
+
+  async #sendBlock(
+    open: OpenWant,
+    cid: CID,
+    index: number | undefined,
+    bytes: Uint8Array | undefined,
+  ): Promise<void> {
+    if (open.over) return
+    if (bytes === undefined) {
+      open.miss(cid)
+      if (open.unreported.length >= MAX_MISSING_PER_WANT) await this.#sendMissing(open)
+      return
+    }
+    const want = open.want.id
+    const name = index === undefined ? { index, cid: cid.bytes } : { index, cid: undefined }
+    let offset = 0
+    do {
+      const data = bytes.subarray(offset, offset + this.#init.limits.frameDataBytes)
+      const header = encodeBlockHeader({ want, ...name, offset, totalBytes: bytes.length }, data.length)
+      await this.#write(header, data, data.length + FRAME_COST_BYTES)
+      offset += data.length
+    } while (offset < bytes.length)
+    open.sentBytes += bytes.length
+    this.#init.onSent(bytes.length)
+    const budget = open.want.kind === 'dag' ? open.want.byteBudget : undefined
+    if (budget !== undefined && open.sentBytes >= budget) open.end(Status.budget)
+  }
+
+  async #sendMissing(open: OpenWant): Promise<void> {
+    while (open.unreported.length > 0) {
+      const cids = open.unreported.splice(0, MAX_CIDS_PER_MESSAGE)
+      await this.#write(encode.missing(open.want.id, cids), undefined, 0)
+    }
+  }
+
+  async #sendDone(open: OpenWant): Promise<void> {
+    if (!open.cancelled) await this.#sendMissing(open)
+    this.#open.delete(open.want.id)
+    this.#openWeight -= open.weight
+    await this.#write(encode.done(open.want.id, open.status), undefined, 0)
+  }
+
+  async #write(header: Uint8Array, data: Uint8Array | undefined, cost: number): Promise<void> {
+    this.#waitsForClient = true
+    try {
+      await this.#credit.take(cost, this.#end.signal)
+      await this.#writer.write(header, data, this.#end.signal)
+    } finally {
+      this.#waitsForClient = false
+    }
+  }
+}
+
+function statusOf(error: unknown): number {
+  return error instanceof P2pnodeError && error.kind === 'not-found' ? Status.notFound : Status.failed
+}

@@ -1,0 +1,44 @@
+import type { CID } from 'multiformats/cid'
+import { Status } from '../shared/status.ts'
+import type { CidsWant, DagWant } from './messages.ts'
+
+/** A Want under way at the server: what was decided about it so far. */
+export class OpenWant {
+  readonly want: CidsWant | DagWant
+  /** CIDs that count towards the bound on what one stream may have open. */
+  readonly weight: number
+  cancelled = false
+  sentBytes = 0
+  missingCount = 0
+  refused = false
+  /** Not held here and not yet told. */
+  unreported: CID[] = []
+  /** Set where the walk ended before its end. */
+  #ending: number | undefined
+
+  constructor(want: CidsWant | DagWant) {
+    this.want = want
+    this.weight = want.kind === 'cids' ? want.cids.length : 1 + want.held.length
+  }
+
+  /** True when nothing more is to be read or sent for it. */
+  get over(): boolean {
+    return this.cancelled || this.#ending !== undefined
+  }
+
+  /** The first reason to end stays. */
+  end(status: number): void {
+    this.#ending ??= status
+  }
+
+  miss(cid: CID): void {
+    this.missingCount += 1
+    this.unreported.push(cid)
+  }
+
+  get status(): number {
+    if (this.cancelled) return Status.cancelled
+    if (this.refused) return Status.refused
+    return this.#ending ?? (this.missingCount > 0 ? Status.incomplete : Status.ok)
+  }
+}

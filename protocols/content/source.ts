@@ -1,0 +1,226 @@
+import type { PeerId } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
+import type { ClientStream } from './client-stream.ts'
+import type { Item } from './frontier.ts'
+import { keyOf } from './hash.ts'
+import {
+  MAX_CIDS_PER_MESSAGE,
+  MAX_OUTSTANDING_BLOCKS,
+  MAX_OUTSTANDING_BYTES,
+  MIN_OUTSTANDING_BYTES,
+  MISSES_BEFORE_REST,
+  OUTSTANDING_MS,
+} from './limits.ts'
+
+import type { FetchStatistics } from './types.ts'
+
+/** Speed is measured over at least so long: shorter spans measure single packets. */
+const MEASURE_MS = 100
+
+/** A Want asks for so many milliseconds' worth, so that little has to be cancelled when a slow source's share is taken. */
+const WANT_MS = 50
+
+/** What is assumed of a source that has not been measured: MIN_OUTSTANDING_BYTES and some at the start. */
+const FIRST_BYTES_PER_MS = 4 * 1024
+
+/** How a source's answers reach the fetch that asked. */
+export interface SourceListener {
+  onBlock(source: Source, item: Item, bytes: Uint8Array, creditBytes: number): void
+  onMissing(source: Source, item: Item): void
+  /** Asked for and not sent: to be asked again, here or elsewhere. */
+  onReturned(source: Source, items: Item[]): void
+  onLost(source: Source, error: Error): void
+  /** Something changed about what the source can take. */
+  onReady(source: Source): void
+}
+
+type SourceStatistics = FetchStatistics['sources'][string]
+
+interface Asked {
+  item: Item
+  estimateBytes: number
+  wantId: number
+}
+
+/** One peer that a fetch gets blocks from: what it was asked for, how fast it is, how much more it should be asked. */
+export class Source {
+  readonly peer: PeerId
+  readonly name: string
+  readonly stream: ClientStream
+  /** Goes on counting where the same peer was used before. */
+  readonly statistics: SourceStatistics
+  readonly startedMs = performance.now()
+  receivedBytes = 0
+  lastBlockMs = performance.now()
+  /** When it was asked after having had nothing to do. */
+  askedMs = performance.now()
+  readonly #listener: SourceListener
+  readonly #asked = new Map<string, Asked>()
+  /** Open Wants: their ids, in the order in which they were sent; the first one is being answered. */
+  readonly #wants = new Set<number>()
+  readonly #cancelled = new Set<number>()
+  #askedBytes = 0
+  #bytesPerMs = FIRST_BYTES_PER_MS
+  #measuredFromMs = performance.now()
+  #measuredBytes = 0
+  #missesInRow = 0
+
+  constructor(init: {
+    peer: PeerId
+    stream: ClientStream
+    statistics: SourceStatistics
+    listener: SourceListener
+  }) {
+    this.peer = init.peer
+    this.name = init.peer.toString()
+    this.stream = init.stream
+    this.statistics = init.statistics
+    this.#listener = init.listener
+  }
+
+  get outstanding(): number {
+    return this.#asked.size
+  }
+
+  /** Time that what it was asked for will take, at its measured speed. */
+  get backlogMs(): number {
+    return this.#askedBytes / this.#bytesPerMs
+  }
+
+  /** 0: idle; 1: has as much to do as it should. */
+  get load(): number {
+    if (this.#asked.size >= MAX_OUTSTANDING_BLOCKS || this.stream.isFull) return 1
+    return this.#askedBytes / this.#targetBytes
+  }
+
+  /** It lacked what it was asked for so often that it is asked only for what others do not have. */
+  get isResting(): boolean {
+    return this.#missesInRow >= MISSES_BEFORE_REST
+  }
+
+  /** Nobody else can help: it is asked again for whatever comes. */
+  wakeUp(): void {
+    this.#missesInRow = 0
+  }
+
+  /** How many of these it should be asked for in one Want, given what each is expected to weigh. */
+  batch(items: readonly Item[], estimate: (item: Item) => number): Item[] {
+    const room = this.#targetBytes - this.#askedBytes
+    const most = Math.min(room, this.#bytesPerMs * WANT_MS)
+    const count = Math.min(MAX_OUTSTANDING_BLOCKS - this.#asked.size, MAX_CIDS_PER_MESSAGE)
+    const batch: Item[] = []
+    let bytes = 0
+    for (const item of items) {
+      if (batch.length >= count || (batch.length > 0 && bytes >= most)) break
+      if (item.missedBy?.has(this.name) === true || this.#asked.has(item.key)) continue
+      if (this.isResting && item.missedBy === undefined) continue
+      batch.push(item)
+      bytes += estimate(item)
+    }
+    return batch
+  }
+
+  ask(items: Item[], estimate: (item: Item) => number): void {
+    if (this.#asked.size === 0) {
+      this.askedMs = performance.now()
+      this.#startMeasuring()
+    }
+    const cids = items.map((item) => item.visit.cid)
+    const wantId = this.stream.wantCids(cids, {
+      onBlock: (cid, bytes, creditBytes) => this.#onBlock(cid, bytes, creditBytes),
+      onMissing: (missing) => this.#onMissing(missing),
+      onDone: (_status, rest) => this.#onDone(wantId, rest),
+      onLost: (error, rest) => this.#onLost(error, rest),
+    })
+    this.#wants.add(wantId)
+    for (const item of items) {
+      const estimateBytes = estimate(item)
+      this.#asked.set(item.key, { item, estimateBytes, wantId })
+      this.#askedBytes += estimateBytes
+    }
+  }
+
+  /** Gives up the last Want that is not being answered yet; what it asked for is returned. False: there is none. */
+  cancelLast(): boolean {
+    const ids = [...this.#wants]
+    for (let index = ids.length - 1; index > 0; index--) {
+      const id = ids[index]!
+      if (this.#cancelled.has(id)) continue
+      this.#cancelled.add(id)
+      this.stream.cancel(id)
+      return true
+    }
+    return false
+  }
+
+  /** Counts a block that came without having been asked by CID. */
+  count(bytes: number): void {
+    const now = performance.now()
+    this.lastBlockMs = now
+    this.statistics.blocks += 1
+    this.statistics.bytes += bytes
+    this.receivedBytes += bytes
+    this.#missesInRow = 0
+    this.#measuredBytes += bytes
+    const elapsedMs = now - this.#measuredFromMs
+    if (elapsedMs < MEASURE_MS) return
+    const measured = this.#measuredBytes / elapsedMs
+    this.#bytesPerMs = Math.max(0.001, 0.5 * this.#bytesPerMs + 0.5 * measured)
+    this.#startMeasuring()
+  }
+
+  get #targetBytes(): number {
+    const ahead = this.#bytesPerMs * OUTSTANDING_MS
+    return Math.min(MAX_OUTSTANDING_BYTES, Math.max(MIN_OUTSTANDING_BYTES, ahead))
+  }
+
+  #onBlock(cid: CID, bytes: Uint8Array, creditBytes: number): void {
+    this.count(bytes.length)
+    const item = this.#take(keyOf(cid))
+    if (item !== undefined) this.#listener.onBlock(this, item, bytes, creditBytes)
+  }
+
+  #onMissing(missing: CID[]): void {
+    for (const cid of missing) {
+      const item = this.#take(keyOf(cid))
+      if (item === undefined) continue
+      this.#missesInRow += 1
+      this.#listener.onMissing(this, item)
+    }
+    this.#listener.onReady(this)
+  }
+
+  #onDone(wantId: number, rest: CID[]): void {
+    this.#wants.delete(wantId)
+    const wasCancelled = this.#cancelled.delete(wantId)
+    const items = this.#takeAll(rest)
+    if (!wasCancelled) {
+      // Refused, or out of some budget of the server's: it will not be asked for these again.
+      for (const item of items) this.#listener.onMissing(this, item)
+    } else if (items.length > 0) this.#listener.onReturned(this, items)
+    this.#listener.onReady(this)
+  }
+
+  #onLost(error: Error, rest: CID[]): void {
+    const items = this.#takeAll(rest)
+    if (items.length > 0) this.#listener.onReturned(this, items)
+    this.#listener.onLost(this, error)
+  }
+
+  #takeAll(cids: CID[]): Item[] {
+    return cids.map((cid) => this.#take(keyOf(cid))).filter((item) => item !== undefined)
+  }
+
+  #startMeasuring(): void {
+    this.#measuredFromMs = performance.now()
+    this.#measuredBytes = 0
+  }
+
+  #take(key: string): Item | undefined {
+    const asked = this.#asked.get(key)
+    if (asked === undefined) return undefined
+    this.#asked.delete(key)
+    this.#askedBytes -= asked.estimateBytes
+    return asked.item
+  }
+}

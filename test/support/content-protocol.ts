@@ -1,0 +1,237 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { noise } from '@libp2p/noise'
+import { identify } from '@libp2p/identify'
+import type { Libp2p, PeerId } from '@libp2p/interface'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { importer } from 'ipfs-unixfs-importer'
+import { createLibp2p } from 'libp2p'
+import { CID } from 'multiformats/cid'
+import * as Digest from 'multiformats/hashes/digest'
+import { content, type Content, type ContentLimits } from '../../protocols/content/index.ts'
+import { keyOf } from '../../protocols/content/hash.ts'
+import type { Decision, EvidenceDetail, EvidenceKind } from '../../src/trust/contract.ts'
+import type { Logger } from '../../src/telemetry/types.ts'
+
+const quiet = (): void => {}
+
+export const silentLog: Logger = {
+  trace: quiet,
+  debug: quiet,
+  info: quiet,
+  warn: quiet,
+  error: quiet,
+  child: () => silentLog,
+}
+
+/** Blocks in memory, with counts of what was asked and hooks to make it slow. */
+export class MemoryBlocks {
+  readonly #blocks = new Map<string, Uint8Array>()
+  readonly cids: CID[] = []
+  gets = 0
+  puts = 0
+  /** Awaited before each put resolves. */
+  beforePut: ((cid: CID) => Promise<void>) | undefined
+  beforeGet: ((cid: CID) => Promise<void>) | undefined
+
+  async get(cid: CID): Promise<Uint8Array | undefined> {
+    this.gets += 1
+    await this.beforeGet?.(cid)
+    return this.#blocks.get(keyOf(cid))
+  }
+
+  async has(cid: CID): Promise<boolean> {
+    return this.#blocks.has(keyOf(cid))
+  }
+
+  async put(cid: CID, bytes: Uint8Array): Promise<void> {
+    this.puts += 1
+    await this.beforePut?.(cid)
+    this.add(cid, bytes)
+  }
+
+  add(cid: CID, bytes: Uint8Array): void {
+    if (!this.#blocks.has(keyOf(cid))) this.cids.push(cid)
+    this.#blocks.set(keyOf(cid), bytes)
+  }
+
+  delete(cid: CID): void {
+    this.#blocks.delete(keyOf(cid))
+    const index = this.cids.findIndex((other) => other.equals(cid))
+    if (index >= 0) this.cids.splice(index, 1)
+  }
+
+  peek(cid: CID): Uint8Array | undefined {
+    return this.#blocks.get(keyOf(cid))
+  }
+
+  get size(): number {
+    return this.#blocks.size
+  }
+
+  get bytes(): number {
+    let sum = 0
+    for (const block of this.#blocks.values()) sum += block.length
+    return sum
+  }
+
+  clone(keep: (cid: CID, index: number) => boolean = () => true): MemoryBlocks {
+    const copy = new MemoryBlocks()
+    for (const [index, cid] of this.cids.entries()) if (keep(cid, index)) copy.add(cid, this.peek(cid)!)
+    return copy
+  }
+}
+
+export interface ReportedEvidence {
+  peer: string
+  kind: EvidenceKind
+  detail: EvidenceDetail
+}
+
+/** Allows everything but what `deny` says, and remembers what was reported. */
+export class RecordingTrust {
+  readonly evidence: ReportedEvidence[] = []
+  deny: (peer: string, action: string, cid: string | undefined) => boolean = () => false
+
+  decide(peer: string, action: string, subject?: { cid?: string }): Decision {
+    return this.deny(peer, action, subject?.cid) ? { allowed: false, reason: 'deny-list' } : { allowed: true }
+  }
+
+  report(peer: string, kind: EvidenceKind, detail: EvidenceDetail = {}): void {
+    this.evidence.push({ peer, kind, detail })
+  }
+
+  of(kind: EvidenceKind): ReportedEvidence[] {
+    return this.evidence.filter((entry) => entry.kind === kind)
+  }
+}
+
+export interface TestNode {
+  libp2p: Libp2p<{ content: Content }>
+  peerId: PeerId
+  content: Content
+  blocks: MemoryBlocks
+  trust: RecordingTrust
+  stop(): Promise<void>
+}
+
+export const NETWORK = 'test'
+export const PROTOCOL = `/p2pnode/${NETWORK}/content/1.0.0`
+
+/** A libp2p node on loopback with the content service over a store in memory. */
+export async function startNode(
+  options: { blocks?: MemoryBlocks; limits?: Partial<ContentLimits> } = {},
+): Promise<TestNode> {
+  const blocks = options.blocks ?? new MemoryBlocks()
+  const trust = new RecordingTrust()
+  const libp2p = await createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 * 1024 * 1024 } })],
+    connectionManager: { inboundConnectionThreshold: 1_000 },
+    services: {
+      identify: identify(),
+      content: content({
+        networkName: NETWORK,
+        blocks,
+        trust,
+        log: silentLog,
+        limits: { sourceIdleMs: 1_000, ...options.limits },
+      }),
+    },
+  })
+  return {
+    libp2p,
+    peerId: libp2p.peerId,
+    content: libp2p.services.content,
+    blocks,
+    trust,
+    stop: async () => {
+      await libp2p.stop()
+    },
+  }
+}
+
+/** A libp2p node without the service: for hand-made clients and servers. */
+export async function startBareNode(): Promise<Libp2p> {
+  return createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 * 1024 * 1024 } })],
+    connectionManager: { inboundConnectionThreshold: 1_000 },
+    services: { identify: identify() },
+  })
+}
+
+export async function connect(from: Libp2p, to: Libp2p): Promise<void> {
+  await from.dial(to.getMultiaddrs())
+}
+
+/** Waits until `check` holds, by looking again each few milliseconds; fails after `timeoutMs`. */
+export async function until(check: () => boolean, timeoutMs = 10_000): Promise<void> {
+  const end = performance.now() + timeoutMs
+  while (!check()) {
+    if (performance.now() > end) throw new Error(`not so within ${timeoutMs} ms: ${check.toString()}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+export function rawCid(bytes: Uint8Array): CID {
+  return CID.createV1(0x55, Digest.create(0x12, createHash('sha256').update(bytes).digest()))
+}
+
+export function cidOf(code: number, bytes: Uint8Array): CID {
+  return CID.createV1(code, Digest.create(0x12, createHash('sha256').update(bytes).digest()))
+}
+
+export interface ImportedEntry {
+  path: string
+  cid: CID
+}
+
+/** Imports files as UnixFS into `blocks`; returns the entries by path, '' for the wrapping directory. */
+export async function importFiles(
+  blocks: MemoryBlocks,
+  files: { path: string; content: Uint8Array }[],
+  options: { chunkBytes?: number; shardAbove?: number; wrap?: boolean } = {},
+): Promise<Map<string, CID>> {
+  const entries = new Map<string, CID>()
+  const chunkBytes = options.chunkBytes ?? 64 * 1024
+  const store = {
+    put: async (cid: CID, bytes: Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>) => {
+      blocks.add(cid, bytes as Uint8Array)
+      return cid
+    },
+  }
+  async function* candidates(): AsyncGenerator<{ path: string; content: Uint8Array }> {
+    yield* files
+  }
+  async function* chunker(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const bytes of source) {
+      for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes)
+      if (bytes.length === 0) yield bytes
+    }
+  }
+  const imported = importer(candidates(), store as never, {
+    rawLeaves: true,
+    cidVersion: 1,
+    wrapWithDirectory: options.wrap ?? files.length > 1,
+    chunker: chunker as never,
+    ...(options.shardAbove === undefined ? {} : { shardSplitThresholdBytes: options.shardAbove }),
+  })
+  for await (const entry of imported) entries.set(entry.path ?? '', entry.cid)
+  return entries
+}
+
+/** One file of random bytes; returns its root. */
+export async function importRandomFile(
+  blocks: MemoryBlocks,
+  sizeBytes: number,
+  chunkBytes = 64 * 1024,
+): Promise<{ root: CID; content: Uint8Array }> {
+  const bytes = randomBytes(sizeBytes)
+  const entries = await importFiles(blocks, [{ path: 'file', content: bytes }], { chunkBytes, wrap: false })
+  return { root: entries.get('file')!, content: bytes }
+}

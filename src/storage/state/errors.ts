@@ -83,6 +83,33 @@ export function stateClosed(): P2pnodeError {
   return new P2pnodeError('ERR_STATE_CLOSED', 'unavailable', 'the state database is closed')
 }
 
+/** A restore never mixes with what is there. */
+export function homeNotEmpty(home: string): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_HOME_NOT_EMPTY',
+    'conflict',
+    `${home} is not empty; restore into a new folder with --home, or move this one away first`,
+    { details: { home } },
+  )
+}
+
+/** What was given is not a whole, undamaged backup. Nothing of it was kept. */
+export function backupInvalid(reason: string, cause?: unknown): P2pnodeError {
+  return new P2pnodeError('ERR_BACKUP_INVALID', 'verification', `this is not a usable backup: ${reason}`, {
+    cause,
+  })
+}
+
+/** The backup was made by a newer release. */
+export function backupNewer(found: number, known: number): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_BACKUP_NEWER',
+    'conflict',
+    `the backup has format version ${found}, and this p2pnode reads versions up to ${known}; install a newer p2pnode`,
+    { details: { found, known } },
+  )
+}
+
 /** No value under this key. libp2p and Helia know this case by the error's name. */
 export function datastoreNotFound(key: string): P2pnodeError {
   const error = new P2pnodeError('ERR_NOT_FOUND', 'not-found', `the datastore holds nothing under ${key}`)

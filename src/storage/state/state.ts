@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import Database from 'better-sqlite3'
 import type { Logger } from '../../telemetry/types.ts'
+import { removeBackupLeftovers } from './backup.ts'
 import { SqliteDatastore } from './datastore.ts'
 import { LogFlusher } from './durability.ts'
 import { stateClosed, stateCorrupt, stateDiskFull, stateUnusable } from './errors.ts'
@@ -38,6 +39,7 @@ export async function openState(options: OpenStateOptions): Promise<StateDatabas
   let db: Database.Database | undefined
   try {
     db = connect(path)
+    await removeBackupLeftovers(dirname(path))
     await migrate(db, path, options.migrations ?? MIGRATIONS, log)
     // One full commit: it makes the log, and its name in the folder, durable before LogFlusher relies on them.
     db.pragma(`user_version = ${db.pragma('user_version', { simple: true }) as number}`)

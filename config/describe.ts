@@ -45,12 +45,8 @@ export function formatEntries(entries: readonly Entry[]): string {
     }
     open = sections
     const indent = '  '.repeat(sections.length)
-    lines.push(
-      `${indent}${names.at(-1)}: ${formatYamlValue(value, indent)}`.replace(
-        /(\n|$)/,
-        `  # ${source.where}$1`,
-      ),
-    )
+    const [first, ...items] = `${indent}${names.at(-1)}: ${formatYamlValue(value, indent)}`.split('\n')
+    lines.push(`${first?.trimEnd()}  # ${source.where}`, ...items)
   }
   return `${lines.join('\n')}\n`
 }
@@ -63,7 +59,7 @@ export function formatYamlValue(value: WrittenValue, indent: string): string {
 }
 
 /** Quoted wherever YAML's core schema could read the bare text as something else than this text. */
-function formatScalar(value: string | number | boolean): string {
+export function formatScalar(value: string | number | boolean): string {
   if (typeof value !== 'string') return String(value)
   const isPlain =
     /^[A-Za-z0-9/][A-Za-z0-9./_+@%-]*(:[A-Za-z0-9./_+@%-]+)*$/.test(value) &&

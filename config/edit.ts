@@ -1,11 +1,13 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Document } from 'yaml'
+import type { Document, Scalar } from 'yaml'
 import { P2pnodeError } from '../protocols/shared/errors.ts'
 import { LayerReader } from './assignments.ts'
+import { formatScalar } from './describe.ts'
 import { CONFIG_FILE, parseConfigFile, readConfigFile } from './file.ts'
 import { KEYS } from './keys.ts'
 import type { Key } from './keys.ts'
+import type { WrittenValue } from './leaves.ts'
 import { ConfigError } from './problems.ts'
 import { resolve } from './resolve.ts'
 import { initialText } from './template.ts'
@@ -71,19 +73,46 @@ export async function setConfig(options: {
   if (asked.problems.length > 0 || parsed.document.errors.length > 0) {
     throw new ConfigError([...asked.problems, ...parsed.problems])
   }
-  for (const { key, value } of options.changes) await put(parsed.document, KEYS.get(key) as Key, value)
-  const after = parsed.document.toString({ lineWidth: 0 })
+  let after = before
+  for (const { key, value } of options.changes) after = await put(after, KEYS.get(key) as Key, value, path)
   await resolve([await parseConfigFile(after, path)])
   if (options.file === undefined) await mkdir(options.home, { recursive: true, mode: 0o700 })
   if (after !== before) await replaceFile(path, after)
   return path
 }
 
-/** Puts the value into the document; an existing scalar node is changed in place, since its comments hang on it. */
-async function put(document: Document, { path, leaf }: Key, text: string): Promise<void> {
-  const { isAlias, isCollection, isMap, isScalar } = await import('yaml')
+/**
+ * The text with the key's value. A scalar that stands there is exchanged on the spot, and not a space changes elsewhere;
+ * otherwise the document is written anew, which keeps comments and order.
+ */
+async function put(before: string, { path, leaf }: Key, text: string, file: string): Promise<string> {
+  const { isCollection, isScalar } = await import('yaml')
+  const { document } = await parseConfigFile(before, file)
   const names = path.split('.')
-  // A section that holds only comments, and a file that does, is null: setIn cannot go into that.
+  const value = (isText(leaf.written) ? text : JSON.parse(text)) as WrittenValue
+  const present = document.getIn(names, true)
+  if (isScalar(present) && isInline(present) && typeof value !== 'object') {
+    const [start, end] = present.range as [number, number, number]
+    return before.slice(0, start) + formatScalar(value) + before.slice(end)
+  }
+  await openSections(document, names)
+  const node = document.createNode(value)
+  if (isCollection(present) && isCollection(node)) {
+    node.comment = present.comment ?? null
+    node.commentBefore = present.commentBefore ?? null
+  }
+  document.setIn(names, node)
+  return document.toString({ lineWidth: 0 })
+}
+
+/** A value that stands on the line, neither left out nor a block of text. */
+function isInline({ source, type }: Scalar): boolean {
+  return source !== undefined && source !== '' && type !== 'BLOCK_LITERAL' && type !== 'BLOCK_FOLDED'
+}
+
+/** Makes every section on the way a map: one that holds only comments is null, and so is a file that does. */
+async function openSections(document: Document, names: readonly string[]): Promise<void> {
+  const { isMap, isScalar } = await import('yaml')
   for (let depth = 0; depth < names.length; depth++) {
     const section = depth === 0 ? document.contents : document.getIn(names.slice(0, depth), true)
     if (isMap(section)) continue
@@ -92,19 +121,6 @@ async function put(document: Document, { path, leaf }: Key, text: string): Promi
     else document.setIn(names.slice(0, depth), map)
     if (isScalar(section) && section.comment) map.comment = section.comment
   }
-  const value: unknown = isText(leaf.written) ? text : JSON.parse(text)
-  const present = document.getIn(names, true)
-  if (isScalar(present) && !isAlias(present) && (typeof value !== 'object' || value === null)) {
-    present.value = value
-    delete present.source
-    return
-  }
-  const node = document.createNode(value)
-  if (isCollection(present) && isCollection(node)) {
-    node.comment = present.comment ?? null
-    node.commentBefore = present.commentBefore ?? null
-  }
-  document.setIn(names, node)
 }
 
 function isText(written: Key['leaf']['written']): boolean {

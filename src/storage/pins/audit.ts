@@ -19,7 +19,7 @@ export interface Audit {
   reset(): void
 }
 
-export function createAudit(db: Database, reader: WalkReader): Audit {
+export function createAudit(db: Database, reader: WalkReader, now: () => number): Audit {
   const hasMissing = db.prepare<[], number>('SELECT 1 FROM block WHERE place = 2 LIMIT 1').pluck()
   const hasAside = db
     .prepare<[], number>(`SELECT 1 FROM ref_work WHERE delta = ${WORK_ASIDE} LIMIT 1`)
@@ -52,9 +52,10 @@ export function createAudit(db: Database, reader: WalkReader): Audit {
         if (!(error instanceof MalformedBlockError)) throw error
         return { state: 'lost', block: node.cid, malformed: error.message }
       }
-      if (links === undefined) return { state: 'lost', block: node.cid, malformed: null }
+      if (links === undefined || !reader.holds(node.cid))
+        return { state: 'lost', block: node.cid, malformed: null }
       for (; position.linkIndex < links.length; position.linkIndex++) {
-        if (performance.now() >= deadlineMs) return { state: 'unsure' }
+        if (now() >= deadlineMs) return { state: 'unsure' }
         const link = links[position.linkIndex] as Link
         if (!reader.held(link.mh)) return { state: 'lost', block: link.key, malformed: null }
         if (!link.leaf) visit.run(link.key)

@@ -3,7 +3,7 @@ import type { Database } from 'better-sqlite3'
 import { CID } from 'multiformats/cid'
 import type { Operations, WriterContext } from '../blocks/operations.ts'
 import { pinIncomplete, pinUnwalkable, tooManyPinsWaiting } from './errors.ts'
-import { isIdentity, isKnownCodec, isLeafCodec, toLink } from './links.ts'
+import { isKnownCodec, isLeafCodec, toLink } from './links.ts'
 import {
   KIND_DIRECT,
   KIND_RECURSIVE,
@@ -13,7 +13,7 @@ import {
   STATE_WAITING,
   STATE_WALKING,
 } from './states.ts'
-import { createWalk, type StepResult } from './walk.ts'
+import { createWalk, type StepResult, type WalkOptions } from './walk.ts'
 
 /** Pins that wait for their walk; each has a caller that waits, or had one before a crash. */
 const MAX_WAITING_PINS = 10_000
@@ -44,8 +44,8 @@ export interface RemoveReply {
 
 export type CancelReply = 'cancelled' | 'finished'
 
-export function pinOperations(db: Database, context: WriterContext): Operations {
-  const walk = createWalk(db, context)
+export function pinOperations(db: Database, context: WriterContext, options?: WalkOptions): Operations {
+  const walk = createWalk(db, context, options)
   const { references, reader } = walk
   const find = db.prepare<[Uint8Array, string, number], PinRow>(
     'SELECT id, cid, name, kind, state, created_ms FROM pin WHERE cid = ? AND name = ? AND kind = ?',
@@ -76,7 +76,7 @@ export function pinOperations(db: Database, context: WriterContext): Operations 
       throw pinUnwalkable(cid.toString(), cid.toString(), `codec 0x${cid.code.toString(16)} is not known`)
     }
     const link = toLink(cid)
-    if (!isIdentity(cid) && !reader.held(link.mh)) throw pinIncomplete(cid.toString(), cid.toString())
+    if (!reader.holds(args.cid)) throw pinIncomplete(cid.toString(), cid.toString())
     if (existing !== undefined) {
       revive.run(args.nowMs, existing.id)
       return { pin: { ...existing, state: STATE_WAITING, created_ms: args.nowMs }, revived: true }
@@ -120,7 +120,7 @@ export function pinOperations(db: Database, context: WriterContext): Operations 
     /** One transaction of walking; to be called again while there is more. */
     'pins.step': (): StepResult => walk.step(),
 
-    /** Takes up what could not go on because a block could not be read. */
-    'pins.retry': (): void => walk.retryAside(),
+    /** Takes up what a crash left, and what could not go on because a block could not be read. */
+    'pins.retry': (): void => walk.retry(),
   }
 }

@@ -235,14 +235,15 @@ class WalkedPins implements PinSet {
     if (reply === 'cancelled') this.#adding.reject(pin, cancelled(undefined))
   }
 
-  #tell({ events, walking, counted, anomalies }: StepResult): void {
+  #tell({ events, counted, anomalies }: StepResult): void {
     if (anomalies > this.#anomalies) {
       this.#anomalies = anomalies
       this.#log.error({ anomalies }, 'references were to be uncounted that had not been counted')
     }
-    const progress = walking === null ? undefined : this.#progress.get(walking)
-    if (progress !== undefined && counted > 0) {
-      progress.blocks += counted
+    for (const [pin, blocks] of counted) {
+      const progress = this.#progress.get(pin)
+      if (progress === undefined) continue
+      progress.blocks += blocks
       for (const listener of progress.listeners) listener(progress.blocks)
     }
     for (const event of events) this.#tellEvent(event)

@@ -35,8 +35,6 @@ export interface References {
   saveApplied(entry: WorkEntry, applied: number): void
   /** Keeps an entry whose block cannot be read: its links stay as they are, and so does its reference. */
   setAside(entry: WorkEntry): void
-  /** Pins whose last entry may have gone since the last call: those that lost one. */
-  takeTouchedPins(): Set<number>
   /** References that were to be uncounted and were not there. Above 0 means a defect: (1) does not hold. */
   readonly anomalies: number
 }
@@ -49,7 +47,8 @@ export interface WorkEntry {
   pin: number
 }
 
-export function createReferences(db: Database): References {
+/** `onEntryLost` is told of each pin on whose account there is an entry less. */
+export function createReferences(db: Database, onEntryLost: (pin: number) => void): References {
   const getCount = db
     .prepare<[Uint8Array, number], number>('SELECT count FROM ref WHERE cid = ? AND deep = ?')
     .pluck()
@@ -68,7 +67,6 @@ export function createReferences(db: Database): References {
   const turnWork = db.prepare<[number, number, number]>('UPDATE ref_work SET delta = ?, pin = ? WHERE id = ?')
   const setApplied = db.prepare<[number, number]>('UPDATE ref_work SET applied = ? WHERE id = ?')
   const deleteWork = db.prepare<[number]>('DELETE FROM ref_work WHERE id = ?')
-  let touchedPins = new Set<number>()
   let anomalies = 0
 
   function appear(link: Link, deep: number): void {
@@ -83,12 +81,12 @@ export function createReferences(db: Database): References {
 
   function dropWork(entry: WorkEntry): void {
     deleteWork.run(entry.id)
-    touchedPins.add(entry.pin)
+    onEntryLost(entry.pin)
   }
 
   function turn(entry: WorkEntry, delta: number, pin: number): void {
     turnWork.run(delta, pin, entry.id)
-    if (entry.pin !== pin) touchedPins.add(entry.pin)
+    if (entry.pin !== pin) onEntryLost(entry.pin)
   }
 
   return {
@@ -157,13 +155,7 @@ export function createReferences(db: Database): References {
 
     setAside(entry) {
       turn(entry, WORK_ASIDE, entry.pin)
-      touchedPins.add(entry.pin)
-    },
-
-    takeTouchedPins() {
-      const taken = touchedPins
-      touchedPins = new Set()
-      return taken
+      onEntryLost(entry.pin)
     },
 
     get anomalies() {

@@ -16,18 +16,20 @@ const MIN_CACHED_COST = 16
 export interface WalkReader {
   /**
    * The links of a block; undefined where its bytes are not held, or are not what was hashed: counting by rotten links
-   * would change references that nobody holds.
+   * would change references that nobody holds. Links that were read before are known also after the block was lost.
    * @throws MalformedBlockError
    */
   links(key: Uint8Array): readonly Link[] | undefined
   held(mh: Uint8Array): boolean
+  /** The same for a reference's key; a block inside its CID (identity hash) is always held. */
+  holds(key: Uint8Array): boolean
 }
 
 /** Reads inner blocks in the writer thread. */
 export function createWalkReader(db: Database): WalkReader {
   const layout = blocksLayout(dirname(db.name))
   const find = db.prepare<[Uint8Array], { place: number; data: Buffer | null }>(
-    'SELECT place, data FROM block LEFT JOIN block_data USING (id) WHERE mh = ?',
+    'SELECT b.place, d.data FROM block b LEFT JOIN block_data d ON d.id = b.id WHERE b.mh = ?',
   )
   const isHeld = db
     .prepare<[Uint8Array], number>(`SELECT place IN (${PLACE_DATA}, ${PLACE_FILE}) FROM block WHERE mh = ?`)
@@ -72,5 +74,9 @@ export function createWalkReader(db: Database): WalkReader {
       return links
     },
     held: (mh) => isHeld.get(mh) === 1,
+    holds(key) {
+      const cid = CID.decode(key)
+      return isIdentity(cid) || isHeld.get(cid.multihash.bytes) === 1
+    },
   }
 }

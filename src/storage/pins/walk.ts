@@ -48,23 +48,26 @@ export type WalkEvent =
 
 export interface StepResult {
   events: WalkEvent[]
-  /** The pin being walked and how many references this step counted for it. */
-  walking: number | null
-  counted: number
+  /** How many references were counted, by pin. */
+  counted: Map<number, number>
   /** Whether there is more to do. */
   more: boolean
   /** See `References.anomalies`. */
   anomalies: number
 }
 
+/** For tests, which cut the work into steps of their own. */
+export interface WalkOptions {
+  stepBudgetMs?: () => number
+  now?: () => number
+}
+
 export interface Walk {
   readonly references: References
   readonly reader: WalkReader
   step(): StepResult
-  /** True while a DAG is being counted: its blocks are not all protected by references yet. */
-  isCounting(): boolean
-  /** Takes up entries that were set aside and whose block can be read again. */
-  retryAside(): void
+  /** Takes up entries that were set aside and whose block can be read again; also to be called after a crash. */
+  retry(): void
   /** Uncounts the root of a pin that is walked or pinned; the row goes when all is uncounted, at once if that is now. */
   remove(pin: { id: number; cid: Uint8Array }): 'removed' | 'removing'
 }
@@ -72,18 +75,22 @@ export interface Walk {
 export function createWalk(
   db: Database,
   context: WriterContext,
-  options: { stepBudgetMs?: number } = {},
+  { stepBudgetMs = () => STEP_BUDGET_MS, now = () => performance.now() }: WalkOptions = {},
 ): Walk {
-  const references = createReferences(db)
+  /** Pins of which an entry is gone, maybe the last one. Lost in a crash, for which `retry` makes up. */
+  const suspects = new Set<number>()
+  const references = createReferences(db, (pin) => suspects.add(pin))
   const reader = createWalkReader(db)
-  const audit: Audit = createAudit(db, reader)
-  const budgetMs = options.stepBudgetMs ?? STEP_BUDGET_MS
+  const audit: Audit = createAudit(db, reader, now)
 
   const pinInState = db.prepare<[number], { id: number; cid: Uint8Array }>(
     'SELECT id, cid FROM pin WHERE state <> 2 AND state = ? ORDER BY id LIMIT 1',
   )
   const unfinished = db
     .prepare<[], number>('SELECT 1 FROM pin WHERE state <> 2 AND state < 2 LIMIT 1')
+    .pluck()
+  const unpinning = db
+    .prepare<[], number>(`SELECT id FROM pin WHERE state <> 2 AND state = ${STATE_UNPINNING}`)
     .pluck()
   const setState = db.prepare<[number, number]>('UPDATE pin SET state = ? WHERE id = ?')
   const stateOf = db.prepare<[number], number>('SELECT state FROM pin WHERE id = ?').pluck()
@@ -112,20 +119,19 @@ export function createWalk(
   }
 
   /** One transaction of work. */
-  function runStep(deadlineMs: number, events: WalkEvent[]): { walking: number | null; counted: number } {
-    const account = { walking: null as number | null, counted: 0 }
+  function runStep(deadlineMs: number, events: WalkEvent[]): Map<number, number> {
+    const counted = new Map<number, number>()
     const uncountFirst = ++steps % UNCOUNT_TURN === 0 && hasWork(WORK_UNCOUNT)
-    while (performance.now() < deadlineMs) {
+    while (now() < deadlineMs) {
       const walking = pinInState.get(STATE_WALKING)
       if (walking !== undefined && !uncountFirst) {
-        account.walking = walking.id
-        advance(walking, deadlineMs, events, account)
+        advance(walking, deadlineMs, events, counted)
         continue
       }
       if (walking === undefined && !hasWork(WORK_COUNT)) {
         const next = uncountFirst ? undefined : pinInState.get(STATE_WAITING)
         if (next !== undefined) {
-          begin(next, events, account)
+          begin(next, events, counted)
           continue
         }
       }
@@ -140,36 +146,31 @@ export function createWalk(
         break
       }
     }
-    for (const pin of references.takeTouchedPins()) endIfUncounted(pin, events)
-    return account
+    settle(events)
+    return counted
   }
 
   function begin(
     pin: { id: number; cid: Uint8Array },
     events: WalkEvent[],
-    account: { walking: number | null; counted: number },
+    counted: Map<number, number>,
   ): void {
     const root = toLink(CID.decode(pin.cid))
-    account.walking = pin.id
-    if (!isHeldOrInline(pin.cid, root)) {
+    if (!reader.holds(pin.cid)) {
       deletePin.run(pin.id)
       events.push({ type: 'failed', pin: pin.id, root: pin.cid, block: pin.cid, malformed: null })
       return
     }
     setState.run(STATE_WALKING, pin.id)
     references.count(root, pin.id)
-    account.counted++
-  }
-
-  function isHeldOrInline(cid: Uint8Array, link: Link): boolean {
-    return CID.decode(cid).multihash.code === 0 || reader.held(link.mh)
+    add(counted, pin.id)
   }
 
   function advance(
     pin: { id: number; cid: Uint8Array },
     deadlineMs: number,
     events: WalkEvent[],
-    account: { counted: number },
+    counted: Map<number, number>,
   ): void {
     const entry = nextEntry.get(WORK_COUNT, pin.id)
     if (entry === undefined) {
@@ -191,12 +192,12 @@ export function createWalk(
       fail(pin, entry.cid, error.message, events)
       return
     }
-    if (links === undefined) {
+    if (links === undefined || !reader.holds(entry.cid)) {
       fail(pin, entry.cid, null, events)
       return
     }
     for (let index = entry.applied; index < links.length; index++) {
-      if (performance.now() >= deadlineMs) {
+      if (now() >= deadlineMs) {
         references.saveApplied(entry, index)
         return
       }
@@ -207,7 +208,7 @@ export function createWalk(
         return
       }
       references.count(link, pin.id)
-      account.counted++
+      add(counted, pin.id)
     }
     references.finish(entry, CID.decode(entry.cid).multihash.bytes)
   }
@@ -226,6 +227,12 @@ export function createWalk(
     setState.run(STATE_UNPINNING, pin.id)
     audit.reset()
     references.uncount(toLink(CID.decode(pin.cid)), pin.id)
+    suspects.add(pin.id)
+  }
+
+  function settle(events: WalkEvent[]): void {
+    for (const pin of suspects) endIfUncounted(pin, events)
+    suspects.clear()
   }
 
   /** Works on one entry with delta -1; false where there is none. `undoing`: what a failed walk left goes first. */
@@ -254,7 +261,7 @@ export function createWalk(
       return
     }
     for (let applied = Math.min(entry.applied, links.length); applied > 0; applied--) {
-      if (performance.now() >= deadlineMs) {
+      if (now() >= deadlineMs) {
         references.saveApplied(entry, applied)
         return
       }
@@ -271,7 +278,7 @@ export function createWalk(
   }
 
   function hasMore(): boolean {
-    return unfinished.get() === 1 || hasWork(WORK_UNCOUNT) || hasWork(WORK_COUNT)
+    return suspects.size > 0 || unfinished.get() === 1 || hasWork(WORK_UNCOUNT) || hasWork(WORK_COUNT)
   }
 
   return {
@@ -285,18 +292,18 @@ export function createWalk(
     },
     step() {
       const events: WalkEvent[] = []
-      if (!hasMore())
-        return { events, walking: null, counted: 0, more: false, anomalies: references.anomalies }
+      if (!hasMore()) return { events, counted: new Map(), more: false, anomalies: references.anomalies }
       try {
-        const account = context.commit(() => runStep(performance.now() + budgetMs, events))
-        return { events, ...account, more: hasMore(), anomalies: references.anomalies }
+        const counted = context.commit(() => runStep(now() + stepBudgetMs(), events))
+        return { events, counted, more: hasMore(), anomalies: references.anomalies }
       } catch (error) {
         audit.reset()
+        for (const pin of unpinning.all()) suspects.add(pin)
         throw error
       }
     },
-    isCounting: () => unfinished.get() === 1 || hasWork(WORK_COUNT),
-    retryAside() {
+    retry() {
+      for (const pin of unpinning.all()) suspects.add(pin)
       const ready = asideEntries
         .all()
         .filter((entry) => entry.count === 0 && reader.links(entry.cid) !== undefined)
@@ -306,4 +313,8 @@ export function createWalk(
       })
     },
   }
+}
+
+function add(counted: Map<number, number>, pin: number): void {
+  counted.set(pin, (counted.get(pin) ?? 0) + 1)
 }

@@ -143,7 +143,7 @@ describe('a full file system', () => {
     ['blocks in the database', 12_000],
   ] as const)(
     'fails puts of %s cleanly, goes on reading, and takes puts again once there is room',
-    async (_, size) => {
+    async ([, size], context) => {
       await using home = await temporaryHome()
       const unmount = mountTmpfs(home.path, 40)
       if (unmount === undefined) return context.skip('mounting a tmpfs needs root')

@@ -106,13 +106,14 @@ export function treeTooLarge(limit: number): P2pnodeError {
   })
 }
 
-export function carInvalid(offset: number, reason: string): P2pnodeError {
+export function carInvalid(offset: number, reason: string, cause?: unknown): P2pnodeError {
   return new P2pnodeError(
     'ERR_CAR_INVALID',
     'verification',
     `the CAR is malformed at byte ${offset}: ${reason}`,
     {
       details: { offset },
+      cause,
     },
   )
 }

@@ -13,17 +13,19 @@ const MAX_IN_FLIGHT_BLOCKS = 1024
 export class BlockWriter {
   readonly #blocks: Pick<Blocks, 'put'>
   readonly #signal: AbortSignal
+  readonly #verified: boolean
   readonly #inFlight = new Set<Promise<void>>()
   #inFlightBytes = 0
   #failure: { error: unknown } | undefined
   #wake: (() => void) | undefined
 
-  constructor(blocks: Pick<Blocks, 'put'>, signal: AbortSignal) {
+  /** @param options `verified`: the CIDs were just computed from the very bytes, so that storage need not hash again */
+  constructor(blocks: Pick<Blocks, 'put'>, signal: AbortSignal, options: { verified: boolean }) {
     this.#blocks = blocks
     this.#signal = signal
+    this.#verified = options.verified
   }
 
-  /** Takes a block whose CID was just computed from these very bytes. */
   async put({ cid, bytes }: Block): Promise<void> {
     while (
       this.#failure === undefined &&
@@ -40,7 +42,7 @@ export class BlockWriter {
     const sizeBytes = bytes.length
     this.#inFlightBytes += sizeBytes
     const done = this.#blocks
-      .put(cid, bytes, { signal: this.#signal, verified: true })
+      .put(cid, bytes, { signal: this.#signal, verified: this.#verified })
       .catch((error: unknown) => {
         this.#failure ??= { error }
       })

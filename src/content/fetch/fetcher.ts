@@ -1,0 +1,209 @@
+import type { CID } from 'multiformats/cid'
+import type { Content, FetchStatistics } from '../../../protocols/content/types.ts'
+import type { Blocks } from '../../storage/types.ts'
+import { blockNotFound, cancelled } from '../errors.ts'
+import type { BlockReader } from '../read/block-reader.ts'
+import type { FetchPlan, FetchProgress } from './session.ts'
+import { FetchSession, isUnavailable, planKey } from './session.ts'
+import type { SourceDependencies } from './sources.ts'
+import { PeerSources } from './sources.ts'
+
+/** DAGs on their way at once; each has streams and up to some MiB in flight. More wait for nothing: they are refused. */
+const MAX_SESSIONS = 64
+
+/** One block from the public IPFS network, verified. */
+export type IpfsStep = (cid: CID, options: { signal: AbortSignal }) => Promise<Uint8Array>
+
+export interface FetcherOptions extends SourceDependencies {
+  blocks: Blocks
+  content: Pick<Content, 'peers' | 'protocols' | 'fetchDag'>
+  /** Asked block by block where peers have failed; undefined where `content.steps.ipfs` is off. */
+  ipfs?: IpfsStep | undefined
+}
+
+interface SharedSession {
+  session: Promise<FetchSession>
+  opened?: FetchSession
+  users: number
+}
+
+/**
+ * Gets what is not held: one session a plan, shared by everybody who wants the same, and ended when the last of them
+ * goes. Steps: local store, peers and DHT providers by the content protocol, then (switched on) IPFS by Bitswap.
+ */
+export class Fetcher {
+  readonly #options: FetcherOptions
+  readonly #sessions = new Map<string, SharedSession>()
+  #leases = 0
+
+  constructor(options: FetcherOptions) {
+    this.#options = options
+  }
+
+  /** A reader that asks for nothing until it meets a block that is not held. */
+  reader(plan: FetchPlan, offline: boolean): FetchingReader {
+    return new FetchingReader(plan, offline, this.#options, (plan) => this.#join(plan))
+  }
+
+  /** Reads what is held and nothing else. */
+  localReader(): BlockReader {
+    const { blocks } = this.#options
+    return {
+      get: async (cid, signal) => {
+        const bytes = await blocks.get(cid, { signal })
+        if (bytes === undefined)
+          throw blockNotFound(cid, [{ step: 'local', answer: 'not held, and offline' }])
+        return bytes
+      },
+    }
+  }
+
+  /**
+   * Gets everything of a plan into the store. `ended` runs before what was fetched may be collected again.
+   *
+   * @throws ERR_NOT_FOUND, ERR_FETCH_STALLED
+   */
+  async fetch<Result>(
+    plan: FetchPlan,
+    options: { signal: AbortSignal; onProgress?: (progress: FetchProgress) => void },
+    ended: (statistics: FetchStatistics) => Promise<Result>,
+  ): Promise<Result> {
+    const { session, leave } = await this.#join(plan)
+    try {
+      const statistics = await abortable(session.done(options.onProgress), options.signal)
+      return await ended(statistics)
+    } finally {
+      await leave()
+    }
+  }
+
+  /** Where blocks of `root` could come from. */
+  sources(root: CID, signal: AbortSignal): PeerSources {
+    return new PeerSources(root, signal, this.#options)
+  }
+
+  async close(): Promise<void> {
+    const open = [...this.#sessions.values()]
+    this.#sessions.clear()
+    await Promise.allSettled(open.map(async ({ session }) => (await session).close()))
+  }
+
+  async #join(plan: FetchPlan): Promise<JoinedSession> {
+    const key = planKey(plan)
+    let shared = this.#sessions.get(key)
+    // A failed one must not decide for those who come later; its users keep it.
+    if (shared === undefined || shared.opened?.hasFailed === true) {
+      if (this.#sessions.size >= MAX_SESSIONS) {
+        throw blockNotFound(plan.dag, [{ step: 'peers', answer: 'too many fetches are under way' }])
+      }
+      shared = this.#open(plan)
+      this.#sessions.set(key, shared)
+    }
+    const joined = shared
+    joined.users += 1
+    const leave = async (): Promise<void> => {
+      joined.users -= 1
+      if (joined.users > 0) return
+      if (this.#sessions.get(key) === joined) this.#sessions.delete(key)
+      await (await joined.session).close()
+    }
+    try {
+      return { session: await joined.session, leave }
+    } catch (error) {
+      if (this.#sessions.get(key) === joined) this.#sessions.delete(key)
+      throw error
+    }
+  }
+
+  #open(plan: FetchPlan): SharedSession {
+    const { blocks, content } = this.#options
+    this.#leases += 1
+    const sources = (signal: AbortSignal): PeerSources => this.sources(plan.providersOf, signal)
+    const session = FetchSession.open({ plan, blocks, content, sources }, `fetch:${this.#leases}`)
+    const shared: SharedSession = { session, users: 0 }
+    session.then(
+      (opened) => {
+        shared.opened = opened
+      },
+      () => {},
+    )
+    return shared
+  }
+}
+
+interface JoinedSession {
+  session: FetchSession
+  leave: () => Promise<void>
+}
+
+/** Reads what is held, and gets what is not. Must be closed. */
+export class FetchingReader implements BlockReader {
+  readonly #plan: FetchPlan
+  readonly #offline: boolean
+  readonly #options: FetcherOptions
+  readonly #join: (plan: FetchPlan) => Promise<JoinedSession>
+  #joined: Promise<JoinedSession> | undefined
+  #isClosed = false
+
+  constructor(
+    plan: FetchPlan,
+    offline: boolean,
+    options: FetcherOptions,
+    join: (plan: FetchPlan) => Promise<JoinedSession>,
+  ) {
+    this.#plan = plan
+    this.#offline = offline
+    this.#options = options
+    this.#join = join
+  }
+
+  async get(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    signal.throwIfAborted()
+    const held = await this.#options.blocks.get(cid, { signal })
+    if (held !== undefined) return held
+    if (this.#offline) throw blockNotFound(cid, [{ step: 'local', answer: 'not held, and offline' }])
+    if (this.#isClosed) throw cancelled()
+    this.#joined ??= this.#join(this.#plan)
+    const { session } = await this.#joined
+    try {
+      return await session.need(cid, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      const { ipfs } = this.#options
+      if (ipfs === undefined || !isUnavailable(error)) throw error
+      return await this.#askIpfs(ipfs, cid, session, signal)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const joined = await this.#joined?.catch(() => undefined)
+    await joined?.leave()
+  }
+
+  async #askIpfs(ipfs: IpfsStep, cid: CID, session: FetchSession, signal: AbortSignal): Promise<Uint8Array> {
+    try {
+      return await ipfs(cid, { signal })
+    } catch (error) {
+      signal.throwIfAborted()
+      throw blockNotFound(
+        cid,
+        [...session.answers(), { step: 'IPFS', answer: (error as Error).message }],
+        error,
+      )
+    }
+  }
+}
+
+/** The promise, or the signal's reason if that comes first; the promise goes on for others. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const abort = (): void => aborted.reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

@@ -1,0 +1,167 @@
+import type { Libp2p, PeerId, PeerInfo } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
+import type { Content } from '../../../protocols/content/types.ts'
+import type { Policy } from '../../trust/contract.ts'
+import type { StepAnswer } from '../errors.ts'
+
+/** Peers offered to one fetch; more than it can use at once, so that lost ones are replaced. */
+const MAX_SOURCES = 64
+/** A walk through the DHT ends by itself long before in a small network; in a large one most answers come early. */
+const DHT_TIMEOUT_MS = 30_000
+/** A provider that cannot be reached shall not hold up the others: a dial over a relay takes some seconds. */
+const DIAL_TIMEOUT_MS = 10_000
+const CONCURRENT_DIALS = 4
+
+export interface SourceDependencies {
+  content: Pick<Content, 'peers' | 'protocols'>
+  libp2p: Pick<Libp2p, 'peerId' | 'dial' | 'contentRouting' | 'addEventListener' | 'removeEventListener'>
+  trust: Policy
+  /** Whether connected peers and those found in the DHT may be asked at all (`content.steps.peers`). */
+  isEnabled: boolean
+}
+
+/**
+ * The peers a fetch may ask, as one list that grows: those that are connected and speak the content protocol first, then
+ * the providers that the DHT names, dialled as they are found, and any that connect meanwhile. The list ends when the
+ * DHT has nothing more to say.
+ */
+export class PeerSources implements AsyncIterable<PeerId> {
+  readonly #dependencies: SourceDependencies
+  readonly #root: CID
+  readonly #signal: AbortSignal
+  readonly #stop = new AbortController()
+  readonly #seen = new Set<string>()
+  readonly #queue: PeerId[] = []
+  #wake: (() => void) | undefined
+  #ended = false
+  #connected = 0
+  #refused = 0
+  #dht: { found: number; reached: number; failure?: string; isOver: boolean } = {
+    found: 0,
+    reached: 0,
+    isOver: false,
+  }
+
+  /** @param root what providers are looked up by */
+  constructor(root: CID, signal: AbortSignal, dependencies: SourceDependencies) {
+    this.#root = root
+    this.#dependencies = dependencies
+    this.#signal = AbortSignal.any([signal, this.#stop.signal])
+    if (!dependencies.isEnabled) {
+      this.#end()
+      return
+    }
+    for (const peer of dependencies.content.peers()) this.#offerConnected(peer)
+    dependencies.libp2p.addEventListener('peer:identify', this.#onIdentify)
+    this.#signal.addEventListener('abort', () => this.#end(), { once: true })
+    void this.#askDht().finally(() => this.#end())
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<PeerId> {
+    for (;;) {
+      const peer = this.#queue.shift()
+      if (peer !== undefined) yield peer
+      else if (this.#ended) return
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+    }
+  }
+
+  /** Stops looking. */
+  close(): void {
+    this.#stop.abort()
+    this.#end()
+  }
+
+  /** What each step had to say, for the message of a failure. */
+  answers(): StepAnswer[] {
+    if (!this.#dependencies.isEnabled)
+      return [{ step: 'peers', answer: 'switched off (content.steps.peers)' }]
+    const refused = this.#refused === 0 ? '' : `, ${this.#refused} not trusted`
+    const { found, reached, failure, isOver } = this.#dht
+    const providers = failure ?? `${found} providers found, ${reached} reached${isOver ? '' : ' so far'}`
+    return [
+      { step: 'connected peers', answer: `${this.#connected} asked${refused}` },
+      { step: 'DHT', answer: providers },
+    ]
+  }
+
+  readonly #onIdentify = (event: CustomEvent<{ peerId: PeerId; protocols: string[] }>): void => {
+    const { peerId, protocols } = event.detail
+    if (this.#dependencies.content.protocols.some((protocol) => protocols.includes(protocol)))
+      this.#offerConnected(peerId)
+  }
+
+  #offerConnected(peer: PeerId): void {
+    if (this.#offer(peer)) this.#connected += 1
+  }
+
+  #offer(peer: PeerId): boolean {
+    const { libp2p, trust } = this.#dependencies
+    const name = peer.toString()
+    if (this.#ended || this.#seen.has(name) || this.#seen.size >= MAX_SOURCES || peer.equals(libp2p.peerId))
+      return false
+    this.#seen.add(name)
+    if (!trust.decide(name, 'fetch', { cid: this.#root.toString() }).allowed) {
+      this.#refused += 1
+      return false
+    }
+    this.#queue.push(peer)
+    this.#wake?.()
+    this.#wake = undefined
+    return true
+  }
+
+  async #askDht(): Promise<void> {
+    const { libp2p } = this.#dependencies
+    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(DHT_TIMEOUT_MS)])
+    const dials = new Set<Promise<void>>()
+    try {
+      for await (const provider of libp2p.contentRouting.findProviders(this.#root, { signal })) {
+        if (provider.id.equals(libp2p.peerId)) continue
+        this.#dht.found += 1
+        if (this.#seen.has(provider.id.toString())) {
+          this.#dht.reached += 1
+          continue
+        }
+        if (this.#seen.size >= MAX_SOURCES) break
+        while (dials.size >= CONCURRENT_DIALS) await Promise.race(dials)
+        const dial = this.#dial(provider).finally(() => dials.delete(dial))
+        dials.add(dial)
+      }
+    } catch (error) {
+      // Routers report an empty result as an error; what was found before it still counts.
+      if (this.#dht.found === 0) this.#dht.failure = `no provider found (${(error as Error).message})`
+    }
+    await Promise.all(dials)
+    this.#dht.isOver = true
+  }
+
+  async #dial(provider: PeerInfo): Promise<void> {
+    const { libp2p, trust } = this.#dependencies
+    const name = provider.id.toString()
+    if (!trust.decide(name, 'fetch', { cid: this.#root.toString() }).allowed) {
+      this.#refused += 1
+      return
+    }
+    try {
+      await libp2p.dial(provider.id, {
+        signal: AbortSignal.any([this.#signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)]),
+      })
+    } catch {
+      return
+    }
+    this.#dht.reached += 1
+    this.#offer(provider.id)
+  }
+
+  #end(): void {
+    this.#ended = true
+    this.#dependencies.libp2p.removeEventListener('peer:identify', this.#onIdentify)
+    this.#wake?.()
+    this.#wake = undefined
+  }
+}

@@ -1,0 +1,30 @@
+import type { BlockBroker } from 'helia'
+import type { Content } from '../../../protocols/content/types.ts'
+
+/** Whoever asks Helia for a block without a signal gets an answer all the same. */
+const RETRIEVE_TIMEOUT_MS = 30_000
+
+/**
+ * Gets blocks by the content protocol, and only if no p2pnode peer has one, from `next`. Helia asks all its brokers at
+ * once; one broker with the other behind it is how one comes ahead.
+ */
+export function contentBroker(
+  content: Pick<Content, 'fetchBlock'>,
+  next?: () => BlockBroker | undefined,
+): BlockBroker {
+  return {
+    name: 'p2pnode',
+    async retrieve(cid, options = {}) {
+      const signal = options.signal ?? AbortSignal.timeout(RETRIEVE_TIMEOUT_MS)
+      try {
+        const { bytes } = await content.fetchBlock(cid, { signal })
+        return bytes
+      } catch (error) {
+        signal.throwIfAborted()
+        const retrieve = next?.()?.retrieve
+        if (retrieve === undefined) throw error
+        return await retrieve(cid, { ...options, signal })
+      }
+    },
+  }
+}

@@ -1,0 +1,92 @@
+import type { Libp2p } from '@libp2p/interface'
+import * as dagCbor from '@ipld/dag-cbor'
+import * as dagJson from '@ipld/dag-json'
+import type { Helia } from 'helia'
+import { createHeliaLight } from 'helia'
+import { sha512 } from 'multiformats/hashes/sha2'
+import type { Content } from '../../../protocols/content/types.ts'
+import type { Storage } from '../../storage/types.ts'
+import type { Logger } from '../../telemetry/types.ts'
+import type { Policy } from '../../trust/contract.ts'
+import type { IpfsStep } from '../fetch/fetcher.ts'
+import { GuardedBitswap } from './bitswap.ts'
+import { contentBroker } from './broker.ts'
+import { libp2pRouter } from './router.ts'
+
+/** A block that nobody has brought after so long is not to be had from IPFS now. */
+const IPFS_TIMEOUT_MS = 30_000
+
+export interface ContentHeliaOptions {
+  /** The node's own, created with `start: false`. */
+  libp2p: Libp2p
+  storage: Pick<Storage, 'blocks' | 'datastore'>
+  trust: Policy
+  content: Pick<Content, 'fetchBlock'>
+  log: Logger
+}
+
+export interface ContentHelia {
+  /** For what is written against Helia; its pins and its collector must not be used, ours replace them. */
+  readonly helia: Helia
+  readonly libp2p: Libp2p
+  /** libp2p, then Helia (which checks the datastore), then Bitswap (which needs libp2p's handlers). */
+  start(): Promise<void>
+  /** Bitswap, then Helia. libp2p is its owner's to stop, after this. */
+  stop(): Promise<void>
+  /**
+   * One verified block by Bitswap, stored.
+   * @throws whatever Helia throws where nobody has it within 30 s
+   */
+  readonly fetchBlock: IpfsStep
+}
+
+/**
+ * Helia over the node's own libp2p and stores, without any of the defaults that call out to the open Internet.
+ *
+ * libp2p is passed in rather than made by Helia's `withLibp2p`: only so do its services exist before anything starts, and
+ * only so are the steps of start and stop the node's to order and to bound.
+ */
+export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
+  const { libp2p, storage, trust, content } = options
+  const log = options.log.child({ part: 'helia' })
+  const blockstore = storage.blocks.asBlockstore()
+  const helia = createHeliaLight({
+    blockstore,
+    datastore: storage.datastore,
+    codecs: [dagCbor, dagJson],
+    hashers: [sha512],
+    routers: [libp2pRouter(libp2p)],
+    blockBrokers: [contentBroker(content, () => bitswap.broker)],
+    logger: libp2p.logger,
+    ...(libp2p.metrics === undefined ? {} : { metrics: libp2p.metrics }),
+  })
+  const bitswap = new GuardedBitswap({ helia, libp2p, blockstore, trust })
+
+  return {
+    helia,
+    libp2p,
+
+    async start() {
+      await libp2p.start()
+      await helia.start()
+      await bitswap.start()
+    },
+
+    async stop() {
+      try {
+        await bitswap.stop()
+      } catch (error) {
+        log.warn({ error: String(error) }, 'bitswap did not stop cleanly')
+      }
+      await helia.stop()
+    },
+
+    async fetchBlock(cid, { signal }) {
+      const bounded = AbortSignal.any([signal, AbortSignal.timeout(IPFS_TIMEOUT_MS)])
+      const parts: Uint8Array[] = []
+      for await (const part of helia.blockstore.get(cid, { signal: bounded })) parts.push(part)
+      const [only] = parts
+      return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts)
+    },
+  }
+}

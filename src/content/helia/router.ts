@@ -1,0 +1,27 @@
+import type { Provider, Router } from 'helia'
+import type { Libp2p, PeerInfo } from '@libp2p/interface'
+import { peerIdFromCID } from '@libp2p/peer-id'
+
+const ROUTER_NAME = 'libp2p-router'
+
+/** Helia names peers by the CID of their key. */
+function toHelia(peer: PeerInfo): Provider {
+  return { id: peer.id.toCID(), multiaddrs: peer.multiaddrs, router: ROUTER_NAME, fallback: false }
+}
+
+/** libp2p's routing (the DHT) for Helia, which has such a router but keeps it to itself. */
+export function libp2pRouter(libp2p: Pick<Libp2p, 'contentRouting' | 'peerRouting'>): Router {
+  const { contentRouting, peerRouting } = libp2p
+  return {
+    name: ROUTER_NAME,
+    provide: (cid, options) => contentRouting.provide(cid, options),
+    cancelReprovide: (cid, options) => contentRouting.cancelReprovide(cid, options),
+    async *findProviders(cid, options) {
+      for await (const peer of contentRouting.findProviders(cid, options)) yield toHelia(peer)
+    },
+    findPeer: async (peer, options) => toHelia(await peerRouting.findPeer(peerIdFromCID(peer), options)),
+    async *getClosestPeers(key, options) {
+      for await (const peer of peerRouting.getClosestPeers(key, options)) yield toHelia(peer)
+    },
+  }
+}

@@ -1,0 +1,100 @@
+import { CID } from 'multiformats/cid'
+import type { JobHandler } from '../../jobs/types.ts'
+import type { Storage } from '../../storage/types.ts'
+import { paramsInvalid } from '../errors.ts'
+import { Pace } from '../pace.ts'
+import type { CarImportParams, CarImportResult } from '../types.ts'
+import { leaseOfJob } from './add-job.ts'
+import { BlockWriter } from './block-writer.ts'
+import { readCarBlock, readCarHeader } from './car-reader.ts'
+import type { CommitInterval } from './committer.ts'
+import { COMMIT_INTERVAL, Committer } from './committer.ts'
+import { PullReader } from './pull-reader.ts'
+
+const CONCURRENT_IMPORTS = 2
+/** What follows the blocks of a CAR of version 2 (an index) is read and dropped in parts of this size. */
+const SKIP_BYTES = 1024 * 1024
+
+interface CarCheckpoint {
+  version: 1
+  roots: string[]
+  endOffset: number | null
+  blocks: number
+  size: number
+}
+
+export interface CarJobDependencies {
+  storage: Pick<Storage, 'blocks' | 'pins'>
+  onAdded(cid: string): void
+  /** How often progress is made durable; tests commit more often. */
+  commitInterval?: CommitInterval
+}
+
+/**
+ * The `car-import` job: stores the blocks of a CAR, each verified, and pins its roots. With a pin, a DAG that is not whole
+ * in the store ends it with ERR_PIN_INCOMPLETE and the first block that is missing.
+ */
+export function carImportJob(dependencies: CarJobDependencies): JobHandler<CarImportParams, CarImportResult> {
+  const { storage, onAdded, commitInterval = COMMIT_INTERVAL } = dependencies
+  return {
+    kind: 'car-import',
+    concurrency: CONCURRENT_IMPORTS,
+    resumable: true,
+    title: () => 'import a CAR',
+
+    async run(context) {
+      const { params, source, signal } = context
+      if (source === null) throw paramsInvalid('a car-import job needs an upload')
+      const lease = await storage.blocks.lease(leaseOfJob(context.id))
+      const writer = new BlockWriter(storage.blocks, signal, { verified: false })
+      const committer = new Committer(source, commitInterval, () => writer.barrier())
+      const reader = new PullReader(source)
+      const pace = new Pace()
+      const saved = context.checkpoint as CarCheckpoint | undefined
+      try {
+        const state = saved ?? (await readStart(reader))
+        const checkpoint = (): CarCheckpoint => ({ ...state })
+        for (;;) {
+          signal.throwIfAborted()
+          const block = await readCarBlock(reader, state.endOffset)
+          if (block === undefined) break
+          const sizeBytes = block.bytes.length
+          await writer.put(block)
+          state.blocks += 1
+          state.size += sizeBytes
+          if (committer.isDue(reader.offset)) committer.start(reader.offset, checkpoint())
+          context.progress({
+            done: reader.offset,
+            ...(source.size === null ? {} : { total: source.size }),
+            unit: 'bytes',
+            counters: { blocks: state.blocks },
+          })
+          await pace.breathe()
+        }
+        while ((await reader.some(SKIP_BYTES)) !== undefined) await pace.breathe()
+        await committer.finish(reader.offset, checkpoint())
+
+        const roots = state.roots.map((root) => CID.parse(root))
+        if (params.pin !== null) {
+          for (const root of roots)
+            await storage.pins.add(root, { name: params.pin, kind: 'recursive', signal })
+        }
+        await lease.release()
+        for (const root of state.roots) onAdded(root)
+        return { roots: state.roots, blocks: state.blocks, size: state.size }
+      } finally {
+        await committer.settled().catch(() => {})
+        await reader.close()
+      }
+    },
+
+    async discard(id) {
+      await (await storage.blocks.lease(leaseOfJob(id))).release()
+    },
+  }
+}
+
+async function readStart(reader: PullReader): Promise<CarCheckpoint> {
+  const { roots, endOffset } = await readCarHeader(reader)
+  return { version: 1, roots: roots.map((root) => root.toString()), endOffset, blocks: 0, size: 0 }
+}

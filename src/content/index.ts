@@ -1,0 +1,106 @@
+/**
+ * Public content: import, discovery, reading, and the jobs around them.
+ *
+ * @example
+ * const content = createContentService({ config, home, storage, jobs, libp2p, trust, content: libp2p.services.content, log })
+ * await content.start()
+ * for await (const bytes of content.cat(address, { signal })) …
+ */
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Libp2p } from '@libp2p/interface'
+import { CID } from 'multiformats/cid'
+import type { Content } from '../../protocols/content/types.ts'
+import type { Jobs } from '../jobs/types.ts'
+import type { Storage } from '../storage/types.ts'
+import type { Logger } from '../telemetry/types.ts'
+import type { Policy } from '../trust/contract.ts'
+import type { IpfsStep } from './fetch/fetcher.ts'
+import { Fetcher } from './fetch/fetcher.ts'
+import { addJob } from './import/add-job.ts'
+import { carImportJob } from './import/car-job.ts'
+import { getJob, pinJob } from './jobs/get.ts'
+import { healer } from './jobs/heal.ts'
+import { gcJob, scrubJob } from './jobs/maintenance.ts'
+import { ProvideQueue } from './provide-queue.ts'
+import { AddressedContent } from './service.ts'
+import type { ContentService } from './types.ts'
+
+export interface ContentServiceOptions {
+  config: { readonly content: { readonly steps: { readonly peers: boolean; readonly ipfs: boolean } } }
+  /** The data folder; jobs keep what they need meanwhile in `jobs/` below it. */
+  home: string
+  storage: Pick<Storage, 'blocks' | 'pins' | 'maintenance'>
+  jobs: Jobs
+  libp2p: Libp2p
+  trust: Policy
+  content: Content
+  log: Logger
+  /** One block from the public IPFS network (`createContentHelia(…).fetchBlock`); asked where `content.steps.ipfs` is on. */
+  ipfs?: IpfsStep
+}
+
+export interface RunningContentService extends ContentService {
+  /** Call before `jobs.start()`. */
+  start(): Promise<void>
+  /** Ends fetches under way; call after `jobs.stop()`. */
+  stop(): Promise<void>
+}
+
+const JOURNAL_SUFFIX = '.entries'
+
+/** Registers the job kinds `add`, `car-import`, `get`, `pin`, `gc` and `scrub` with `jobs`. */
+export function createContentService(options: ContentServiceOptions): RunningContentService {
+  const { config, home, storage, jobs, libp2p, trust, content } = options
+  const log = options.log.child({ part: 'content' })
+  const { peers, ipfs } = config.content.steps
+  const jobsFolder = join(home, 'jobs')
+  const ipfsStep = ipfs ? options.ipfs : undefined
+
+  const fetcher = new Fetcher({
+    blocks: storage.blocks,
+    content,
+    libp2p,
+    trust,
+    isEnabled: peers,
+    ipfs: ipfsStep,
+  })
+  const provides = new ProvideQueue(libp2p, log)
+  const onAdded = (cid: string): void => provides.add(CID.parse(cid))
+  const getting = { storage, fetcher, hasIpfs: ipfsStep !== undefined }
+
+  jobs.register(addJob({ storage, jobsFolder, onAdded }))
+  jobs.register(carImportJob({ storage, onAdded }))
+  jobs.register(getJob(getting))
+  jobs.register(pinJob(getting))
+  jobs.register(gcJob(storage.maintenance))
+  jobs.register(scrubJob(storage.maintenance, healer({ content, fetcher, ipfs: ipfsStep })))
+
+  const service = new AddressedContent({ fetcher, content, libp2p })
+  return {
+    resolve: (address, readOptions) => service.resolve(address, readOptions),
+    ls: (address, readOptions) => service.ls(address, readOptions),
+    cat: (address, readOptions) => service.cat(address, readOptions),
+    tar: (address, readOptions) => service.tar(address, readOptions),
+    car: (address, readOptions) => service.car(address, readOptions),
+    providers: (cid, readOptions) => service.providers(cid, readOptions),
+    provide: (cid, readOptions) => service.provide(cid, readOptions),
+
+    async start() {
+      await mkdir(jobsFolder, { recursive: true, mode: 0o700 })
+      // A crash between the end of a job and the end of its file leaves the file.
+      for (const name of await readdir(jobsFolder)) {
+        if (!name.endsWith(JOURNAL_SUFFIX)) continue
+        const job = jobs.get(name.slice(0, -JOURNAL_SUFFIX.length))
+        if (job === undefined || job.endedAtMs !== null) await rm(join(jobsFolder, name), { force: true })
+      }
+    },
+
+    async stop() {
+      provides.stop()
+      await fetcher.close()
+    },
+  }
+}
+
+export type * from './types.ts'

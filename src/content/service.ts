@@ -1,0 +1,188 @@
+import type { CID } from 'multiformats/cid'
+import type { Libp2p } from '@libp2p/interface'
+import type { ByteRange, Content } from '../../protocols/content/types.ts'
+import { P2pnodeError } from '../../protocols/shared/errors.ts'
+import { cancelled, notADirectory, notAFile } from './errors.ts'
+import type { Fetcher, FetchingReader } from './fetch/fetcher.ts'
+import type { FetchPlan } from './fetch/session.ts'
+import { isUnavailable } from './fetch/session.ts'
+import { parseAddress } from './read/address.ts'
+import type { BlockReader } from './read/block-reader.ts'
+import { writeCar } from './read/car.ts'
+import { listEntries } from './read/directory.ts'
+import { readFile } from './read/file.ts'
+import type { Target } from './read/resolve.ts'
+import { resolveAddress } from './read/resolve.ts'
+import { writeTar } from './read/tar.ts'
+import type { ContentService, Entry, ReadOptions, Resolved } from './types.ts'
+
+export interface ServiceDependencies {
+  fetcher: Fetcher
+  content: Pick<Content, 'peers'>
+  libp2p: Pick<Libp2p, 'contentRouting'>
+}
+
+type TargetPlan = Omit<FetchPlan, 'dag' | 'providersOf'>
+
+/** Reads public content by address: local blocks first, and for what is missing the discovery flow. */
+export class AddressedContent implements ContentService {
+  readonly #fetcher: Fetcher
+  readonly #content: Pick<Content, 'peers'>
+  readonly #libp2p: Pick<Libp2p, 'contentRouting'>
+
+  constructor({ fetcher, content, libp2p }: ServiceDependencies) {
+    this.#fetcher = fetcher
+    this.#content = content
+    this.#libp2p = libp2p
+  }
+
+  async resolve(address: string, options: ReadOptions): Promise<Resolved> {
+    return cancellable(options.signal, async () => (await this.#resolve(address, options)).resolved)
+  }
+
+  ls(address: string, options: ReadOptions): AsyncGenerator<Entry> {
+    return this.#read(
+      address,
+      options,
+      () => ({ scope: 'entity' }),
+      (target, reader) => {
+        const { node, cid } = target
+        if (node.type !== 'directory' && node.type !== 'shard')
+          throw notADirectory(address, target.resolved.type)
+        const lenient = new LenientReader(reader, this.#fetcher.localReader())
+        return listEntries(lenient, cid, node, options.signal)
+      },
+    )
+  }
+
+  cat(
+    address: string,
+    options: ReadOptions & { offset?: number; length?: number },
+  ): AsyncGenerator<Uint8Array> {
+    const { offset = 0, length } = options
+    const plan = (): TargetPlan => ({ scope: 'entity', ...rangeOf(offset, length) })
+    return this.#read(address, options, plan, ({ cid, node, resolved }, reader) => {
+      if (node.type !== 'file') throw notAFile(address, resolved.type)
+      return readFile(reader, cid, {
+        offset,
+        ...(length === undefined ? {} : { length }),
+        signal: options.signal,
+      })
+    })
+  }
+
+  tar(address: string, options: ReadOptions & { name: string }): AsyncGenerator<Uint8Array> {
+    return this.#read(
+      address,
+      options,
+      () => ({ scope: 'all' }),
+      (target, reader) => writeTar(reader, target, options.name, options.signal),
+    )
+  }
+
+  car(address: string, options: ReadOptions): AsyncGenerator<Uint8Array> {
+    return this.#read(
+      address,
+      options,
+      () => ({ scope: 'all' }),
+      ({ cid }, reader) => writeCar(reader, cid, options.signal),
+    )
+  }
+
+  async *providers(
+    cid: CID,
+    { signal }: { signal: AbortSignal },
+  ): AsyncGenerator<{ peer: string; kind: 'connected' | 'dht' }> {
+    const connected = new Set(this.#content.peers().map((peer) => peer.toString()))
+    for (const peer of connected) yield { peer, kind: 'connected' }
+    try {
+      for await (const provider of this.#libp2p.contentRouting.findProviders(cid, { signal })) {
+        const peer = provider.id.toString()
+        if (!connected.has(peer)) yield { peer, kind: 'dht' }
+      }
+    } catch (error) {
+      if (signal.aborted) throw cancelled(error)
+      // Routers report an empty result as an error; there is nothing to tell then.
+    }
+  }
+
+  async provide(cid: CID, { signal }: { signal: AbortSignal }): Promise<void> {
+    await cancellable(signal, async () => {
+      try {
+        await this.#libp2p.contentRouting.provide(cid, { signal })
+      } catch (cause) {
+        signal.throwIfAborted()
+        const message = `${cid} could not be announced: ${(cause as Error).message}`
+        throw new P2pnodeError('ERR_PROVIDE_FAILED', 'unavailable', message, { cause })
+      }
+    })
+  }
+
+  async #resolve(address: string, { signal, offline = false }: ReadOptions): Promise<Target> {
+    const parsed = parseAddress(address)
+    const plan: FetchPlan = { dag: parsed.root, providersOf: parsed.root, scope: 'block', path: parsed.path }
+    const reader = this.#fetcher.reader(plan, offline)
+    try {
+      return await resolveAddress(reader, parsed, signal)
+    } finally {
+      await reader.close()
+    }
+  }
+
+  /** Resolves, reads, and lets go of the fetch behind the reader however it ends. */
+  async *#read<Item>(
+    address: string,
+    options: ReadOptions,
+    planOf: () => TargetPlan,
+    open: (target: Target, reader: BlockReader) => AsyncIterable<Item>,
+  ): AsyncGenerator<Item> {
+    let reader: FetchingReader | undefined
+    try {
+      const target = await this.#resolve(address, options)
+      const plan: FetchPlan = { ...planOf(), dag: target.cid, providersOf: target.resolved.root }
+      reader = this.#fetcher.reader(plan, options.offline ?? false)
+      yield* open(target, reader)
+    } catch (error) {
+      throw options.signal.aborted ? cancelled(error) : error
+    } finally {
+      await reader?.close()
+    }
+  }
+}
+
+/** Asks others until one block could not be had, then only what is held: a listing tells what it can in bearable time. */
+class LenientReader implements BlockReader {
+  readonly #first: BlockReader
+  readonly #then: BlockReader
+  #hasFailed = false
+
+  constructor(first: BlockReader, then: BlockReader) {
+    this.#first = first
+    this.#then = then
+  }
+
+  async get(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    if (this.#hasFailed) return this.#then.get(cid, signal)
+    try {
+      return await this.#first.get(cid, signal)
+    } catch (error) {
+      if (isUnavailable(error)) this.#hasFailed = true
+      throw error
+    }
+  }
+}
+
+/** No range at all for a whole file, so that readers of it share one fetch. */
+function rangeOf(offset: number, length: number | undefined): { range?: ByteRange } {
+  if (offset === 0 && length === undefined) return {}
+  if (length === undefined) return { range: { from: offset } }
+  return { range: { from: offset, to: offset + Math.max(0, length - 1) } }
+}
+
+async function cancellable<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    throw signal.aborted ? cancelled(error) : error
+  }
+}

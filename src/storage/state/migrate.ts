@@ -7,6 +7,7 @@ import type { Logger } from '../../telemetry/types.ts'
 import { migrationFailed, stateCorrupt, stateNewer } from './errors.ts'
 import { syncFolder } from './fsync.ts'
 import type { Migration } from './migrations.ts'
+import { toSingleFile } from './single-file.ts'
 
 /** `PRAGMA application_id` of state.db: "p2ps" in ASCII, so that another program's database is not taken for ours. */
 const APPLICATION_ID = 0x70327073
@@ -98,6 +99,7 @@ async function backUpBefore(db: Database, path: string, version: number): Promis
   const temporary = `${target}.tmp`
   await rm(temporary, { force: true })
   await db.backup(temporary)
+  toSingleFile(temporary)
   await rename(temporary, target)
   await syncFolder(dirname(path))
   await removeOldBackups(path, target)

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import Database from 'better-sqlite3'
+import { toSingleFile } from './single-file.ts'
 
 /** What takes too long for the event loop: one task a worker, which then ends. */
 export type StateTask =
@@ -55,19 +56,9 @@ async function snapshot(databases: { source: string; target: string }[]): Promis
     }
     for (const [index, { target }] of databases.entries()) {
       await sources[index]?.backup(target, { progress: () => SNAPSHOT_STEP_PAGES })
-      closeLog(target)
+      toSingleFile(target)
     }
   } finally {
     for (const source of sources) source.close()
-  }
-}
-
-/** A copy says that it has a log; without one it is a single file, and reading it makes no others beside it. */
-function closeLog(path: string): void {
-  const db = new Database(path)
-  try {
-    db.pragma('journal_mode = DELETE')
-  } finally {
-    db.close()
   }
 }

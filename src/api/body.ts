@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { bodyTooLarge, uploadAborted } from './errors.ts'
-import { MAX_UPLOAD_PART_BYTES, UPLOAD_IDLE_TIMEOUT_MS } from './limits.ts'
+import { MAX_UPLOAD_PART_BYTES } from './limits.ts'
 
 /** @throws ERR_BODY_TOO_LARGE where the client itself says that its part is too large, before a byte is read */
 export function checkAnnouncedLength(request: IncomingMessage, limitBytes = MAX_UPLOAD_PART_BYTES): void {
@@ -16,9 +16,9 @@ export function checkAnnouncedLength(request: IncomingMessage, limitBytes = MAX_
  */
 export async function* bodyBytes(
   request: IncomingMessage,
-  options: { limitBytes?: number; idleTimeoutMs?: number } = {},
+  options: { limitBytes?: number; idleTimeoutMs: number },
 ): AsyncGenerator<Uint8Array> {
-  const { limitBytes = MAX_UPLOAD_PART_BYTES, idleTimeoutMs = UPLOAD_IDLE_TIMEOUT_MS } = options
+  const { limitBytes = MAX_UPLOAD_PART_BYTES, idleTimeoutMs } = options
   const iterator = request.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]()
   let readBytes = 0
   try {

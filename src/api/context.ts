@@ -1,9 +1,11 @@
 import type { ApiDependencies } from './dependencies.ts'
 import type { EventHub } from './events/hub.ts'
+import type { Timeouts } from './limits.ts'
 import type { Tokens } from './tokens.ts'
 
 /** What a handler may use: the dependencies, and the API's own parts. */
 export interface ApiContext extends ApiDependencies {
+  readonly timeouts: Timeouts
   readonly tokens: Tokens
   readonly events: EventHub
   /** Aborts when the API begins to close: long polls end, the node is no longer ready. */

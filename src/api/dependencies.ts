@@ -8,6 +8,7 @@ import type { Storage } from '../storage/types.ts'
 import type { StateDatabase } from '../storage/state/index.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { EvidenceDetail } from '../trust/contract.ts'
+import type { Timeouts } from './limits.ts'
 import type { ConfigReport, DoctorReport, IdReport, ReadyReport, StatusReport } from './schemas/node.ts'
 
 /** As much of state.db as tokens need. */
@@ -86,6 +87,8 @@ export interface ApiDependencies {
   /** The resolved configuration with its sources; secrets are hidden by whoever gives it. */
   configuration(): Static<typeof ConfigReport>
   doctor(signal: AbortSignal): Promise<Static<typeof DoctorReport>>
+  /** Other times than the usual ones, for tests. */
+  timeouts?: Partial<Timeouts>
   /** Begins to stop the node and returns at once. */
   stop(): void
   /** Writes a consistent snapshot of the home as a tar stream and ends `out`. */

@@ -5,7 +5,7 @@ import type { ApiDependencies } from './dependencies.ts'
 import { buildDocument } from './document.ts'
 import { EventHub } from './events/hub.ts'
 import { publishJobs, publishPeers, publishStatus } from './events/sources.ts'
-import { CLOSE_GRACE_MS } from './limits.ts'
+import { TIMEOUTS } from './limits.ts'
 import { presentUsage } from './present.ts'
 import { loadRootToken } from './root-token.ts'
 import { routes } from './routes.ts'
@@ -29,7 +29,7 @@ export interface Api {
    */
   listen(): Promise<{ url: string }>
   /**
-   * Stops accepting, turns readiness off, ends event streams and long polls, waits at most CLOSE_GRACE_MS for running
+   * Stops accepting, turns readiness off, ends event streams and long polls, waits a bounded time for running
    * requests and destroys what is left. Closing twice, or before listening, does no harm.
    */
   close(): Promise<void>
@@ -44,12 +44,14 @@ export interface Api {
  */
 export async function createApi(dependencies: ApiDependencies): Promise<Api> {
   const log = dependencies.log.child({ part: 'api' })
+  const timeouts = { ...TIMEOUTS, ...dependencies.timeouts }
   const closing = new AbortController()
-  const events = new EventHub(log)
+  const events = new EventHub(log, timeouts.eventHeartbeatMs)
   let document: Promise<object> | undefined
   const context: ApiContext = {
     ...dependencies,
     log,
+    timeouts,
     tokens: new Tokens({
       state: dependencies.state,
       log,
@@ -77,7 +79,7 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
     status.publishNow()
     for (const end of ends) end()
     events.close()
-    const timer = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS)
+    const timer = setTimeout(() => app.server.closeAllConnections(), timeouts.closeGraceMs)
     try {
       const closed = app.close()
       app.server.closeIdleConnections()

@@ -15,26 +15,11 @@ export const MAX_HEADER_BYTES = 16 * 1024
 /** Addresses (`/ipfs/CID/path`) may hold a long path, percent-encoded. */
 export const MAX_ADDRESS_LENGTH = 4096
 
+/** One part of a path: a CID, a peer id, the id of a job. */
+export const MAX_PARAM_LENGTH = 512
+
 /** Names that people give: pins, tokens, downloads. File systems allow 255 bytes. */
 export const MAX_NAME_LENGTH = 255
-
-/** Headers of a request must arrive within this, also on a connection that never sent a byte. */
-export const HEADERS_TIMEOUT_MS = 10_000
-
-/** How often the server looks for connections that are late; Node's default of 30 s would triple the timeout above. */
-export const CONNECTIONS_CHECKING_INTERVAL_MS = 2_000
-
-/** A JSON body must be whole within this. */
-export const JSON_BODY_TIMEOUT_MS = 10_000
-
-/** An idle connection between two requests. Longer than a script's pauses, shorter than a leak matters. */
-export const KEEP_ALIVE_TIMEOUT_MS = 30_000
-
-/** No byte of an upload's part for so long, while the job would take one, ends the request. */
-export const UPLOAD_IDLE_TIMEOUT_MS = 60_000
-
-/** A reader that takes no byte for so long is gone. A person who pauses a player is not: it reads ahead. */
-export const DOWNLOAD_STALL_TIMEOUT_MS = 120_000
 
 /** Open connections: a dashboard holds six, a script one; the rest would be somebody filling descriptors. */
 export const MAX_CONNECTIONS = 512
@@ -72,14 +57,39 @@ export const EVENT_CLIENT_QUEUE_BYTES = EVENT_RING_BYTES + 1024 * 1024
 /** Event streams open at once: with their queues full they hold less than 100 MiB. */
 export const MAX_EVENT_CLIENTS = 32
 
-/** A comment line that keeps proxies and idle timeouts from ending a quiet stream. */
-export const EVENT_HEARTBEAT_MS = 15_000
-
 /** How often the node's own state (health, storage) is looked at for the `status` event, while anybody listens. */
 export const STATUS_SAMPLE_INTERVAL_MS = 2_000
 
-/** How long `close` waits for running requests before their connections are destroyed. */
-export const CLOSE_GRACE_MS = 3_000
-
 /** Rows a listing returns at most. */
 export const MAX_LIST_ROWS = 1_000
+
+/** Times of the server in milliseconds; tests pass shorter ones. */
+export interface Timeouts {
+  readonly headersMs: number
+  readonly checkingIntervalMs: number
+  readonly jsonBodyMs: number
+  readonly keepAliveMs: number
+  readonly uploadIdleMs: number
+  readonly downloadStallMs: number
+  readonly eventHeartbeatMs: number
+  readonly closeGraceMs: number
+}
+
+export const TIMEOUTS: Timeouts = {
+  /** Headers of a request must arrive within this, also on a connection that never sent a byte. */
+  headersMs: 10_000,
+  /** How often the server looks for connections that are late; Node's default of 30 s would triple the timeout above. */
+  checkingIntervalMs: 2_000,
+  /** A JSON body must be whole within this. */
+  jsonBodyMs: 10_000,
+  /** An idle connection between two requests. Longer than a script's pauses, shorter than a leak matters. */
+  keepAliveMs: 30_000,
+  /** No byte of an upload's part for so long, while the job would take one, ends the request. */
+  uploadIdleMs: 60_000,
+  /** A reader that takes no byte for so long is gone. A person who pauses a player is not: it reads ahead. */
+  downloadStallMs: 120_000,
+  /** A comment line that keeps proxies and idle timeouts from ending a quiet stream. */
+  eventHeartbeatMs: 15_000,
+  /** How long `close` waits for running requests before their connections are destroyed. */
+  closeGraceMs: 3_000,
+}

@@ -27,7 +27,7 @@ export function registerRoute(app: FastifyInstance, route: Route, context: ApiCo
       params: validators.params?.check(request.params),
       headers: validators.headers?.check(request.headers),
       body: validators.body?.check(request.body),
-      bytes: () => bodyBytes(request.raw),
+      bytes: () => bodyBytes(request.raw, { idleTimeoutMs: context.timeouts.uploadIdleMs }),
       method: request.method,
       rawHeaders: request.headers,
       signal,
@@ -67,6 +67,7 @@ async function sendAnswer(
   try {
     await sendStream(reply.raw, answer, {
       signal,
+      stallTimeoutMs: context.timeouts.downloadStallMs,
       bodyless: request.method === 'HEAD' || answer.status === 304,
       onCommitted: () => {
         committed = true

@@ -20,14 +20,11 @@ import {
 } from './errors.ts'
 import { HostGuard, isLoopback } from './guard.ts'
 import {
-  CONNECTIONS_CHECKING_INTERVAL_MS,
-  HEADERS_TIMEOUT_MS,
-  JSON_BODY_TIMEOUT_MS,
-  KEEP_ALIVE_TIMEOUT_MS,
   MAX_CONNECTIONS,
   MAX_FAILED_AUTH_PER_MINUTE,
   MAX_HEADER_BYTES,
   MAX_JSON_BODY_BYTES,
+  MAX_PARAM_LENGTH,
 } from './limits.ts'
 import { registerRoute } from './register.ts'
 import type { Access, Method, Route } from './route.ts'
@@ -50,6 +47,7 @@ declare module 'fastify' {
 
 /** The HTTP server over a table of routes: transport, guards and errors; what the routes do is in the table. */
 export async function createServer(context: ApiContext, routes: readonly Route[]): Promise<FastifyInstance> {
+  const { timeouts } = context
   const app = fastify({
     bodyLimit: MAX_JSON_BODY_BYTES,
     exposeHeadRoutes: false,
@@ -57,15 +55,18 @@ export async function createServer(context: ApiContext, routes: readonly Route[]
     return503OnClosing: false,
     forceCloseConnections: false,
     genReqId: requestIds(),
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    keepAliveTimeout: timeouts.keepAliveMs,
     // A whole request has no limit of time, since an upload's part may be taken slowly; JSON bodies have their own.
     requestTimeout: 0,
     http: {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: CONNECTIONS_CHECKING_INTERVAL_MS,
+      headersTimeout: timeouts.headersMs,
+      connectionsCheckingInterval: timeouts.checkingIntervalMs,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
     clientErrorHandler: refuseGarbage,
+    frameworkErrors: (error, request, reply) => answerError(context, error, request, reply),
+    // CIDs with an identity hash hold their content.
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Validation is our own and compiled at first use, and nothing needs a compiled serialiser: neither compiler is loaded.
     schemaController: {
       compilersFactory: {
@@ -97,7 +98,7 @@ export async function createServer(context: ApiContext, routes: readonly Route[]
   await app.register(rateLimit, { global: false, max: MAX_FAILED_AUTH_PER_MINUTE, timeWindow: MINUTE_MS })
   const countFailure = app.createRateLimit()
   app.addHook('onRequest', async (request) => authorize(context, request, countFailure))
-  limitBodyTime(app)
+  limitBodyTime(app, timeouts.jsonBodyMs)
   measure(app, context)
 
   app.setErrorHandler((error, request, reply) => answerError(context, error, request, reply))
@@ -139,14 +140,12 @@ async function authorize(
   const held = scopeOf(context, request.headers.authorization)
   if (held !== undefined && includes(held, needed)) return
   if (held !== undefined) throw scopeMissing(needed, held)
-  // Only failures are counted and refused: nobody can lock out whoever has a token.
+  if (request.headers.authorization === undefined)
+    throw unauthorized('This needs a token: Authorization: Bearer TOKEN')
+  // Only wrong tokens are counted, and only they are refused: nobody can lock out whoever has a right one.
   const attempts = await countFailure(request)
   if (!attempts.isAllowed && attempts.isExceeded) throw tooManyFailures(attempts.ttlInSeconds)
-  throw unauthorized(
-    request.headers.authorization === undefined
-      ? 'This needs a token: Authorization: Bearer TOKEN'
-      : 'The token is not known to this node',
-  )
+  throw unauthorized('The token is not known to this node')
 }
 
 function scopeOf(context: ApiContext, header: string | undefined): Scope | undefined {
@@ -155,13 +154,10 @@ function scopeOf(context: ApiContext, header: string | undefined): Scope | undef
 }
 
 /** Ends requests whose JSON body trickles in: parsing holds what came so far. */
-function limitBodyTime(app: FastifyInstance): void {
+function limitBodyTime(app: FastifyInstance, timeoutMs: number): void {
   app.addHook('preParsing', async (request, reply, payload) => {
     if (request.headers['content-type'] !== 'application/octet-stream') {
-      request.bodyTimer = setTimeout(
-        () => void reply.send(bodyLate(JSON_BODY_TIMEOUT_MS)),
-        JSON_BODY_TIMEOUT_MS,
-      )
+      request.bodyTimer = setTimeout(() => void reply.send(bodyLate(timeoutMs)))
       reply.raw.once('close', () => clearTimeout(request.bodyTimer))
     }
     return payload
@@ -251,7 +247,7 @@ function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
 
 const GARBAGE: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
   HPE_HEADER_OVERFLOW: [431, 'ERR_HEADERS_TOO_LARGE', `Headers are larger than ${MAX_HEADER_BYTES} bytes`],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'ERR_REQUEST_TIMEOUT', `No whole request within ${HEADERS_TIMEOUT_MS} ms`],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'ERR_REQUEST_TIMEOUT', 'The head of the request took too long'],
 }
 
 /** Which methods a path has: only asked after the router found none for the one that was used. */

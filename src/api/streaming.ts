@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
-import { DOWNLOAD_STALL_TIMEOUT_MS } from './limits.ts'
 
 export type Chunk = Uint8Array | string
 
@@ -47,7 +46,7 @@ export interface SendOptions {
   /** Only the head is sent: the answer to HEAD, or 304. */
   bodyless?: boolean
   /** No byte taken by the client for so long ends the response. */
-  stallTimeoutMs?: number
+  stallTimeoutMs: number
 }
 
 /**
@@ -79,7 +78,7 @@ export async function sendStream(
     while (step.done !== true) {
       sentBytes += typeof step.value === 'string' ? Buffer.byteLength(step.value) : step.value.byteLength
       if (!response.write(step.value)) {
-        await drained(response, signal, options.stallTimeoutMs ?? DOWNLOAD_STALL_TIMEOUT_MS)
+        await drained(response, signal, options.stallTimeoutMs)
       }
       step = await untilAborted(iterator.next(), signal)
     }

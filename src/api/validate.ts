@@ -39,7 +39,8 @@ export class PartValidator {
   #typed(values: Values): Values {
     const { properties } = this.#schema as TObject
     const known = this.#part === 'header' ? Object.keys(properties) : Object.keys(values)
-    const typed: Values = {}
+    // Without a prototype, so that a query's `__proto__` is a key like any other.
+    const typed = Object.create(null) as Values
     for (const key of known) {
       const schema = Object.hasOwn(properties, key) ? (properties[key] as { type?: string }) : undefined
       const value = values[key]

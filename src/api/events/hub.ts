@@ -5,7 +5,6 @@ import type { Logger } from '../../telemetry/types.ts'
 import { tooManyEventClients } from '../errors.ts'
 import {
   EVENT_CLIENT_QUEUE_BYTES,
-  EVENT_HEARTBEAT_MS,
   EVENT_RING_BYTES,
   EVENT_RING_EVENTS,
   MAX_EVENT_CLIENTS,
@@ -39,9 +38,9 @@ export class EventHub {
   readonly #heartbeat: NodeJS.Timeout
   #closed = false
 
-  constructor(log: Logger) {
+  constructor(log: Logger, heartbeatMs: number) {
     this.#log = log
-    this.#heartbeat = setInterval(() => this.#beat(), EVENT_HEARTBEAT_MS)
+    this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs)
     this.#heartbeat.unref()
   }
 

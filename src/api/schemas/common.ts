@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { MAX_ADDRESS_LENGTH, MAX_LIST_ROWS, MAX_NAME_LENGTH } from '../limits.ts'
+import { MAX_ADDRESS_LENGTH, MAX_LIST_ROWS, MAX_NAME_LENGTH, MAX_PARAM_LENGTH } from '../limits.ts'
 
 /** Whole number of bytes, milliseconds, rows. */
 export const Count = Type.Integer({ minimum: 0 })
@@ -9,7 +9,7 @@ export const Instant = Type.Integer({ description: 'milliseconds since the Unix 
 
 export const PeerText = Type.String({ minLength: 1, maxLength: 128, description: 'a peer id or did:key' })
 
-export const CidText = Type.String({ minLength: 1, maxLength: 256, description: 'a CID' })
+export const CidText = Type.String({ minLength: 1, maxLength: MAX_PARAM_LENGTH, description: 'a CID' })
 
 export const Address = Type.String({
   minLength: 1,

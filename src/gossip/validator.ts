@@ -1,5 +1,5 @@
-import { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Message, TopicValidatorFn } from '@libp2p/gossipsub'
+import { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Logger } from '../telemetry/types.ts'
 import type { Evidence, Policy } from '../trust/contract.ts'
 import { RateLimits } from './rate.ts'

@@ -1,10 +1,10 @@
-import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht'
 import type { KadDHT, KadDHTComponents, SelectFn, ValidateFn } from '@libp2p/kad-dht'
+import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht'
 import { dhtRecordInvalid } from './errors.ts'
 import { DHT_LIMITS } from './limits.ts'
 import { boundDatastore } from './record-quota.ts'
-import { networkPrefix } from './settings.ts'
 import type { NetworkSettings } from './settings.ts'
+import { networkPrefix } from './settings.ts'
 
 /**
  * A kind of record that the network's DHT keeps under `/<namespace>/…`. Records of other namespaces are refused, here

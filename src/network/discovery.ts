@@ -1,13 +1,20 @@
-import type { Libp2pEvents, PeerDiscovery, PeerId, PeerInfo, PeerStore, Startable } from '@libp2p/interface'
-import type { TypedEventTarget } from '@libp2p/interface'
+import type {
+  Libp2pEvents,
+  PeerDiscovery,
+  PeerId,
+  PeerInfo,
+  PeerStore,
+  Startable,
+  TypedEventTarget,
+} from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Evidence } from '../trust/contract.ts'
+import { multiaddr } from '@multiformats/multiaddr'
 import type { Logger } from '../telemetry/types.ts'
-import { peerOf } from './addresses.ts'
+import type { Evidence } from '../trust/contract.ts'
 import type { AddressPolicy } from './addresses.ts'
+import { peerOf } from './addresses.ts'
 import { backoffMs } from './backoff.ts'
 import { addressInvalid } from './errors.ts'
 import { CONNECTION_LIMITS } from './limits.ts'

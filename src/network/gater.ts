@@ -1,8 +1,8 @@
 import type { ConnectionGater, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Action, Decision, Policy } from '../trust/contract.ts'
-import { hostOf } from './addresses.ts'
 import type { AddressPolicy } from './addresses.ts'
+import { hostOf } from './addresses.ts'
 
 /** The policy, and where it has one, its word about addresses before it is known who is behind them. */
 export interface ConnectionPolicy extends Policy {

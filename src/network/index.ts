@@ -10,13 +10,13 @@
  * ```
  */
 export type { DhtNamespace } from './dht.ts'
-export { startError } from './start-error.ts'
-export { createNetwork } from './network.ts'
 export type { NetworkOptions } from './network.ts'
-export { libp2pOptions } from './options.ts'
+export { createNetwork } from './network.ts'
 export type { Libp2pOptionsInit, NetworkServices } from './options.ts'
+export { libp2pOptions } from './options.ts'
 export type { GossipRules } from './pubsub.ts'
-export { networkPrefix } from './settings.ts'
 export type { NetworkSettings } from './settings.ts'
+export { networkPrefix } from './settings.ts'
+export { startError } from './start-error.ts'
 export { boundedStop } from './stop.ts'
 export type { Network, PeerSummary } from './types.ts'

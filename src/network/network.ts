@@ -1,7 +1,7 @@
 import type { Connection, IdentifyResult, Libp2p, PeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import { multiaddr } from '@multiformats/multiaddr'
 import { didFromPeerId } from '../identity/index.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { Trust } from '../trust/contract.ts'

@@ -1,8 +1,9 @@
-import { gossipsub, StrictSign } from '@libp2p/gossipsub'
 import type { GossipSub, GossipSubComponents } from '@libp2p/gossipsub'
-import { createTopicScoreParams } from '@libp2p/gossipsub/score'
+import { gossipsub, StrictSign } from '@libp2p/gossipsub'
 import type { TopicScoreParams } from '@libp2p/gossipsub/score'
+import { createTopicScoreParams } from '@libp2p/gossipsub/score'
 import { isPrivateIp } from '@libp2p/utils'
+import { withBoundedReads } from './bounded-reads.ts'
 import { GOSSIP_LIMITS } from './limits.ts'
 import type { NetworkSettings } from './settings.ts'
 
@@ -60,13 +61,14 @@ const TOPIC_SCORE: Partial<TopicScoreParams> = {
 
 /**
  * gossipsub with every bound set. Messages are signed by their author (StrictSign); nothing falls back to floodsub, which
- * has no scoring. One RPC and one message are handled at a time for each peer, so that a flood waits in line and not in memory.
+ * has no scoring. One RPC and one message of a peer are handled at a time, and what it sends meanwhile is held back
+ * (bounded-reads.ts).
  */
 export function boundedGossipsub(
   rules: GossipRules,
   { network }: NetworkSettings,
 ): (components: GossipSubComponents) => GossipSub {
-  return gossipsub({
+  const create = gossipsub({
     globalSignaturePolicy: StrictSign,
     fallbackToFloodsub: false,
     allowedTopics: [...rules.topics],
@@ -99,4 +101,13 @@ export function boundedGossipsub(
       topics: Object.fromEntries(rules.topics.map((topic) => [topic, createTopicScoreParams(TOPIC_SCORE)])),
     },
   })
+  return ({ privateKey, peerId, peerStore, registrar, connectionManager, logger }) =>
+    create({
+      privateKey,
+      peerId,
+      peerStore,
+      registrar: withBoundedReads(registrar),
+      connectionManager,
+      logger,
+    })
 }

@@ -21,6 +21,9 @@ export function boundDatastore(datastore: Datastore, quota: RecordQuota): Datast
   const prefix = `${quota.prefix}/`
   let counts: Promise<{ total: number; byPeer: Map<string, number> }> | undefined
 
+  /** Counted, but perhaps not in the datastore yet: the same record often comes from several peers at once. */
+  const arriving = new Set<string>()
+
   /** Counts once what an earlier run left. */
   function load(): Promise<{ total: number; byPeer: Map<string, number> }> {
     counts ??= (async () => {
@@ -39,7 +42,8 @@ export function boundDatastore(datastore: Datastore, quota: RecordQuota): Datast
   async function admits(key: Key): Promise<boolean> {
     const known = await load()
     const peer = providerOf(key)
-    if (await datastore.has(key)) {
+    const text = key.toString()
+    if (arriving.has(text) || (await datastore.has(key))) {
       return true
     }
     const ofPeer = known.byPeer.get(peer) ?? 0
@@ -53,6 +57,7 @@ export function boundDatastore(datastore: Datastore, quota: RecordQuota): Datast
         return false
       }
     }
+    arriving.add(text)
     known.total++
     known.byPeer.set(peer, ofPeer + 1)
     return true
@@ -77,7 +82,11 @@ export function boundDatastore(datastore: Datastore, quota: RecordQuota): Datast
 
   const put: Datastore['put'] = async (key, value, options) => {
     if (!isCounted(key) || (await admits(key))) {
-      await datastore.put(key, value, options)
+      try {
+        await datastore.put(key, value, options)
+      } finally {
+        arriving.delete(key.toString())
+      }
     }
     return key
   }

@@ -1,6 +1,6 @@
 import { tcp } from '@libp2p/tcp'
-import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import { multiaddr } from '@multiformats/multiaddr'
 import type { Libp2pInit } from 'libp2p'
 import { addressInvalid, transportUnavailable } from './errors.ts'
 import { CONNECTION_LIMITS } from './limits.ts'

@@ -1,9 +1,9 @@
 import type { Logger } from '../telemetry/types.ts'
 import type { Action, Decision, Trust } from './contract.ts'
-import { openLedger } from './ledger.ts'
 import type { EvidenceQuery, EvidenceRow, TrustState } from './ledger.ts'
-import { openPeerLists } from './lists.ts'
+import { openLedger } from './ledger.ts'
 import type { ListEntry } from './lists.ts'
+import { openPeerLists } from './lists.ts'
 import { parsePeer } from './subject.ts'
 
 export type { EvidenceQuery, EvidenceRow } from './ledger.ts'

@@ -4,8 +4,8 @@ import type { EvidenceDetail, EvidenceKind } from './contract.ts'
 
 /** Rows waiting to be written. A row is about 300 bytes, so the queue stays below 3 MB; what is over is counted and dropped. */
 export const QUEUE_MAX_ROWS = 10_000
-/** Rows of one transaction: a few milliseconds on the event loop. The next second takes the rest. */
-export const FLUSH_MAX_ROWS = 1_000
+/** Rows of one transaction: a few milliseconds on the event loop. What is over goes with the next second's. */
+export const FLUSH_MAX_ROWS = 500
 export const FLUSH_INTERVAL_MS = 1_000
 /**
  * Rows of one peer and kind in one minute that are stored each with its own detail. What comes after is one row with a
@@ -52,7 +52,7 @@ export interface EvidenceQuery {
 /** Evidence on its way to the disk, and what is there. */
 export interface Ledger {
   report(peer: string, kind: EvidenceKind, detail?: EvidenceDetail): void
-  /** Ascending by id; what is still queued is written first, so that an answer is never behind a report. */
+  /** Ascending by id. Queued rows are written first, one batch of them, so that an answer is not behind a report. */
   page(query: EvidenceQuery): { evidence: EvidenceRow[]; nextAfterId: number | null }
   /** Reports that were lost because the queue was full or the disk refused them. */
   dropped(): number
@@ -176,6 +176,9 @@ export function openLedger(state: TrustState, log: Logger, now: () => number): L
 
   /** Writes one batch. A disk that refuses is no reason to stop serving: the batch is counted as dropped. */
   function flush(): void {
+    if (queue.length === 0) {
+      return
+    }
     const batch = queue.slice(0, FLUSH_MAX_ROWS)
     queue = queue.slice(batch.length)
     try {
@@ -262,7 +265,7 @@ export function openLedger(state: TrustState, log: Logger, now: () => number): L
       enqueue({ peer: name, kind, detail: bounded, atMs, count: 1, group: undefined })
     },
     page({ peer, limit = 100, afterId = 0 }) {
-      flushAll()
+      flush()
       const bounded = Math.max(1, Math.min(limit, PAGE_MAX_ROWS))
       const rows =
         peer === undefined ? pageOfAll.all(afterId, bounded) : pageOfPeer.all(peer, afterId, bounded)

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { GossipMessage, TopicRules } from '../../../src/gossip/index.ts'
-import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 import type { TestNode, TestNodeOptions } from '../../support/network.ts'
+import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 
 const SOON = (): AbortSignal => AbortSignal.timeout(10_000)
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { startError } from '../../../src/network/index.ts'
-import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 import type { TestNode, TestNodeOptions } from '../../support/network.ts'
+import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 
 const SOON = (): AbortSignal => AbortSignal.timeout(10_000)
 

@@ -1,12 +1,12 @@
-import { afterEach, describe, expect, it } from 'vitest'
 import type { Key } from 'interface-datastore'
 import { base32 } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
+import { afterEach, describe, expect, it } from 'vitest'
 import type { DhtNamespace } from '../../../src/network/index.ts'
-import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 import type { TestNode, TestNodeOptions } from '../../support/network.ts'
+import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 
 const SOON = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(15_000) })
 const encoder = new TextEncoder()

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import { connect } from 'node:net'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, describe, expect, it } from 'vitest'
-import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 import type { TestNode, TestNodeOptions } from '../../support/network.ts'
+import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 
 const SOON = (): AbortSignal => AbortSignal.timeout(10_000)
 

@@ -1,0 +1,105 @@
+import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
+import type { Registrar } from '@libp2p/interface-internal'
+
+/** Bytes that wait for the reader before the other side is held back, and at which it may go on. */
+export const READS_HIGH_BYTES = 1024 * 1024
+export const READS_LOW_BYTES = 256 * 1024
+
+type Chunk = StreamMessageEvent['data']
+
+/**
+ * Reads a stream as `for await (const chunk of stream)` does, but holds the other side back while the reader is busy. libp2p's own
+ * iterator takes in whatever arrives, so that a peer that sends faster than its messages are handled fills the memory.
+ *
+ * At most `READS_HIGH_BYTES` and one yamux window wait here, and another window below in the stream.
+ */
+export async function* boundedReads(stream: Stream): AsyncGenerator<Chunk> {
+  const waiting: Chunk[] = []
+  let waitingBytes = 0
+  let isEnded = stream.readStatus !== 'readable' && stream.readStatus !== 'paused'
+  let failure: Error | undefined
+  let isResuming = false
+  let wake = (): void => {}
+
+  function onMessage({ data }: StreamMessageEvent): void {
+    waiting.push(data)
+    waitingBytes += data.byteLength
+    // A pause within resume() is undone by what resume() does last.
+    if (waitingBytes >= READS_HIGH_BYTES && !isResuming && stream.readStatus === 'readable') {
+      stream.pause()
+    }
+    wake()
+  }
+  function onClose({ error }: StreamCloseEvent): void {
+    isEnded = true
+    failure = error
+    wake()
+  }
+  function onEnd(): void {
+    isEnded = true
+    wake()
+  }
+  function resumeIfLow(): void {
+    if (stream.readStatus !== 'paused' || waitingBytes > READS_LOW_BYTES) {
+      return
+    }
+    isResuming = true
+    stream.resume()
+    isResuming = false
+    if (waitingBytes >= READS_HIGH_BYTES && (stream.readStatus as string) === 'readable') {
+      stream.pause()
+    }
+  }
+
+  stream.addEventListener('message', onMessage)
+  stream.addEventListener('close', onClose)
+  stream.addEventListener('end', onEnd)
+  try {
+    while (true) {
+      const chunk = waiting.shift()
+      if (chunk !== undefined) {
+        waitingBytes -= chunk.byteLength
+        resumeIfLow()
+        yield chunk
+        continue
+      }
+      if (isEnded) {
+        if (failure !== undefined) {
+          throw failure
+        }
+        return
+      }
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+  } finally {
+    stream.removeEventListener('message', onMessage)
+    stream.removeEventListener('close', onClose)
+    stream.removeEventListener('end', onEnd)
+  }
+}
+
+/** A registrar whose inbound streams are read with a bound by whoever iterates over them. */
+export function withBoundedReads(registrar: Registrar): Registrar {
+  return {
+    getProtocols: () => registrar.getProtocols(),
+    handle: (protocol, handler, options) =>
+      registrar.handle(
+        protocol,
+        (stream, connection) => {
+          Object.defineProperty(stream, Symbol.asyncIterator, { value: () => boundedReads(stream) })
+          return handler(stream, connection)
+        },
+        options,
+      ),
+    unhandle: (protocol, options) => registrar.unhandle(protocol, options),
+    getHandler: (protocol) => registrar.getHandler(protocol),
+    use: (protocol, middleware) => registrar.use(protocol, middleware),
+    unuse: (protocol) => registrar.unuse(protocol),
+    getMiddleware: (protocol) => registrar.getMiddleware(protocol),
+    register: (protocol, topology, options) => registrar.register(protocol, topology, options),
+    unregister: (id) => registrar.unregister(id),
+    getTopologies: (protocol) => registrar.getTopologies(protocol),
+  }
+}

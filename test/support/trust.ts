@@ -1,0 +1,46 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { didFromPeerId } from '../../src/identity/index.ts'
+import { openState } from '../../src/storage/state/index.ts'
+import type { StateDatabase } from '../../src/storage/state/types.ts'
+import type { TrustService } from '../../src/trust/index.ts'
+import { createTrust } from '../../src/trust/index.ts'
+import { quietLogger } from './network.ts'
+
+export interface TrustFixture {
+  readonly trust: TrustService
+  readonly state: StateDatabase
+  readonly clock: { nowMs: number }
+  /** A trust of its own over the same database, as after a restart. */
+  reopen: () => TrustService
+  close(): Promise<void>
+}
+
+/** Trust over a real state.db in a folder of its own, with a clock that the test moves. */
+export async function openTrust(): Promise<TrustFixture> {
+  const home = await mkdtemp(join(tmpdir(), 'p2pnode-trust-'))
+  const log = quietLogger()
+  const state = await openState({ path: join(home, 'state.db'), log })
+  const clock = { nowMs: 1_700_000_000_000 }
+  const reopen = (): TrustService => createTrust({ state, log, networkName: 'test', now: () => clock.nowMs })
+  const trust = reopen()
+  return {
+    trust,
+    state,
+    clock,
+    reopen,
+    async close() {
+      trust.stop()
+      await state.close()
+      await rm(home, { recursive: true, force: true })
+    },
+  }
+}
+
+export async function newPeer(): Promise<{ peer: string; did: string }> {
+  const peerId = peerIdFromPrivateKey(await generateKeyPair('Ed25519'))
+  return { peer: peerId.toString(), did: didFromPeerId(peerId) }
+}

@@ -60,7 +60,9 @@ export class AddressedContent implements ContentService {
     options: ReadOptions & { offset?: number; length?: number },
   ): AsyncGenerator<Uint8Array> {
     const { offset = 0, length } = options
-    const plan = (): TargetPlan => ({ scope: 'entity', ...rangeOf(offset, length) })
+    // A whole file is the same blocks in either scope; as `all` it shares the fetch of a `get` that is under way.
+    const plan = (): TargetPlan =>
+      offset === 0 && length === undefined ? { scope: 'all' } : { scope: 'entity', ...rangeOf(offset, length) }
     return this.#read(address, options, plan, ({ cid, node, resolved }, reader) => {
       if (node.type !== 'file') throw notAFile(address, resolved.type)
       return readFile(reader, cid, {

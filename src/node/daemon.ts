@@ -24,7 +24,7 @@ const STOP_TIMEOUT_MS = 9_500
  * Resolves to the exit code when the node has stopped in order; throws what made the start fail.
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
-  const { config, sources, file } = await loadConfig({
+  const { config, sources } = await loadConfig({
     home: options.home,
     env: options.env,
     flags: options.flags,
@@ -35,7 +35,6 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     home: options.home,
     config,
     sources,
-    configFile: file,
     log,
     passphrase: async () => options.env.P2PNODE_PASSPHRASE ?? (await options.askPassphrase?.()),
     onStopRequest: () => stopRequested.abort(),

@@ -195,7 +195,13 @@ async function startServices(
     start: false,
   })
   const helia = createContentHelia({ libp2p, storage, trust, content: libp2p.services.content, log })
-  lifecycle.started('libp2p', () => boundedStop(libp2p, LIBP2P_STOP_TIMEOUT_MS), LIBP2P_STOP_TIMEOUT_MS + 500)
+  lifecycle.started(
+    'libp2p',
+    async () => {
+      if (!(await boundedStop(libp2p, LIBP2P_STOP_TIMEOUT_MS))) log.warn('libp2p did not stop in time')
+    },
+    LIBP2P_STOP_TIMEOUT_MS + 500,
+  )
   try {
     await helia.start()
   } catch (error) {
@@ -209,7 +215,7 @@ async function startServices(
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.
-  const content = createContentService({ config, home: lock.home, storage, state: stateDb, jobs, libp2p, trust, content: libp2p.services.content, log })
+  const content = createContentService({ config, home: lock.home, storage, jobs, libp2p, trust, content: libp2p.services.content, ipfs: helia.fetchBlock, log })
   await content.start()
   lifecycle.started('content', () => content.stop())
   await jobs.start()
@@ -254,7 +260,9 @@ async function startServices(
     doctor: (doctorSignal) =>
       runDoctor({ home: lock.home, config, storage, network, eventLoopDelayP99Ms: () => metrics.eventLoopDelayP99Ms(), signal: doctorSignal }),
     stop: () => options.onStopRequest?.(),
-    backup: (out, backupSignal) => backupHome({ home: lock.home, state: stateDb, storage, out, signal: backupSignal, includeBlocks: true }),
+    backup: async (out, backupSignal) => {
+      await backupHome({ home: lock.home, state: stateDb, storage, out, signal: backupSignal, includeBlocks: true })
+    },
   })
   lifecycle.started('api', () => api.close(), JOBS_STOP_TIMEOUT_MS)
   const { url } = await api.listen()

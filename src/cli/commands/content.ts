@@ -10,9 +10,9 @@ export function registerContent(program: Command, run: Run): void {
     .command('add')
     .summary('add a file or folder to the node and print its CID')
     .argument('<path>', 'file or folder; links inside a folder stay links')
-    .addOption(new Option('--profile PROFILE', 'how the DAG is built').choices(['unixfs-v1-2025', 'unixfs-v0-2015']).default('unixfs-v1-2025'))
-    .option('--chunker CHUNKER', 'size-N (bytes) or fastcdc, instead of the chunker of the profile')
-    .option('--pin NAME', 'name of the pin (default: the name of the file)')
+    .addOption(new Option('--profile <PROFILE>', 'how the DAG is built').choices(['unixfs-v1-2025', 'unixfs-v0-2015']).default('unixfs-v1-2025'))
+    .option('--chunker <CHUNKER>', 'size-N (bytes) or fastcdc, instead of the chunker of the profile')
+    .option('--pin <NAME>', 'name of the pin (default: the name of the file)')
     .option('--no-pin', 'do not pin: the next gc may remove it')
     .option('--detach', 'do not wait for the end of the job once the bytes are sent')
     .addHelpText('after', examplesText(EXAMPLES.add))
@@ -24,7 +24,7 @@ export function registerContent(program: Command, run: Run): void {
     .command('get')
     .summary('fetch a file or folder and write it')
     .argument('<address>', ADDRESS)
-    .option('-o, --output PATH', 'where to write (default: its name, or its CID, in this folder; - for standard output)')
+    .option('-o, --output <PATH>', 'where to write (default: its name, or its CID, in this folder; - for standard output)')
     .option('--force', 'replace what is there')
     .option('--detach', 'only fetch into the store; print the job')
     .addHelpText('after', examplesText(EXAMPLES.get))
@@ -36,8 +36,8 @@ export function registerContent(program: Command, run: Run): void {
     .command('cat')
     .summary('write a file to standard output')
     .argument('<address>', ADDRESS)
-    .option('--offset N', 'first byte', wholeNumber(0))
-    .option('--length N', 'bytes at most', wholeNumber(0))
+    .option('--offset <N>', 'first byte', wholeNumber(0))
+    .option('--length <N>', 'bytes at most', wholeNumber(0))
     .addHelpText('after', examplesText(EXAMPLES.cat))
     .action(async (address: string, options: { offset?: number; length?: number }, command: Command) =>
       run(command, async (context) => (await import('../work/read.ts')).cat(context, address, options)),
@@ -61,7 +61,7 @@ export function registerContent(program: Command, run: Run): void {
     .command('import')
     .summary('take the blocks of a CAR archive into the store')
     .argument('<file>')
-    .option('--pin NAME', 'name of the pins of its roots')
+    .option('--pin <NAME>', 'name of the pins of its roots')
     .option('--no-pin', 'do not pin; the archive need not be complete')
     .action(async (file: string, options: { pin?: string | boolean }, command: Command) =>
       run(command, async (context) => (await import('../work/car.ts')).importCar(context, file, options)),
@@ -70,7 +70,7 @@ export function registerContent(program: Command, run: Run): void {
     .command('export')
     .summary('write everything below an address as a CAR archive')
     .argument('<address>', ADDRESS)
-    .option('-o, --output FILE', 'where to write (default: CID.car; - for standard output)')
+    .option('-o, --output <FILE>', 'where to write (default: CID.car; - for standard output)')
     .option('--force', 'replace what is there')
     .action(async (address: string, options: { output?: string; force?: boolean }, command: Command) =>
       run(command, async (context) => (await import('../work/car.ts')).exportCar(context, address, options)),

@@ -11,9 +11,9 @@ export function registerJobs(program: Command, run: Run): void {
   jobs
     .command('ls')
     .summary('jobs, newest first')
-    .addOption(new Option('--state STATE', 'only those in this state').choices(STATES))
-    .option('--kind KIND', 'only those of this kind, such as add or gc')
-    .option('--limit N', 'at most so many', wholeNumber(1))
+    .addOption(new Option('--state <STATE>', 'only those in this state').choices(STATES))
+    .option('--kind <KIND>', 'only those of this kind, such as add or gc')
+    .option('--limit <N>', 'at most so many', wholeNumber(1))
     .action(async (options: { state?: string; kind?: string; limit?: number }, command: Command) =>
       run(command, async (context) => (await work()).list(context, options)),
     )
@@ -39,7 +39,7 @@ export function registerJobs(program: Command, run: Run): void {
   program
     .command('events')
     .summary('what happens at the node, line by line, until Ctrl-C')
-    .option('--topics LIST', 'only these, with commas between: jobs, peers, storage')
+    .option('--topics <LIST>', 'only these, with commas between: jobs, peers, storage')
     .action(async (options: { topics?: string }, command: Command) =>
       run(command, async (context) => (await work()).events(context, options.topics)),
     )

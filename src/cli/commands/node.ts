@@ -8,10 +8,10 @@ export function registerNode(program: Command, run: Run): void {
     .command('start')
     .summary('run a node until it is stopped')
     .description('Runs a node in the foreground: prints where it is once everything is serving, then logs to standard error.')
-    .addOption(new Option('--role ROLE', 'what the node is to its network').choices(['master', 'worker', 'leecher']))
-    .option('--bootstrap MULTIADDR', 'a node to connect to at start; may be given several times', collect)
-    .option('--listen MULTIADDR', 'where to accept connections, instead of the default; may be given several times', collect)
-    .option('--set KEY=VALUE', 'one key of the configuration; may be given several times', collect)
+    .addOption(new Option('--role <ROLE>', 'what the node is to its network').choices(['master', 'worker', 'leecher']))
+    .option('--bootstrap <MULTIADDR>', 'a node to connect to at start; may be given several times', collect)
+    .option('--listen <MULTIADDR>', 'where to accept connections, instead of the default; may be given several times', collect)
+    .option('--set <KEY=VALUE>', 'one key of the configuration; may be given several times', collect)
     .action(async (options: Flags, command: Command) =>
       run(command, async (context) => (await import('../work/start.ts')).start(context, options)),
     )

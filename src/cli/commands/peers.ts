@@ -30,7 +30,7 @@ export function registerPeers(program: Command, run: Run): void {
     .command('block')
     .summary('refuse a peer, or list those refused')
     .argument('[peer]', 'peer id, did:key, IP address or range')
-    .option('--reason TEXT', 'why, for whoever reads the list later')
+    .option('--reason <TEXT>', 'why, for whoever reads the list later')
     .action(async (peer: string | undefined, options: { reason?: string }, command: Command) =>
       run(command, async (context) => (await work()).block(context, peer, options.reason)),
     )

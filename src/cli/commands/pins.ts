@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import type { Run } from './register.ts'
 
-const kindOption = (): Option => new Option('--kind KIND', 'the whole DAG, or this block alone').choices(['recursive', 'direct'])
+const kindOption = (): Option => new Option('--kind <KIND>', 'the whole DAG, or this block alone').choices(['recursive', 'direct'])
 
 /** pin add, rm, ls: what the collector must keep. */
 export function registerPins(program: Command, run: Run): void {
@@ -12,7 +12,7 @@ export function registerPins(program: Command, run: Run): void {
     .command('add')
     .summary('fetch what is missing and keep it')
     .argument('<address>', 'CID, CID/path or /ipfs/CID/path')
-    .option('--name NAME', 'name of the pin')
+    .option('--name <NAME>', 'name of the pin')
     .addOption(kindOption())
     .option('--detach', 'do not wait; print the job')
     .action(async (address: string, options: { name?: string; kind?: 'recursive' | 'direct'; detach?: boolean }, command: Command) =>
@@ -23,7 +23,7 @@ export function registerPins(program: Command, run: Run): void {
     .command('rm')
     .summary('no longer keep a CID; its blocks go at the next gc')
     .argument('<cid>')
-    .option('--name NAME', 'only the pin of this name')
+    .option('--name <NAME>', 'only the pin of this name')
     .addOption(kindOption())
     .action(async (cid: string, options: { name?: string; kind?: 'recursive' | 'direct' }, command: Command) =>
       run(command, async (context) => (await work()).remove(context, cid, options)),
@@ -33,7 +33,7 @@ export function registerPins(program: Command, run: Run): void {
     .command('ls')
     .summary('what is kept')
     .argument('[cid]', 'only the pins of this CID')
-    .option('--name NAME', 'only pins of this name')
+    .option('--name <NAME>', 'only pins of this name')
     .addOption(kindOption())
     .action(async (cid: string | undefined, options: { name?: string; kind?: 'recursive' | 'direct' }, command: Command) =>
       run(command, async (context) => (await work()).list(context, { ...options, ...(cid === undefined ? {} : { cid }) })),

@@ -10,7 +10,7 @@ export function registerTokens(program: Command, run: Run): void {
     .command('create')
     .summary('make a token; it is shown this once')
     .argument('<name>', 'what it is for')
-    .addOption(new Option('--scope SCOPE', 'what it may do').choices(['read', 'write', 'admin']).default('read'))
+    .addOption(new Option('--scope <SCOPE>', 'what it may do').choices(['read', 'write', 'admin']).default('read'))
     .action(async (name: string, options: { scope: 'read' | 'write' | 'admin' }, command: Command) =>
       run(command, async (context) => (await work()).create(context, name, options.scope)),
     )

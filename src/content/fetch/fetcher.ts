@@ -89,8 +89,17 @@ export class Fetcher {
   }
 
   async #join(plan: FetchPlan): Promise<JoinedSession> {
-    const key = planKey(plan)
+    let key = planKey(plan)
     let shared = this.#sessions.get(key)
+    if (shared === undefined) {
+      // Whoever wants a part of what is on its way whole joins that: two sessions would fetch the same blocks twice.
+      const wholeKey = planKey({ dag: plan.dag, providersOf: plan.providersOf, scope: 'all' })
+      const whole = this.#sessions.get(wholeKey)
+      if (whole !== undefined && whole.opened?.hasFailed !== true && (plan.path ?? []).length === 0) {
+        key = wholeKey
+        shared = whole
+      }
+    }
     // A failed one must not decide for those who come later; its users keep it.
     if (shared === undefined || shared.opened?.hasFailed === true) {
       if (this.#sessions.size >= MAX_SESSIONS) {

@@ -157,7 +157,7 @@ function scopeOf(context: ApiContext, header: string | undefined): Scope | undef
 function limitBodyTime(app: FastifyInstance, timeoutMs: number): void {
   app.addHook('preParsing', async (request, reply, payload) => {
     if (request.headers['content-type'] !== 'application/octet-stream') {
-      request.bodyTimer = setTimeout(() => void reply.send(bodyLate(timeoutMs)))
+      request.bodyTimer = setTimeout(() => void reply.send(bodyLate(timeoutMs)), timeoutMs)
       reply.raw.once('close', () => clearTimeout(request.bodyTimer))
     }
     return payload

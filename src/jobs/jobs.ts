@@ -297,8 +297,8 @@ class DurableJobs implements Jobs {
     // Before start() the sessions of earlier runs of the daemon are not here yet.
     await this.#started
     const job = this.#roster.get(jobId)
-    const session = job?.session
-    if (job === undefined || session == null) {
+    const session = job?.session ?? null
+    if (job === undefined || session === null) {
       // Without start(), or ended in these few moments; then its record says how.
       const record = this.#roster.store.get(jobId)
       if (record === undefined) throw jobNotFound(jobId)

@@ -111,11 +111,10 @@ export class Uploads {
   /** Ends the jobs whose client stayed away too long. */
   async expire(): Promise<void> {
     const latestMs = this.#roster.now() - this.#sourceTimeoutMs
-    const expired = this.#roster
-      .all()
-      .filter(
-        ({ session }) => session?.idleSinceMs != null && !session.busy && session.idleSinceMs <= latestMs,
-      )
+    const expired = this.#roster.all().filter(({ session }) => {
+      if (session === null || session.busy || session.idleSinceMs === null) return false
+      return session.idleSinceMs <= latestMs
+    })
     await Promise.all(expired.map((job) => this.#runner.interrupt(job, 'expire')))
   }
 
@@ -128,9 +127,10 @@ export class Uploads {
     const row = this.#roster.store.upload(id)
     if (row === undefined) throw uploadNotFound(id)
     const job = this.#roster.get(row.jobId)
-    if (job?.session != null) return { job, session: job.session }
-    const error = this.#roster.store.get(row.jobId)?.error
-    throw error == null ? uploadClosed() : errorOf(error)
+    const session = job?.session ?? null
+    if (job !== undefined && session !== null) return { job, session }
+    const error = this.#roster.store.get(row.jobId)?.error ?? null
+    throw error === null ? uploadClosed() : errorOf(error)
   }
 
   async #exclusively<T>(session: UploadSession, work: () => Promise<T>): Promise<T> {
@@ -201,7 +201,7 @@ export class Uploads {
   #suspendSurplus(newest: LiveJob): void {
     const waiting = this.#roster
       .all()
-      .filter((job) => job.run?.ending === null && job.session?.idleSinceMs != null)
+      .filter(({ run, session }) => run?.ending === null && session !== null && session.idleSinceMs !== null)
       .filter((job) => job === newest || job.session?.busy === false)
       .sort((a, b) => (a.session?.idleSinceMs ?? 0) - (b.session?.idleSinceMs ?? 0))
     for (const job of waiting.slice(0, Math.max(0, waiting.length - MAX_SUSPENDED_RUNS))) {
@@ -217,8 +217,9 @@ export class Uploads {
 
   #status(jobId: string): UploadStatus | undefined {
     const job = this.#roster.get(jobId)
-    if (job?.session != null) {
-      const { id, offset, committed, size } = job.session
+    const session = job?.session ?? null
+    if (job !== undefined && session !== null) {
+      const { id, offset, committed, size } = session
       return { id, jobId, state: job.record.state, offset, committedOffset: committed, size }
     }
     const row = this.#roster.store.uploadOfJob(jobId)

@@ -65,11 +65,13 @@ export async function backupHome(options: BackupOptions): Promise<BackupResult> 
   const failed = new AbortController()
   const stop = AbortSignal.any([signal, failed.signal])
   let sendError: unknown
-  const sending = pipeline(Readable.from(pack), out, { signal: stop }).catch((error: unknown) => {
-    if (!stop.aborted) sendError = error
-    failed.abort(error)
-    throw error
-  })
+  const sending = pipeline(Readable.from(pack, { objectMode: false }), out, { signal: stop }).catch(
+    (error: unknown) => {
+      if (!stop.aborted) sendError = error
+      failed.abort(error)
+      throw error
+    },
+  )
   // Awaited below, but it may fail before.
   sending.catch(() => {})
   let folder: string | undefined

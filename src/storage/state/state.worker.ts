@@ -17,16 +17,17 @@ const BUSY_TIMEOUT_MS = 5_000
 /** 16 MiB a step; between steps the worker notices that it is to end. */
 const SNAPSHOT_STEP_PAGES = 4_096
 
-await run(workerData as StateTask).then(
-  () => parentPort?.postMessage(null satisfies StateTaskReply),
-  (error: unknown) => {
+parentPort?.postMessage(await reply(workerData as StateTask))
+
+async function reply(task: StateTask): Promise<StateTaskReply> {
+  try {
+    await run(task)
+    return null
+  } catch (error) {
     const code = error instanceof Database.SqliteError ? error.code : null
-    parentPort?.postMessage({
-      error: error instanceof Error ? error.message : String(error),
-      code,
-    } satisfies StateTaskReply)
-  },
-)
+    return { error: error instanceof Error ? error.message : String(error), code }
+  }
+}
 
 async function run(task: StateTask): Promise<void> {
   if (task.op === 'checkpoint') checkpoint(task.path)

@@ -347,6 +347,29 @@ test('stop ends waits and leaves the job to the next start', async () => {
   expect(bench.state.db.prepare('SELECT state FROM job').pluck().get()).toBe('queued')
 })
 
+test('a full disk refuses new jobs, and a job that ends meanwhile ends as soon as there is room', async () => {
+  await using folder = await temporaryFolder()
+  await using bench = await openJobs(folder.path)
+  const { jobs, state, log } = bench
+  const goOn = Promise.withResolvers<string>()
+  jobs.register(handler(() => goOn.promise))
+  await jobs.start()
+  const { id } = await jobs.submit('work', null)
+  // SQLite's own bound on the file fails as a full disk does.
+  const pages = state.db.pragma('page_count', { simple: true }) as number
+  state.db.pragma(`max_page_count = ${pages}`)
+  await expect(jobs.submit('work', 'x'.repeat(60_000))).rejects.toMatchObject({
+    code: 'ERR_DISK_FULL',
+    kind: 'no-space',
+  })
+  expect(jobs.list().length).toBe(1)
+  goOn.resolve('x'.repeat(60_000))
+  await expect.poll(() => log.lines.length).toBeGreaterThan(0)
+  expect(jobs.get(id)?.state).toBe('running')
+  state.db.pragma('max_page_count = 1000000')
+  expect(await jobs.wait(id, patience())).toMatchObject({ state: 'done' })
+})
+
 test('old records go by age and by number', async () => {
   await using folder = await temporaryFolder()
   const nowMs = 1_000_000

@@ -1,6 +1,7 @@
+import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { JobContext } from '../../../src/jobs/index.ts'
+import type { JobContext, UploadStatus } from '../../../src/jobs/index.ts'
 import { type JobBench, openJobs, patience, temporaryFolder } from '../../support/jobs.ts'
 
 /** What a client and fate may do between the beginning of an upload and its end. */
@@ -40,7 +41,7 @@ function collector(commitEvery: number) {
   return async ({ source, checkpoint }: JobContext<unknown>): Promise<number[]> => {
     if (source === null) throw new Error('an upload was expected')
     const taken = (checkpoint as number[] | undefined) ?? []
-    expect(source.offset).toBe(taken.length)
+    assert.equal(source.offset, taken.length)
     let uncommitted = 0
     for await (const bytes of source) {
       taken.push(...bytes)
@@ -53,6 +54,97 @@ function collector(commitEvery: number) {
   }
 }
 
+/** A daemon and a client that both come back after whatever happens to them. */
+class Scene implements AsyncDisposable {
+  readonly #folder: string
+  readonly #size: number
+  readonly #commitEvery: number
+  readonly #tellsSize: boolean
+  #bench: JobBench | undefined
+  #id = ''
+  #jobId = ''
+
+  constructor(folder: string, size: number, commitEvery: number, tellsSize: boolean) {
+    this.#folder = folder
+    this.#size = size
+    this.#commitEvery = commitEvery
+    this.#tellsSize = tellsSize
+  }
+
+  get bench(): JobBench {
+    if (this.#bench === undefined) throw new Error('not started')
+    return this.#bench
+  }
+
+  get offset(): number {
+    return this.bench.jobs.upload(this.#id)?.offset ?? -1
+  }
+
+  /** Starts the daemon and takes the upload up; returns where it stands. */
+  async start(): Promise<UploadStatus | undefined> {
+    this.#bench = await openJobs(this.#folder)
+    const { jobs } = this.#bench
+    const run = collector(this.#commitEvery)
+    jobs.register({ kind: 'add', concurrency: 1, resumable: true, title: () => 'add', run })
+    await jobs.start()
+    const upload = { fingerprint: 'f', size: this.#tellsSize ? this.#size : null }
+    const job = await jobs.submit('add', null, { upload })
+    const status = jobs.uploadOfJob(job.id)
+    this.#jobId = job.id
+    this.#id = status?.id ?? ''
+    return status
+  }
+
+  async play(step: Step): Promise<void> {
+    switch (step.op) {
+      case 'send':
+        await this.#send(step)
+        return
+      case 'wrong': {
+        const { offset } = this
+        const appending = this.bench.jobs.append(this.#id, offset + step.by, part(0, 1, 1, null), patience())
+        await assert.rejects(appending, { code: 'ERR_UPLOAD_OFFSET', details: { offset } })
+        return
+      }
+      case 'restart':
+      case 'crash': {
+        const offset = this.bench.jobs.upload(this.#id)?.committedOffset
+        // A crash: what the old process would still do no longer reaches the database.
+        if (step.op === 'crash') await this.bench.state.close()
+        await this.bench.close()
+        const id = this.#id
+        assert.partialDeepStrictEqual(await this.start(), { id, offset, committedOffset: offset })
+      }
+    }
+  }
+
+  /** Sends what is missing and returns what the job made of it all. */
+  async end(): Promise<unknown> {
+    const { offset } = this
+    const { jobs } = this.bench
+    await jobs.append(this.#id, offset, part(offset, this.#size - offset, 33, null), patience())
+    await jobs.complete(this.#id, this.#size)
+    return (await jobs.wait(this.#jobId, patience())).result
+  }
+
+  async #send(step: Extract<Step, { op: 'send' }>): Promise<void> {
+    const from = this.offset
+    const bytes = Math.min(step.bytes, this.#size - from)
+    const source = part(from, bytes, step.chunk, step.dropAfter)
+    const sending = this.bench.jobs.append(this.#id, from, source, patience())
+    const outcome = await sending.then(
+      ({ offset }) => offset - from,
+      (error: Error) => error.message,
+    )
+    assert.ok(outcome === bytes || outcome === 'dropped', `the part ended with ${outcome}`)
+    assert.ok(this.offset >= from)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#bench?.close()
+  }
+}
+
 test('however an upload is cut, dropped, restarted and crashed, every byte arrives once and in its place', async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -62,72 +154,10 @@ test('however an upload is cut, dropped, restarted and crashed, every byte arriv
       fc.boolean(),
       async (steps, size, commitEvery, tellsSize) => {
         await using folder = await temporaryFolder()
-        const start = async (): Promise<JobBench> => {
-          const bench = await openJobs(folder.path)
-          bench.jobs.register({
-            kind: 'add',
-            concurrency: 1,
-            resumable: true,
-            title: () => 'add',
-            run: collector(commitEvery),
-          })
-          await bench.jobs.start()
-          return bench
-        }
-        const begin = async () => {
-          const upload = { fingerprint: 'f', size: tellsSize ? size : null }
-          const job = await bench.jobs.submit('add', null, { upload })
-          return bench.jobs.uploadOfJob(job.id)
-        }
-        let bench = await start()
-        let status = await begin()
-        const id = status?.id ?? ''
-        const offset = () => bench.jobs.upload(id)?.offset ?? -1
-        try {
-          for (const step of steps) {
-            switch (step.op) {
-              case 'send': {
-                const from = offset()
-                const bytes = Math.min(step.bytes, size - from)
-                const sending = bench.jobs.append(
-                  id,
-                  from,
-                  part(from, bytes, step.chunk, step.dropAfter),
-                  patience(),
-                )
-                await sending.then(
-                  (after) => expect(after.offset).toBe(from + bytes),
-                  (error: Error) => expect(error.message).toBe('dropped'),
-                )
-                expect(offset()).toBeGreaterThanOrEqual(from)
-                break
-              }
-              case 'wrong':
-                await expect(
-                  bench.jobs.append(id, offset() + step.by, part(0, 1, 1, null), patience()),
-                ).rejects.toMatchObject({ code: 'ERR_UPLOAD_OFFSET', details: { offset: offset() } })
-                break
-              case 'restart':
-              case 'crash': {
-                const committed = bench.jobs.upload(id)?.committedOffset
-                // A crash: the database is what it was, and whatever the old process would still do cannot reach it.
-                if (step.op === 'crash') await bench.state.close()
-                await bench.close()
-                bench = await start()
-                status = await begin()
-                expect(status).toMatchObject({ id, offset: committed, committedOffset: committed })
-                break
-              }
-            }
-          }
-          await bench.jobs.append(id, offset(), part(offset(), size - offset(), 33, null), patience())
-          await bench.jobs.complete(id, size)
-          const job = await bench.jobs.wait(status?.jobId ?? '', patience())
-          expect(job).toMatchObject({ state: 'done' })
-          expect(job.result).toEqual(Array.from({ length: size }, (_, offset) => byteAt(offset)))
-        } finally {
-          await bench.close()
-        }
+        await using scene = new Scene(folder.path, size, commitEvery, tellsSize)
+        await scene.start()
+        for (const step of steps) await scene.play(step)
+        expect(await scene.end()).toEqual(Array.from({ length: size }, (_, offset) => byteAt(offset)))
       },
     ),
     { numRuns: 60 },

@@ -445,6 +445,23 @@ test('a commit is only of what was taken, and a source is read once', async () =
   expect(errors).toMatchObject([{ code: 'ERR_UPLOAD_INVALID' }, { code: 'ERR_UPLOAD_INVALID' }])
 })
 
+test('a job that needs no more than it took is done, and its client is told so', async () => {
+  await using folder = await temporaryFolder()
+  await using bench = await openJobs(folder.path)
+  const { jobs } = bench
+  jobs.register(
+    handler(async ({ source }) => {
+      for await (const _ of source ?? []) return 'enough'
+      return 'nothing'
+    }),
+  )
+  await jobs.start()
+  const { job, id } = await begin(jobs)
+  expect(await jobs.append(id, 0, parts('a', 'b', 'c'), patience())).toMatchObject({ state: 'done' })
+  expect(await jobs.complete(id, 3)).toMatchObject({ state: 'done' })
+  expect(jobs.get(job.id)).toMatchObject({ state: 'done', result: 'enough' })
+})
+
 test('stop ends the part that is being sent', async () => {
   await using folder = await temporaryFolder()
   await using bench = await openJobs(folder.path)

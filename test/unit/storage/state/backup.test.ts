@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PassThrough, Readable, Writable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { Key } from 'interface-datastore'
 import { pack as createPack } from 'tar-stream'
@@ -126,7 +127,7 @@ test('a backup of a working home comes back whole, blocks, pins and state', asyn
 test('what is unpinned and collected while a backup runs still belongs to it', async () => {
   await using folder = await temporaryFolder()
   const home = join(folder.path, 'home')
-  const blocks = Array.from({ length: 10 }, (_, n) => testBlock(n, 40_000))
+  const blocks = Array.from({ length: 10 }, (_, n) => testBlock(n, 400_000))
   let bytes: Buffer
   {
     await using open = await openHome(home)
@@ -134,27 +135,18 @@ test('what is unpinned and collected while a backup runs still belongs to it', a
     for (const { cid, bytes } of blocks) await storage.blocks.put(cid, bytes)
     for (const { cid } of blocks)
       await storage.pins.add(cid, { kind: 'direct', name: '', signal: patience() })
-    const chunks: Uint8Array[] = []
-    const begun = Promise.withResolvers<void>()
-    const goOn = Promise.withResolvers<void>()
-    const out = new Writable({
-      highWaterMark: 1,
-      write(chunk: Uint8Array, _encoding, done) {
-        chunks.push(Buffer.from(chunk))
-        begun.resolve()
-        void goOn.promise.then(() => done())
-      },
-    })
+    const out = new PassThrough({ highWaterMark: 1 })
     const backup = backupHome({ home, state, storage, out, signal: patience() })
-    await begun.promise
+    // The first bytes are there, so the snapshot is taken; the rest waits until it is read.
+    await once(out, 'readable')
     for (const { cid } of blocks) await storage.pins.remove(cid, { signal: patience() })
     await storage.maintenance.collect({ signal: patience() })
-    goOn.resolve()
-    expect(await backup).toMatchObject({ missingBlocks: 0 })
+    const [rest, result] = await Promise.all([buffer(out), backup])
+    bytes = rest
+    expect(result.missingBlocks).toBe(0)
     // Released with the end of the backup.
     const collected = await storage.maintenance.collect({ signal: patience() })
     expect(collected.removedBlocks).toBe(10)
-    bytes = Buffer.concat(chunks)
   }
   await restoreBytes(join(folder.path, 'restored'), bytes)
   await using open = await openHome(join(folder.path, 'restored'))
@@ -270,6 +262,37 @@ test('garbage, halves and changed bytes are refused, and nothing stays', async (
   await mkdir(target)
   await restoreBytes(target, whole)
   expect((await readdir(target)).sort()).toEqual(['blocks', 'blocks.db', 'state.db'])
+})
+
+test('the format is the one of docs/backup-format.md, and a newer one is refused', async () => {
+  await using folder = await temporaryFolder()
+  const page = await readFile(new URL('../../../../docs/backup-format.md', import.meta.url), 'utf8')
+  const manifest = /```jsonl\n([^`]*)```/.exec(page)?.[1] ?? ''
+  const restore = async (name: string, manifest: string) => {
+    const pack = createPack()
+    pack.entry({ name: 'config.yaml' }, 'role: worker\n')
+    pack.entry({ name: 'state.db' }, '')
+    pack.entry({ name: 'manifest.jsonl' }, manifest)
+    pack.finalize()
+    return restoreHome({ home: join(folder.path, name), source: Readable.from(pack), signal: patience() })
+  }
+  expect(await restore('home', manifest)).toEqual({ files: 2, bytes: 13 })
+  expect((await readdir(join(folder.path, 'home'))).sort()).toEqual(['config.yaml', 'state.db'])
+  const refused: [manifest: string, code: string][] = [
+    [manifest.replace('"version":1', '"version":2'), 'ERR_BACKUP_NEWER'],
+    [manifest.replace('p2pnode-backup', 'tarball'), 'ERR_BACKUP_INVALID'],
+    [manifest.replace('"sizeBytes":13', '"sizeBytes":14'), 'ERR_BACKUP_INVALID'],
+    [manifest.replace('"files":2', '"files":3'), 'ERR_BACKUP_INVALID'],
+    [manifest.split('\n').toSpliced(2, 1).join('\n'), 'ERR_BACKUP_INVALID'],
+    [manifest.split('\n').slice(0, -2).join('\n'), 'ERR_BACKUP_INVALID'],
+    [`${manifest}{}`, 'ERR_BACKUP_INVALID'],
+    ['', 'ERR_BACKUP_INVALID'],
+    ['x'.repeat(100_000), 'ERR_BACKUP_INVALID'],
+  ]
+  for (const [manifest, code] of refused) {
+    await expect(restore('other', manifest)).rejects.toMatchObject({ code })
+    expect(await readdir(folder.path)).toEqual(['home'])
+  }
 })
 
 test('no entry leads out of the folder', async () => {

@@ -1,9 +1,10 @@
+import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { Key } from 'interface-datastore'
 import all from 'it-all'
 import { expect, test } from 'vitest'
-import { openState, type StateDatabase } from '../../../../src/storage/state/index.ts'
+import { openState, type StateDatabase, type StateDatastore } from '../../../../src/storage/state/index.ts'
 import { memoryLogger, temporaryFolder } from '../../../support/jobs.ts'
 
 async function open(folder: string): Promise<StateDatabase & AsyncDisposable> {
@@ -73,6 +74,23 @@ test('what waits is bounded in number and in bytes', async () => {
   ).toEqual(Buffer.from([0]))
 })
 
+test('on a full disk what waits goes on waiting, up to its bound', async () => {
+  await using folder = await temporaryFolder()
+  await using state = await open(folder.path)
+  const { datastore, db } = state
+  db.pragma(`max_page_count = ${db.pragma('page_count', { simple: true }) as number}`)
+  const large = (n: number) => [new Key(`/large/${n}`), new Uint8Array(1024 * 1024).fill(n)] as const
+  for (let n = 0; n < 4; n++) await datastore.put(...large(n))
+  await expect(datastore.flush()).rejects.toMatchObject({ code: 'ERR_DISK_FULL' })
+  expect(() => datastore.put(...large(4))).toThrow(expect.objectContaining({ code: 'ERR_DISK_FULL' }))
+  expect(await datastore.get(new Key('/large/3'))).toEqual(large(3)[1])
+  expect(await datastore.has(new Key('/large/4'))).toBe(false)
+  db.pragma('max_page_count = 1000000')
+  await datastore.put(...large(4))
+  await datastore.flush()
+  expect(stored(state)).toBe(5)
+})
+
 test('a query may be long, and its reader may write meanwhile', async () => {
   await using folder = await temporaryFolder()
   await using state = await open(folder.path)
@@ -92,80 +110,89 @@ test('a query may be long, and its reader may write meanwhile', async () => {
   expect(() => datastore.get(new Key('/a'), { signal: aborted })).toThrow('enough')
 })
 
-// The whole interface against a map: what is pending, what is stored and what is both must look the same.
+const name = fc.array(fc.constantFrom('a', 'b', 'é', '%', '_', '\u{1F600}'), { minLength: 1, maxLength: 3 })
+const path = fc
+  .array(name, { minLength: 1, maxLength: 2 })
+  .map((names) => `/${names.map((characters) => characters.join('')).join('/')}`)
+const value = fc.uint8Array({ maxLength: 4 })
+
+/** One operation, done to the store and to the map that it is to agree with. */
+type Step = (store: StateDatastore, model: Map<string, Uint8Array>) => Promise<void>
+
+const put = fc.tuple(path, value).map(
+  ([path, value]): Step =>
+    async (store, model) => {
+      model.set(path, value)
+      await store.put(new Key(path), value)
+    },
+)
+
+const remove = path.map(
+  (path): Step =>
+    async (store, model) => {
+      model.delete(path)
+      await store.delete(new Key(path))
+    },
+)
+
+const batch = fc.tuple(fc.array(fc.tuple(path, value)), fc.array(path)).map(
+  ([puts, deletes]): Step =>
+    async (store, model) => {
+      const batch = store.batch()
+      for (const [path, value] of puts) {
+        model.set(path, value)
+        batch.put(new Key(path), value)
+      }
+      for (const path of deletes) {
+        model.delete(path)
+        batch.delete(new Key(path))
+      }
+      await batch.commit()
+    },
+)
+
+const flush = fc.constant<Step>((store) => store.flush())
+
+const query = fc.tuple(path, fc.nat(3), fc.integer({ min: 1, max: 4 })).map(
+  ([prefix, offset, limit]): Step =>
+    async (store, model) => {
+      const found = await all(
+        store.query({
+          prefix,
+          offset,
+          limit,
+          filters: [({ value }) => value.length !== 2],
+          orders: [(a, b) => (a.key.toString() < b.key.toString() ? 1 : -1)],
+        }),
+      )
+      const expected = [...model]
+        .filter(([path, value]) => path.startsWith(prefix) && value.length !== 2)
+        .sort(([a], [b]) => (a < b ? 1 : -1))
+        .slice(offset, offset + limit)
+      assert.deepEqual(
+        found.map(({ key, value }) => [key.toString(), value]),
+        expected,
+      )
+    },
+)
+
+// The whole interface: what is pending, what is stored and what is both must look the same.
 test('it behaves as a map does, whatever is flushed when', async () => {
   await using folder = await temporaryFolder()
   await using state = await open(folder.path)
   const { datastore } = state
-  const name = fc.array(fc.constantFrom('a', 'b', 'é', '%', '_', '\u{1F600}'), { minLength: 1, maxLength: 3 })
-  const path = fc
-    .array(name, { minLength: 1, maxLength: 2 })
-    .map((names) => `/${names.map((n) => n.join('')).join('/')}`)
-  const value = fc.uint8Array({ maxLength: 4 })
-  const operation = fc.oneof(
-    fc.record({ op: fc.constant('put' as const), path, value }),
-    fc.record({ op: fc.constant('delete' as const), path }),
-    fc.record({
-      op: fc.constant('batch' as const),
-      puts: fc.array(fc.tuple(path, value)),
-      deletes: fc.array(path),
-    }),
-    fc.record({ op: fc.constant('flush' as const) }),
-    fc.record({
-      op: fc.constant('query' as const),
-      prefix: path,
-      offset: fc.nat(3),
-      limit: fc.integer({ min: 1, max: 4 }),
-    }),
-  )
   await fc.assert(
-    fc.asyncProperty(fc.array(operation, { maxLength: 40 }), async (operations) => {
-      const model = new Map<string, Uint8Array>()
-      state.db.exec('DELETE FROM datastore')
-      for (const step of operations) {
-        if (step.op === 'put') {
-          model.set(step.path, step.value)
-          await datastore.put(new Key(step.path), step.value)
-        } else if (step.op === 'delete') {
-          model.delete(step.path)
-          await datastore.delete(new Key(step.path))
-        } else if (step.op === 'batch') {
-          const batch = datastore.batch()
-          for (const [path, value] of step.puts) {
-            model.set(path, value)
-            batch.put(new Key(path), value)
-          }
-          for (const path of step.deletes) {
-            model.delete(path)
-            batch.delete(new Key(path))
-          }
-          await batch.commit()
-        } else if (step.op === 'flush') {
-          await datastore.flush()
-        } else {
-          const { prefix, offset, limit } = step
-          const found = await all(
-            datastore.query({
-              prefix,
-              offset,
-              limit,
-              filters: [({ value }) => value.length !== 2],
-              orders: [(a, b) => (a.key.toString() < b.key.toString() ? 1 : -1)],
-            }),
-          )
-          const expected = [...model]
-            .filter(([path, value]) => path.startsWith(prefix) && value.length !== 2)
-            .sort(([a], [b]) => (a < b ? 1 : -1))
-            .slice(offset, offset + limit)
-          expect(found.map(({ key, value }) => [key.toString(), value])).toEqual(expected)
-        }
-      }
-      for (const [path, value] of model) expect(await datastore.get(new Key(path))).toEqual(value)
-      const keys = (await all(datastore.queryKeys({}))).map((key) => key.toString())
-      expect(new Set(keys)).toEqual(new Set(model.keys()))
-      for (const path of model.keys()) await datastore.delete(new Key(path))
-      await datastore.flush()
-    }),
+    fc.asyncProperty(
+      fc.array(fc.oneof(put, remove, batch, flush, query), { maxLength: 40 }),
+      async (steps) => {
+        const model = new Map<string, Uint8Array>()
+        for (const step of steps) await step(datastore, model)
+        for (const [path, value] of model) expect(await datastore.get(new Key(path))).toEqual(value)
+        const keys = (await all(datastore.queryKeys({}))).map((key) => key.toString())
+        expect(new Set(keys)).toEqual(new Set(model.keys()))
+        for (const path of model.keys()) await datastore.delete(new Key(path))
+      },
+    ),
     { numRuns: 150 },
   )
 })

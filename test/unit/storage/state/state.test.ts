@@ -208,7 +208,9 @@ test('an empty file, as a crash at the very first start leaves it, becomes a dat
   await using folder = await temporaryFolder()
   const path = join(folder.path, 'state.db')
   await writeFile(path, '')
-  await (await openState({ path, log })).close()
+  const state = await openState({ path, log })
+  expect(state.db.pragma('user_version', { simple: true })).toBe(MIGRATIONS.length)
+  await state.close()
 })
 
 function foreign(path: string): void {

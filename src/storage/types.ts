@@ -42,7 +42,10 @@ export interface BlockUsage {
 
 /** The public blocks that this node holds: memory over SQLite (≤ 16 KiB) over files. Blocks are known by multihash. */
 export interface Blocks {
-  /** The verified bytes, or undefined where the block is not held. A rotten block is quarantined and counts as not held. */
+  /**
+   * The verified bytes, or undefined where the block is not held. A rotten block is quarantined and counts as not held.
+   * The array is shared with other readers and with the memory tier: it must not be changed.
+   */
   get(cid: CID, options?: GetOptions): Promise<Uint8Array | undefined>
   has(cid: CID): Promise<boolean>
   /** Which of the CIDs are held, in one question. */
@@ -50,7 +53,7 @@ export interface Blocks {
   /** Size in bytes of a held block. */
   size(cid: CID): Promise<number | undefined>
   /**
-   * Resolves once the block survives power loss (`storage.durability: full`), or a crash of the process (`relaxed`).
+   * The bytes must not be changed before this settles. Resolves once the block survives power loss (`storage.durability: full`), or a crash of the process (`relaxed`).
    * @throws ERR_BLOCK_INVALID, ERR_BLOCK_TOO_LARGE (over 2 MiB), ERR_QUOTA, ERR_DISK_FULL, ERR_STORAGE_CLOSED
    */
   put(cid: CID, bytes: Uint8Array, options?: PutOptions): Promise<void>

@@ -27,7 +27,6 @@ interface BlockRow {
 
 export function blockOperations(db: Database, context: WriterContext): Operations {
   const find = db.prepare<[Uint8Array], BlockRow>('SELECT id, size, place FROM block WHERE mh = ?')
-  const findById = db.prepare<[number], BlockRow>('SELECT id, size, place FROM block WHERE id = ?')
   const insert = db.prepare<[Uint8Array, number, number, number]>(
     'INSERT INTO block (mh, size, place, touched) VALUES (?, ?, ?, ?)',
   )
@@ -112,9 +111,10 @@ export function blockOperations(db: Database, context: WriterContext): Operation
     },
 
     /** Takes a rotten block's bytes out of the store; the row stays. False where the block has changed meanwhile. */
-    'blocks.quarantine'(args: { id: number; place: number }): boolean {
-      const row = findById.get(args.id)
-      if (row === undefined || row.place !== args.place || row.place === PLACE_MISSING) return false
+    'blocks.quarantine'(args: { mh: Uint8Array; id: number; place: number }): boolean {
+      const row = find.get(args.mh)
+      // Ids are used again: a row under the same one may be another block, or this block put again.
+      if (row?.id !== args.id || row.place !== args.place || row.place === PLACE_MISSING) return false
       context.commit((transaction) => {
         lose.run(row.id)
         if (row.place === PLACE_DATA) deleteData.run(row.id)

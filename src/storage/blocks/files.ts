@@ -23,6 +23,7 @@ export class BlockFiles {
   readonly #folders = new Map<string, Promise<void>>()
   readonly #quarantine = new Map<string, number>()
   #tmpCount = 0
+  #leftBehind = false
   #quarantineBytes = 0
 
   constructor(fs: FileSystem, layout: BlocksLayout, durability: Durability) {
@@ -30,6 +31,11 @@ export class BlockFiles {
     this.#layout = layout
     this.#sync = durability === 'full'
     this.#folderSyncs = new SharedRuns((path) => fs.syncFolder(path))
+  }
+
+  /** A file without a row could not be removed: the next start has to sweep. */
+  get leftBehind(): boolean {
+    return this.#leftBehind
   }
 
   get quarantineBytes(): number {
@@ -78,8 +84,13 @@ export class BlockFiles {
     }
   }
 
-  remove(mh: Uint8Array): Promise<void> {
-    return this.#fs.remove(this.#layout.filePath(mh))
+  async remove(mh: Uint8Array): Promise<void> {
+    try {
+      await this.#fs.remove(this.#layout.filePath(mh))
+    } catch (error) {
+      this.#leftBehind = true
+      throw error
+    }
   }
 
   /** Moves a block's file into quarantine, and makes room there. */
@@ -89,6 +100,7 @@ export class BlockFiles {
       await this.#fs.rename(this.#layout.filePath(mh), join(this.#layout.quarantinePath, name))
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return
+      this.#leftBehind = true
       throw error
     }
     this.#count(name, sizeBytes)

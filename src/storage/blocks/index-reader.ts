@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3'
+import { fromSystemError } from '../errors.ts'
 import { openForReading, PLACE_DATA, PLACE_MISSING } from './schema.ts'
 
 export interface IndexRow {
@@ -26,29 +27,39 @@ export class IndexReader {
     )
   }
 
+  /** @throws ERR_STORAGE_CORRUPT, ERR_STORAGE_IO, like all below */
   find(mh: Uint8Array): IndexRow | undefined {
-    return this.#find.get(mh)
+    return told(() => this.#find.get(mh))
   }
 
   /** The row where the block's bytes are held, quarantined ones not. */
   findHeld(mh: Uint8Array): IndexRow | undefined {
-    const row = this.#find.get(mh)
+    const row = this.find(mh)
     return row === undefined || row.place === PLACE_MISSING ? undefined : row
   }
 
   /** The bytes of a small block. */
   data(row: IndexRow): Uint8Array | undefined {
     if (row.place !== PLACE_DATA) return undefined
-    const data = this.#data.get(row.id)
+    const data = told(() => this.#data.get(row.id))
     return data === undefined ? undefined : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   }
 
   /** Held blocks by id, those after `after` first. */
   page(after: number, limit: number): { id: number; mh: Uint8Array }[] {
-    return this.#page.all(after, limit)
+    return told(() => this.#page.all(after, limit))
   }
 
   close(): void {
     this.db.close()
+  }
+}
+
+/** What SQLite throws, as an error of the storage. */
+function told<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw fromSystemError(error)
   }
 }

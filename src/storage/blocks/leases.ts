@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import { storageBusy } from '../errors.ts'
 import type { Lease } from '../types.ts'
 import type { IndexReader } from './index-reader.ts'
 import { IDENTITY_CODE } from './hashes.ts'
@@ -7,6 +8,9 @@ import type { Writer } from './writer.ts'
 
 /** CIDs of a touch looked up between two turns of the event loop: some 3 ms. */
 const TOUCH_STEP = 500
+
+/** Each is a job or a request under way; more are leaked ones. */
+const MAX_LEASES = 10_000
 
 /** The leases that this run has opened, over those in blocks.db, which are what the collector asks. */
 export class Leases {
@@ -28,6 +32,9 @@ export class Leases {
   }
 
   async open(id: string, durable: boolean): Promise<Lease> {
+    if (this.#sinceById.size >= MAX_LEASES && !this.#sinceById.has(id)) {
+      throw storageBusy('leases', MAX_LEASES)
+    }
     const since = await this.#writer.call<number>('blocks.lease.open', { id, nowMs: Date.now(), durable })
     this.#set(id, since)
     return {
@@ -36,7 +43,7 @@ export class Leases {
       release: async () => {
         await this.#writer.call('blocks.lease.release', { id })
         this.#sinceById.delete(id)
-        this.#newestSince = Math.max(-1, ...this.#sinceById.values())
+        this.#newestSince = this.#sinceById.values().reduce((newest, since) => Math.max(newest, since), -1)
       },
     }
   }

@@ -8,11 +8,6 @@ import type { WriterFigures } from './writer-messages.ts'
  */
 const PAGES_PER_ROW = 2 * 4
 
-export interface QuotaSource {
-  readonly figures: WriterFigures
-  readonly quarantineBytes: number
-}
-
 /**
  * The hard bound on everything the home folder's storage takes. A put reserves what it may cost before anything is
  * written, so that puts under way at the same time cannot go over the bound together; once it has ended its
@@ -20,26 +15,32 @@ export interface QuotaSource {
  */
 export class Quota {
   readonly quotaBytes: number
-  readonly #source: QuotaSource
+  readonly #writer: { readonly figures: WriterFigures }
+  readonly #files: { readonly quarantineBytes: number }
   #reservedFileBytes = 0
   #reservedDataBytes = 0
 
-  constructor(quotaBytes: number, source: QuotaSource) {
+  constructor(
+    quotaBytes: number,
+    writer: { readonly figures: WriterFigures },
+    files: { readonly quarantineBytes: number },
+  ) {
     this.quotaBytes = quotaBytes
-    this.#source = source
+    this.#writer = writer
+    this.#files = files
   }
 
   usedBytes(): number {
-    const { databaseBytes, fileBytes } = this.#source.figures
-    return databaseBytes + fileBytes + this.#source.quarantineBytes
+    const { databaseBytes, fileBytes } = this.#writer.figures
+    return databaseBytes + fileBytes + this.#files.quarantineBytes
   }
 
   /**
-   * Resolves to the function that gives the reservation back.
+   * Returns the function that gives the reservation back.
    * @throws ERR_QUOTA
    */
   reserve(blockBytes: number): () => void {
-    const { freeBytes, pageSizeBytes } = this.#source.figures
+    const { freeBytes, pageSizeBytes } = this.#writer.figures
     const isFile = blockBytes > DATA_LIMIT_BYTES
     const fileBytes = isFile ? allocatedBytes(blockBytes) : 0
     const dataBytes =

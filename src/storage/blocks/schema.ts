@@ -113,9 +113,15 @@ export function openForWriting(path: string, durability: Durability): Database.D
   }
 }
 
+/**
+ * How long a statement of the event loop's own connection may wait for a lock. A writer never makes a reader wait while
+ * the log is in use; this is for the moment in which another connection opens or closes.
+ */
+const READER_TIMEOUT_MS = 40
+
 /** Opens blocks.db for reading beside the writer, which must have opened it before. */
 export function openForReading(path: string): Database.Database {
-  const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+  const db = new Database(path, { readonly: true, fileMustExist: true, timeout: READER_TIMEOUT_MS })
   db.pragma(`cache_size = -${READER_CACHE_KIB}`)
   return db
 }

@@ -52,28 +52,24 @@ function run(port: NonNullable<typeof parentPort>, data: WriterData): void {
 
   const operations: Operations = {}
   for (const table of TABLES) Object.assign(operations, table(db, context))
-  const running = new Map<number, AbortController>()
+  const running = new Map<number, { abort: AbortController; done: Promise<void> }>()
 
-  async function call(id: number, op: string, args: object): Promise<void> {
-    const abort = new AbortController()
-    running.set(id, abort)
+  async function call(id: number, op: string, args: object, aborted: AbortSignal): Promise<void> {
     try {
       const operation = operations[op]
       if (operation === undefined) throw storageError('ERR_STORAGE_IO', `the writer knows no operation ${op}`)
-      const signal = AbortSignal.any([abort.signal, closing.signal])
+      const signal = AbortSignal.any([aborted, closing.signal])
       const pending = operation(args as never, { signal })
       const result = pending instanceof Promise ? await pending : pending
       send({ type: 'result', id, result, figures: figuresDue ? takeFigures() : null })
     } catch (error) {
       send({ type: 'error', id, error: toWire(error), figures: figuresDue ? takeFigures() : null })
-    } finally {
-      running.delete(id)
     }
   }
 
   async function close(clean: boolean): Promise<void> {
     closing.abort()
-    while (running.size > 0) await context.turn()
+    await Promise.all([...running.values()].map(({ done }) => done))
     try {
       if (clean) setMeta.run(0, 'unclean')
     } catch {
@@ -99,11 +95,15 @@ function run(port: NonNullable<typeof parentPort>, data: WriterData): void {
   }
   port.on('message', (message: ToWriter) => {
     switch (message.type) {
-      case 'call':
-        void call(message.id, message.op, message.args)
+      case 'call': {
+        const abort = new AbortController()
+        const done = call(message.id, message.op, message.args, abort.signal)
+        running.set(message.id, { abort, done })
+        void done.then(() => running.delete(message.id))
         break
+      }
       case 'cancel':
-        running.get(message.id)?.abort()
+        running.get(message.id)?.abort.abort()
         break
       case 'close':
         void close(message.clean)

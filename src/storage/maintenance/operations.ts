@@ -1,5 +1,6 @@
 /** The collector's operations of the writer thread. */
 import type { Database } from 'better-sqlite3'
+import type { RemovedBlock } from '../blocks/internal.ts'
 import { allocatedBytes } from '../blocks/layout.ts'
 import type { OperationCall, Operations, WriterContext } from '../blocks/operations.ts'
 import { PLACE_FILE, PLACE_MISSING } from '../blocks/schema.ts'
@@ -12,8 +13,8 @@ const STEP_BUDGET_MS = 8
 const MAX_ROWS_PER_STEP = 256
 
 export interface CollectStepReply {
-  /** Multihashes of the removed blocks, for `BlockStore.discard`. */
-  removed: Uint8Array[]
+  /** The removed blocks, for `BlockStore.discard`. */
+  removed: RemovedBlock[]
   removedBytes: number
   /**
    * `more`: call again. `paused`: a DAG is being counted, whose blocks have no references yet; call again later.
@@ -47,7 +48,7 @@ export function maintenanceOperations(db: Database, context: WriterContext): Ope
      * put or a pin before it has marked is kept, and one after it finds the row gone and acts on that.
      */
     'maintenance.collect'(args: { horizon: number }): CollectStepReply {
-      const removed: Uint8Array[] = []
+      const removed: RemovedBlock[] = []
       let removedBytes = 0
       if (counting.get() === 1) return { removed, removedBytes, state: 'paused' }
       const before = Math.min(args.horizon + 1, oldestLease.get() ?? Number.MAX_SAFE_INTEGER)
@@ -58,7 +59,7 @@ export function maintenanceOperations(db: Database, context: WriterContext): Ope
         for (const { id, mh, size, place } of rows) {
           if (removed.length > 0 && performance.now() >= deadlineMs) break
           remove.run(id)
-          removed.push(mh)
+          removed.push({ mh, isFile: place === PLACE_FILE })
           if (place === PLACE_MISSING) {
             transaction.account({ quarantined: -1 })
             continue

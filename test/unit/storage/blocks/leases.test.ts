@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { RemovedBlock } from '../../../../src/storage/blocks/internal.ts'
 import { openBlocks, type OpenedBlocks, temporaryHome, testBlock } from '../../../support/storage-blocks.ts'
 
 function sinceOf(opened: OpenedBlocks, id: string): number | undefined {
@@ -84,7 +85,7 @@ test('a put that finds its block collected before it was marked writes it again'
   await opened.store.lease('l')
   // The rows go while the put has seen them: both calls reach the writer in this order.
   const horizon = await opened.writer.call<number>('maintenance.horizon', {})
-  const collecting = opened.writer.call<{ removed: Uint8Array[] }>('maintenance.collect', { horizon })
+  const collecting = opened.writer.call<{ removed: RemovedBlock[] }>('maintenance.collect', { horizon })
   const putting = opened.store.put(block.cid, block.bytes)
   const { removed } = await collecting
   expect(removed).toHaveLength(1)

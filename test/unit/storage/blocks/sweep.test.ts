@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { blocksLayout, fileName, folderNames, parseFileName } from '../../../../src/storage/blocks/layout.ts'
+import type { RemovedBlock } from '../../../../src/storage/blocks/internal.ts'
 import { openBlocks, temporaryHome, testBlock } from '../../../support/storage-blocks.ts'
 
 function markUnclean(home: string): void {
@@ -62,7 +63,9 @@ test('discard removes files of blocks whose rows are gone, and no others', async
   const blocks = Array.from({ length: 9 }, (_, index) => testBlock(index, 20_000))
   await Promise.all(blocks.map(({ cid, bytes }) => opened.store.put(cid, bytes)))
   const horizon = await opened.writer.call<number>('maintenance.horizon', {})
-  const { removed } = await opened.writer.call<{ removed: Uint8Array[] }>('maintenance.collect', { horizon })
+  const { removed } = await opened.writer.call<{ removed: RemovedBlock[] }>('maintenance.collect', {
+    horizon,
+  })
   expect(removed).toHaveLength(blocks.length)
   // Put again before the files are removed: in time or not, it must stay.
   const [first, second, ...rest] = blocks as [(typeof blocks)[0], (typeof blocks)[0], ...typeof blocks]

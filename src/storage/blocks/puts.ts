@@ -1,0 +1,155 @@
+import { fromSystemError, isStorageError } from '../errors.ts'
+import { GroupCommitter } from './committer.ts'
+import { Admission, untilAborted } from './coordination.ts'
+import { ITEM_DATA, ITEM_FILE, ITEM_TOUCH, OUTCOME_DONE } from './group.ts'
+import { keyOf } from './hashes.ts'
+import type { IndexRow } from './index-reader.ts'
+import { DATA_LIMIT_BYTES } from './layout.ts'
+import type { Leases } from './leases.ts'
+import type { Quota } from './quota.ts'
+import { removeUnlessHeld } from './removals.ts'
+import type { Tiers } from './tiers.ts'
+
+/**
+ * Puts under way: at 300 MiB/s and some 50 ms a put, half of the bytes would do. Small blocks are bounded by the count,
+ * eight groups of a commit. More puts than may wait are refused: their callers ignore the promise.
+ */
+const PUT_LIMITS = { count: 4_096, bytes: 32 * 1024 * 1024, waiting: 65_536 }
+
+/** Files written at a time: enough to share a flush, few enough that a read soon gets a thread. */
+const FILE_LIMITS = { count: 16, bytes: Number.POSITIVE_INFINITY, waiting: PUT_LIMITS.count }
+
+const NOTHING = new Uint8Array(0)
+
+interface PendingPut {
+  bytes: Uint8Array
+  done: Promise<void>
+  /** Callers that still wait; once none does, and while the put waits for its turn, it is given up. */
+  callers: number
+  abandon: AbortController
+}
+
+/** The way in: admission, quota, file, row. Two puts of one block at the same time are one. */
+export class Puts {
+  readonly #tiers: Tiers
+  readonly #quota: Quota
+  readonly #leases: Leases
+  readonly #committer: GroupCommitter
+  readonly #admission = new Admission(PUT_LIMITS)
+  readonly #fileWrites = new Admission(FILE_LIMITS)
+  readonly #pending = new Map<string, PendingPut>()
+  readonly #touches = new Set<Promise<unknown>>()
+
+  constructor(tiers: Tiers, quota: Quota, leases: Leases) {
+    this.#tiers = tiers
+    this.#quota = quota
+    this.#leases = leases
+    this.#committer = new GroupCommitter(tiers.writer)
+  }
+
+  /** The bytes of a block that is being put. */
+  pending(key: string): Uint8Array | undefined {
+    return this.#pending.get(key)?.bytes
+  }
+
+  /** Resolves once the block is held as durably as the store promises; the bytes match the multihash. */
+  async put(mh: Uint8Array, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+    const key = keyOf(mh)
+    if (!this.#pending.has(key)) {
+      const row = this.#tiers.index.findHeld(mh)
+      if (row !== undefined && (await this.#stillHeld(mh, row, signal))) return
+    }
+    await this.#join(key, mh, bytes, signal)
+  }
+
+  /** Resolves when no put is under way. */
+  async settled(): Promise<void> {
+    while (this.#pending.size > 0 || this.#touches.size > 0) {
+      const puts = this.#pending.values().map(({ done }) => done)
+      await Promise.allSettled([...puts, ...this.#touches])
+    }
+  }
+
+  /**
+   * For a put of a block whose row is there: renews its mark where an open lease needs that. False where it came too
+   * late, and the row is gone.
+   */
+  async #stillHeld(mh: Uint8Array, row: IndexRow, signal: AbortSignal | undefined): Promise<boolean> {
+    if (row.touched >= this.#leases.newestSince) return true
+    const leave = await this.#admission.enter(mh.byteLength, signal)
+    const touch = this.#committer.add({ kind: ITEM_TOUCH, mh, sizeBytes: 0, data: NOTHING }).finally(() => {
+      this.#touches.delete(touch)
+      leave()
+    })
+    this.#touches.add(touch)
+    return (await untilAborted(touch, signal)) === OUTCOME_DONE
+  }
+
+  /** Waits for the put of this block that is under way, or begins one. */
+  async #join(
+    key: string,
+    mh: Uint8Array,
+    bytes: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    this.#tiers.assertOpen()
+    const pending = this.#pending.get(key) ?? this.#begin(key, mh, bytes)
+    pending.callers++
+    try {
+      await untilAborted(pending.done, signal)
+    } catch (error) {
+      // The callers before this one gave the put up just as this one joined.
+      const givenUp = isStorageError(error, 'ERR_CANCELLED') && signal?.aborted !== true
+      if (!givenUp) throw error
+      await this.#join(key, mh, bytes, signal)
+    } finally {
+      pending.callers--
+      if (pending.callers === 0) pending.abandon.abort()
+    }
+  }
+
+  #begin(key: string, mh: Uint8Array, bytes: Uint8Array): PendingPut {
+    const abandon = new AbortController()
+    const done = this.#store(key, mh, bytes, abandon.signal)
+    const pending = { bytes, abandon, callers: 0, done }
+    this.#pending.set(key, pending)
+    const end = (): void => {
+      this.#pending.delete(key)
+    }
+    done.then(end, end)
+    return pending
+  }
+
+  async #store(key: string, mh: Uint8Array, bytes: Uint8Array, abandon: AbortSignal): Promise<void> {
+    const leave = await this.#admission.enter(bytes.byteLength, abandon)
+    let giveBack: (() => void) | undefined
+    try {
+      giveBack = this.#quota.reserve(bytes.byteLength)
+      if (bytes.byteLength <= DATA_LIMIT_BYTES) {
+        await this.#committer.add({ kind: ITEM_DATA, mh, sizeBytes: bytes.byteLength, data: bytes })
+      } else await this.#tiers.locks.run(key, () => this.#storeFile(mh, bytes))
+      this.#tiers.memory.set(key, bytes)
+    } catch (error) {
+      throw fromSystemError(error)
+    } finally {
+      giveBack?.()
+      leave()
+    }
+  }
+
+  async #storeFile(mh: Uint8Array, bytes: Uint8Array): Promise<void> {
+    try {
+      const leave = await this.#fileWrites.enter(bytes.byteLength)
+      try {
+        await this.#tiers.files.write(mh, bytes)
+      } finally {
+        leave()
+      }
+      await this.#committer.add({ kind: ITEM_FILE, mh, sizeBytes: bytes.byteLength, data: NOTHING })
+    } catch (error) {
+      // The file system may be what failed: what cannot be removed now is swept after the next start.
+      await removeUnlessHeld(this.#tiers, mh).catch(() => {})
+      throw error
+    }
+  }
+}

@@ -17,6 +17,8 @@ const EXIT_FORCED = 1
 const EXIT_CRASHED = 1
 /** After a stop that hangs, the process ends by itself: just under the 10 s that service managers commonly allow. */
 const STOP_TIMEOUT_MS = 9_500
+/** What is left in the event loop after the stop gets so long. */
+const LINGER_MS = 500
 
 /**
  * Runs one node as this process: start, say where it is, stop at SIGTERM or SIGINT, at once at a second signal.
@@ -76,10 +78,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     force.unref()
     await node.stop()
     clearTimeout(force)
-    process.off('SIGTERM', onSignal)
-    process.off('SIGINT', onSignal)
-    process.off('uncaughtException', onCrash)
-    process.off('unhandledRejection', onCrash)
+    // The handlers stay: a signal that comes now must not turn an orderly end into a death by signal. A handle that
+    // somebody forgot must not keep the process either.
+    setTimeout(() => process.exit(crashed ? EXIT_CRASHED : 0), LINGER_MS).unref()
   }
   return crashed ? EXIT_CRASHED : 0
 }

@@ -47,5 +47,5 @@ export const HIDDEN = '***'
 
 /** Puts `***` for the user and password of every URL in the text. */
 export function hideCredentials(text: string): string {
-  return text.replaceAll(/([a-z][a-z0-9+.-]*:\/\/)[^/?#\s"]*@/gi, `$1${HIDDEN}@`)
+  return text.replaceAll(/:\/\/[^/?#\s"]*@/g, `://${HIDDEN}@`)
 }

@@ -73,7 +73,7 @@ export const schema = Section({
   identity: Section({
     encrypt: boolean({
       description:
-        'Refuse to start with an identity key that is not encrypted by a passphrase, and never write one.',
+        'Keep the identity key under a passphrase: a new one is encrypted, a plain one is at the next start.',
       default: false,
     }),
   }),

@@ -47,8 +47,12 @@ export function createLogger({ level, pretty, color, stream }: LoggerOptions): R
     serializers: { err: (value: unknown) => value },
     hooks: {
       logMethod(args, method) {
-        const safe = args.map((arg) => (typeof arg === 'string' ? redactText(arg) : arg)) as typeof args
-        method.apply(this, safe)
+        // Of a bare error pino would take the message as it is.
+        const [first, ...rest] = args as unknown[]
+        const whole =
+          first instanceof Error ? [{ err: first }, ...(rest.length > 0 ? rest : [first.message])] : args
+        const safe = whole.map((arg) => (typeof arg === 'string' ? redactText(arg) : arg))
+        method.apply(this, safe as unknown as typeof args)
       },
     },
   }

@@ -26,11 +26,10 @@ describe('docs/operations/configuration.md', () => {
     const page = await readFile(PAGE, 'utf8')
     const examples = [...page.matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] as string)
     expect(examples.length).toBeGreaterThan(0)
-    for (const yaml of examples) await expect(configOf({ yaml }), yaml).resolves.toBeDefined()
+    for (const yaml of examples) await expect(configOf({ yaml })).resolves.toBeDefined()
     for (const yaml of examples) expect(Object.keys(parse(yaml)).length).toBeGreaterThan(0)
-    for (const [, name] of page.matchAll(/\b(P2PNODE_[A-Z_]+)=/g)) {
-      const isKnown = [...KEYS.values()].some(({ variable }) => variable === name)
-      expect(isKnown, name).toBe(true)
-    }
+    const named = [...page.matchAll(/\b(P2PNODE_[A-Z_]+)=/g)].map((match) => match[1])
+    const known = [...KEYS.values()].map(({ variable }) => variable)
+    expect(named.filter((name) => !known.includes(name as string))).toEqual([])
   })
 })

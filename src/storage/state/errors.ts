@@ -118,6 +118,6 @@ export function datastoreNotFound(key: string): P2pnodeError {
 }
 
 /** The text of an error, for a message that wraps it. */
-export function reasonOf(cause: unknown): string {
+function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause)
 }

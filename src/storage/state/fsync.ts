@@ -12,13 +12,3 @@ export async function syncFolder(path: string): Promise<void> {
     await folder.close()
   }
 }
-
-/** Makes the bytes of a file durable. Never for a database that this process has open: closing it would drop SQLite's locks. */
-export async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r+')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}

@@ -11,7 +11,7 @@ export interface HomeLock {
 }
 
 /** The only file that a data folder has for the length of a lock; it stays empty. Never open it with `node:fs`. */
-export const LOCK_FILE = 'lock'
+const LOCK_FILE = 'lock'
 
 /**
  * Makes this process the only owner of a data folder, which is created (mode 0700) if it is missing.

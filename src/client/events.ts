@@ -16,6 +16,8 @@ export interface EventsOptions {
   /** Goes on after this event. */
   lastEventId?: string
   signal: AbortSignal
+  /** Called at each connection, once the daemon sends events. */
+  onConnected?: () => void
   /** Whether a lost connection is made again; an event stream that ends is an error otherwise. Default: true. */
   reconnect?: boolean
 }
@@ -46,6 +48,7 @@ export async function* followEvents(transport: Transport, options: EventsOptions
         idleTimeoutMs: IDLE_TIMEOUT_MS,
       })
       connected = true
+      options.onConnected?.()
       for await (const event of parseEvents(bodyOf(response, transport.endpoint.url, options.signal))) {
         if (event.id !== null) lastEventId = event.id
         yield event

@@ -129,14 +129,17 @@ export class FakeNetwork {
       score: 0.5,
     }
     this.connected.set(PEER, peer)
-    for (const listener of this.#listeners) listener({ type: 'connected', peer: PEER })
+    this.emit({ type: 'connected', peer: PEER })
     return peer
   }
   async disconnect(peer: string): Promise<void> {
     if (!this.connected.delete(peer)) {
       throw new P2pnodeError('ERR_PEER_NOT_CONNECTED', 'not-found', 'not connected')
     }
-    for (const listener of this.#listeners) listener({ type: 'disconnected', peer })
+    this.emit({ type: 'disconnected', peer })
+  }
+  emit(event: { type: 'connected' | 'disconnected'; peer: string }): void {
+    for (const listener of this.#listeners) listener(event)
   }
   onChange(listener: (event: { type: 'connected' | 'disconnected'; peer: string }) => void): () => void {
     this.#listeners.add(listener)

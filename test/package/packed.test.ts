@@ -1,0 +1,53 @@
+import { execFile } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Lab } from '../support/daemon.ts'
+
+const execute = promisify(execFile)
+const checkout = fileURLToPath(new URL('../..', import.meta.url))
+
+describe('the packed package, installed into an empty folder', () => {
+  const lab = new Lab()
+  let installed = ''
+  let executable = ''
+
+  beforeAll(async () => {
+    const folder = await lab.folder()
+    const { stdout } = await execute('npm', ['pack', '--json', '--pack-destination', folder], { cwd: checkout, maxBuffer: 2 ** 26 })
+    const packed = JSON.parse(stdout.slice(stdout.indexOf('['))) as [{ filename: string }]
+    installed = join(folder, 'elsewhere')
+    await mkdir(installed)
+    await writeFile(join(installed, 'package.json'), '{ "private": true }')
+    await execute('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', join(folder, packed[0].filename)], { cwd: installed })
+    executable = join(installed, 'node_modules/p2pnode/bin/p2pnode.js')
+  })
+  afterAll(() => lab.close())
+
+  it('brings the built code and the licences of what it bundles, and no sources or tests', async () => {
+    const names = await readdir(join(installed, 'node_modules/p2pnode'))
+    expect(names).not.toContain('src')
+    expect(names).not.toContain('test')
+    expect(existsSync(join(installed, 'node_modules/p2pnode/dist/LICENSES.txt'))).toBe(true)
+    const others = (await readdir(join(installed, 'node_modules'))).filter((name) => /libp2p|helia|fastify/.test(name))
+    expect(others).toEqual([])
+  })
+
+  it('moves a file from one node to another', async () => {
+    const folder = await lab.folder()
+    const bytes = randomBytes(3 * 2 ** 20 + 5)
+    await writeFile(join(folder, 'file'), bytes)
+    const source = await lab.daemon({ executable })
+    const target = await lab.daemon({ executable })
+    await target.json(['connect', source.address], { executable })
+    const { cid } = await source.json<{ cid: string }>(['add', join(folder, 'file')], { executable })
+    const got = await target.json<{ sha256: string }>(['get', cid, '-o', join(folder, 'out')], { executable })
+    expect(got.sha256).toBe(createHash('sha256').update(bytes).digest('hex'))
+    expect(await source.stop()).toBe(0)
+    expect(await target.stop()).toBe(0)
+  })
+})

@@ -62,7 +62,9 @@ export class AddressedContent implements ContentService {
     const { offset = 0, length } = options
     // A whole file is the same blocks in either scope; as `all` it shares the fetch of a `get` that is under way.
     const plan = (): TargetPlan =>
-      offset === 0 && length === undefined ? { scope: 'all' } : { scope: 'entity', ...rangeOf(offset, length) }
+      offset === 0 && length === undefined
+        ? { scope: 'all' }
+        : { scope: 'entity', ...rangeOf(offset, length) }
     return this.#read(address, options, plan, ({ cid, node, resolved }, reader) => {
       if (node.type !== 'file') throw notAFile(address, resolved.type)
       return readFile(reader, cid, {
@@ -122,7 +124,12 @@ export class AddressedContent implements ContentService {
 
   async #resolve(address: string, { signal, offline = false }: ReadOptions): Promise<Target> {
     const parsed = parseAddress(address)
-    const plan: FetchPlan = { dag: parsed.root, providersOf: parsed.root, scope: 'block', path: parsed.path }
+    const plan: FetchPlan = {
+      dag: parsed.root,
+      providersOf: parsed.root,
+      scope: 'block',
+      ...(parsed.path.length === 0 ? {} : { path: parsed.path }),
+    }
     const reader = this.#fetcher.reader(plan, offline)
     try {
       return await resolveAddress(reader, parsed, signal)

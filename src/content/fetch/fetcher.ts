@@ -90,38 +90,38 @@ export class Fetcher {
 
   async #join(plan: FetchPlan): Promise<JoinedSession> {
     let key = planKey(plan)
-    let shared = this.#sessions.get(key)
-    if (shared === undefined) {
-      // Whoever wants a part of what is on its way whole joins that: two sessions would fetch the same blocks twice.
-      const wholeKey = planKey({ dag: plan.dag, providersOf: plan.providersOf, scope: 'all' })
-      const whole = this.#sessions.get(wholeKey)
-      if (whole !== undefined && whole.opened?.hasFailed !== true && (plan.path ?? []).length === 0) {
-        key = wholeKey
-        shared = whole
-      }
-    }
-    // A failed one must not decide for those who come later; its users keep it.
-    if (shared === undefined || shared.opened?.hasFailed === true) {
+    const wholeKey = planKey({ dag: plan.dag, providersOf: plan.providersOf, scope: 'all' })
+    // Whoever wants a part of what is on its way whole joins that: two sessions would fetch the same blocks twice.
+    if (this.#running(key) === undefined && plan.path === undefined && this.#running(wholeKey) !== undefined)
+      key = wholeKey
+    let joined = this.#running(key)
+    if (joined === undefined) {
       if (this.#sessions.size >= MAX_SESSIONS) {
         throw blockNotFound(plan.dag, [{ step: 'peers', answer: 'too many fetches are under way' }])
       }
-      shared = this.#open(plan)
-      this.#sessions.set(key, shared)
+      joined = this.#open(plan)
+      this.#sessions.set(key, joined)
     }
-    const joined = shared
-    joined.users += 1
+    const shared = joined
+    shared.users += 1
     const leave = async (): Promise<void> => {
-      joined.users -= 1
-      if (joined.users > 0) return
-      if (this.#sessions.get(key) === joined) this.#sessions.delete(key)
-      await (await joined.session).close()
+      shared.users -= 1
+      if (shared.users > 0) return
+      if (this.#sessions.get(key) === shared) this.#sessions.delete(key)
+      await (await shared.session).close()
     }
     try {
-      return { session: await joined.session, leave }
+      return { session: await shared.session, leave }
     } catch (error) {
-      if (this.#sessions.get(key) === joined) this.#sessions.delete(key)
+      if (this.#sessions.get(key) === shared) this.#sessions.delete(key)
       throw error
     }
+  }
+
+  /** A failed session must not decide for those who come later; its users keep it. */
+  #running(key: string): SharedSession | undefined {
+    const shared = this.#sessions.get(key)
+    return shared?.opened?.state === 'failed' ? undefined : shared
   }
 
   #open(plan: FetchPlan): SharedSession {
@@ -152,6 +152,7 @@ export class FetchingReader implements BlockReader {
   readonly #options: FetcherOptions
   readonly #join: (plan: FetchPlan) => Promise<JoinedSession>
   #joined: Promise<JoinedSession> | undefined
+  #session: FetchSession | undefined
   #isClosed = false
 
   constructor(
@@ -175,7 +176,7 @@ export class FetchingReader implements BlockReader {
     this.#joined ??= this.#join(this.#plan)
     const { session } = await this.#joined
     try {
-      return await session.need(cid, signal)
+      return await this.#need(session, cid, signal)
     } catch (error) {
       signal.throwIfAborted()
       const { ipfs } = this.#options
@@ -184,10 +185,41 @@ export class FetchingReader implements BlockReader {
     }
   }
 
+  /** What the reader's own fetch has got so far. */
+  get statistics(): FetchStatistics | undefined {
+    return this.#session?.statistics
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     const joined = await this.#joined?.catch(() => undefined)
     await joined?.leave()
+  }
+
+  /**
+   * From the reader's own session, as long as it goes on. A session that is complete may still be asked for a block that
+   * lies beyond its plan (the entries of a directory); one by path fails as a whole where the path does not exist, and
+   * then it is the walk along the path, block by block, that finds out. Such a block is fetched by itself.
+   */
+  async #need(session: FetchSession, cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    this.#session = session
+    try {
+      return await session.need(cid, signal)
+    } catch (error) {
+      const isByPath = this.#plan.path !== undefined
+      const mayLieBeyond = session.state === 'complete' || (session.state === 'failed' && isByPath)
+      if (!mayLieBeyond || !isUnavailable(error) || signal.aborted) throw error
+    }
+    const { session: own, leave } = await this.#join({
+      dag: cid,
+      providersOf: this.#plan.providersOf,
+      scope: 'block',
+    })
+    try {
+      return await own.need(cid, signal)
+    } finally {
+      await leave()
+    }
   }
 
   async #askIpfs(ipfs: IpfsStep, cid: CID, session: FetchSession, signal: AbortSignal): Promise<Uint8Array> {

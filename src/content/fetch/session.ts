@@ -7,6 +7,7 @@ import type {
   FetchStatistics,
   Scope,
 } from '../../../protocols/content/types.ts'
+import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { Blocks, Lease } from '../../storage/types.ts'
 import { blockNotFound, fetchStalled } from '../errors.ts'
 import type { StepAnswer } from '../errors.ts'
@@ -30,15 +31,12 @@ export function planKey({ dag, scope, path = [], range }: FetchPlan): string {
   return JSON.stringify([dag.toString(), scope, path, range?.from ?? null, range?.to ?? null])
 }
 
-/** The code of an error, where it has one. */
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-}
-
-/** Whether another step could still find what this error says is not to be had. */
+/**
+ * Whether this error says that blocks are not to be had at the moment, so that another step or a later time could help.
+ * A path that does not exist has the same code and is nobody's fault.
+ */
 export function isUnavailable(error: unknown): boolean {
-  const code = codeOf(error)
-  return code === 'ERR_NOT_FOUND' || code === 'ERR_FETCH_STALLED'
+  return error instanceof P2pnodeError && Object.hasOwn(error.details, 'steps')
 }
 
 export interface SessionOptions {
@@ -59,7 +57,7 @@ export class FetchSession {
   readonly #fetch: DagFetch
   readonly #lease: Lease
   readonly #listeners = new Set<(progress: FetchProgress) => void>()
-  #failure: { error: unknown } | undefined
+  #state: 'open' | 'complete' | 'failed' = 'open'
 
   private constructor(options: SessionOptions, lease: Lease) {
     const { plan, blocks, content, sources } = options
@@ -89,20 +87,24 @@ export class FetchSession {
       },
     })
     this.#fetch.done
-      .catch((error: unknown) => {
-        this.#failure = { error }
-      })
+      .then(
+        () => {
+          this.#state = 'complete'
+        },
+        () => {
+          this.#state = 'failed'
+        },
+      )
       .finally(() => this.#sources.close())
-      .catch(() => {})
   }
 
   static async open(options: SessionOptions, leaseId: string): Promise<FetchSession> {
     return new FetchSession(options, await options.blocks.lease(leaseId, { endsWithProcess: true }))
   }
 
-  /** True once it failed: it will not get anything any more. */
-  get hasFailed(): boolean {
-    return this.#failure !== undefined
+  /** Once it is not open any more, it will not get anything. */
+  get state(): 'open' | 'complete' | 'failed' {
+    return this.#state
   }
 
   get statistics(): FetchStatistics {
@@ -140,9 +142,11 @@ export class FetchSession {
     await this.#lease.release()
   }
 
+  /** Errors of the protocol with what each step answered; others as they are. */
   #explained(cid: CID, error: unknown): unknown {
-    if (codeOf(error) === 'ERR_NOT_FOUND') return blockNotFound(cid, this.answers(), error)
-    if (codeOf(error) === 'ERR_FETCH_STALLED') return fetchStalled(cid, this.answers(), error)
+    if (!(error instanceof P2pnodeError) || Object.hasOwn(error.details, 'segment')) return error
+    if (error.code === 'ERR_NOT_FOUND') return blockNotFound(cid, this.answers(), error)
+    if (error.code === 'ERR_FETCH_STALLED') return fetchStalled(cid, this.answers(), error)
     return error
   }
 }

@@ -21,9 +21,9 @@ export function contentBroker(
         return bytes
       } catch (error) {
         signal.throwIfAborted()
-        const retrieve = next?.()?.retrieve
-        if (retrieve === undefined) throw error
-        return await retrieve(cid, { ...options, signal })
+        const bytes = await next?.()?.retrieve?.(cid, { ...options, signal })
+        if (bytes === undefined) throw error
+        return bytes
       }
     },
   }

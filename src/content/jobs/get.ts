@@ -5,8 +5,9 @@ import type { FetchStatistics } from '../../../protocols/content/types.ts'
 import type { JobContext, JobHandler } from '../../jobs/types.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
-import type { FetchPlan } from '../fetch/session.ts'
+import type { FetchPlan, FetchProgress } from '../fetch/session.ts'
 import { isUnavailable } from '../fetch/session.ts'
+import type { Address } from '../read/address.ts'
 import { parseAddress } from '../read/address.ts'
 import { walkDag } from '../read/car.ts'
 import { resolveAddress } from '../read/resolve.ts'
@@ -129,48 +130,47 @@ async function attempt(
   const { fetcher, hasIpfs } = dependencies
   const { signal } = context
   const parsed = parseAddress(address)
-  const target = await resolve(fetcher, parsed, signal)
-  const plan: FetchPlan = { dag: target.cid, providersOf: parsed.root, scope: isDeep ? 'all' : 'block' }
+  const root = await resolveRoot(fetcher, parsed, total, signal)
+  const plan: FetchPlan = { dag: root, providersOf: parsed.root, scope: isDeep ? 'all' : 'block' }
   let seen = emptyStatistics()
+  const onProgress = (progress: FetchProgress): void => {
+    seen = progress
+    const done = total.bytes + progress.bytes
+    context.progress({
+      done,
+      ...(progress.knownBytes > 0 ? { total: Math.max(done, progress.knownBytes) } : {}),
+      unit: 'bytes',
+      counters: { blocks: total.blocks + progress.blocks, held: progress.heldBlocks },
+    })
+  }
   try {
-    await fetcher.fetch(
-      plan,
-      {
-        signal,
-        onProgress: (progress) => {
-          seen = progress
-          const done = total.bytes + progress.bytes
-          context.progress({
-            done,
-            ...(progress.knownBytes > 0 ? { total: Math.max(done, progress.knownBytes) } : {}),
-            unit: 'bytes',
-            counters: { blocks: total.blocks + progress.blocks, held: progress.heldBlocks },
-          })
-        },
-      },
-      async (statistics) => {
-        seen = statistics
-      },
-    )
+    return await fetcher.fetch(plan, { signal, onProgress }, (statistics) => {
+      seen = statistics
+      return resolveAddress(fetcher.localReader(), parsed, signal)
+    })
   } catch (error) {
     if (!hasIpfs || !isUnavailable(error)) throw error
-    await fetchByIpfs(fetcher, plan, context, seen)
+    seen = structuredClone(seen)
+    return await fetchByIpfs(fetcher, plan, parsed, isDeep, context, seen)
   } finally {
     merge(total, seen)
   }
-  return target
 }
 
-async function resolve(
+/** What the path leads to. Without a path nothing is fetched for it: the fetch of the DAG begins with its root. */
+async function resolveRoot(
   fetcher: Fetcher,
-  address: { root: CID; path: string[] },
+  address: Address,
+  total: FetchStatistics,
   signal: AbortSignal,
-): Promise<Target> {
-  const plan: FetchPlan = { dag: address.root, providersOf: address.root, scope: 'block', path: address.path }
-  const reader = fetcher.reader(plan, false)
+): Promise<CID> {
+  const { root, path } = address
+  if (path.length === 0) return root
+  const reader = fetcher.reader({ dag: root, providersOf: root, scope: 'block', path }, false)
   try {
-    return await resolveAddress(reader, address, signal)
+    return (await resolveAddress(reader, address, signal)).cid
   } finally {
+    if (reader.statistics !== undefined) merge(total, reader.statistics)
     await reader.close()
   }
 }
@@ -179,19 +179,22 @@ async function resolve(
 async function fetchByIpfs(
   fetcher: Fetcher,
   plan: FetchPlan,
+  address: Address,
+  isDeep: boolean,
   context: JobContext<unknown>,
   seen: FetchStatistics,
-): Promise<void> {
+): Promise<Target> {
+  const { signal } = context
   const reader = fetcher.reader(plan, false)
   try {
-    for await (const { bytes } of walkDag(reader, plan.dag, context.signal)) {
+    const target = await resolveAddress(reader, address, signal)
+    if (!isDeep) return target
+    for await (const { bytes } of walkDag(reader, target.cid, signal)) {
       seen.blocks += 1
-      context.progress({
-        done: (seen.bytes += bytes.length),
-        unit: 'bytes',
-        counters: { blocks: seen.blocks },
-      })
+      seen.bytes += bytes.length
+      context.progress({ done: seen.bytes, unit: 'bytes', counters: { blocks: seen.blocks } })
     }
+    return target
   } finally {
     await reader.close()
   }

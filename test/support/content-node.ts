@@ -1,0 +1,197 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { createLibp2p } from 'libp2p'
+import type { Libp2p } from '@libp2p/interface'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import type { Content } from '../../protocols/content/index.ts'
+import { content as contentProtocol } from '../../protocols/content/index.ts'
+import { createContentHelia } from '../../src/content/helia/index.ts'
+import type { ContentHelia } from '../../src/content/helia/index.ts'
+import { createContentService } from '../../src/content/index.ts'
+import type { RunningContentService } from '../../src/content/index.ts'
+import type { AddParams, AddResult, CarImportParams } from '../../src/content/types.ts'
+import { createGossip } from '../../src/gossip/index.ts'
+import { createJobs } from '../../src/jobs/index.ts'
+import type { JobRecord, Jobs } from '../../src/jobs/types.ts'
+import { boundedStop, libp2pOptions } from '../../src/network/index.ts'
+import type { OpenStorage } from '../../src/storage/open.ts'
+import { openStorage } from '../../src/storage/open.ts'
+import { openState } from '../../src/storage/state/index.ts'
+import type { Policy } from '../../src/trust/contract.ts'
+import type { TrustService } from '../../src/trust/index.ts'
+import { createTrust } from '../../src/trust/index.ts'
+import { quiet } from './content.ts'
+import { testSettings } from './network.ts'
+
+export interface ContentNode {
+  home: string
+  storage: OpenStorage
+  jobs: Jobs
+  trust: TrustService
+  libp2p: Libp2p<{ content: Content }>
+  helia: ContentHelia
+  content: RunningContentService
+  address: string
+  connect(other: ContentNode): Promise<void>
+  /** Runs a job to its end; throws the failure where it did not end well. */
+  run<Result>(kind: string, params: unknown): Promise<Result>
+  /** Uploads in parts and gives the result of the job. */
+  add(bytes: Uint8Array, params?: Partial<AddParams>): Promise<AddResult>
+  importCar(bytes: Uint8Array, params: CarImportParams): Promise<unknown>
+  /** Stops; the home stays for another start with `keepHome`. */
+  stop(options?: { keepHome?: boolean }): Promise<void>
+}
+
+export const ADD: AddParams = {
+  source: 'file',
+  name: 'file',
+  profile: 'unixfs-v1-2025',
+  pin: 'test',
+  preserveMode: true,
+}
+const UPLOAD_PART_BYTES = 1024 * 1024
+
+/** Everything below the API as the daemon composes it, on loopback and in a folder of its own. */
+export async function startContentNode(
+  options: {
+    home?: string
+    ipfs?: boolean
+    dht?: 'server' | 'client'
+    /** Stands before the node's trust where Bitswap asks it. */
+    bitswapPolicy?: Policy['decide']
+  } = {},
+): Promise<ContentNode> {
+  const home = options.home ?? (await mkdtemp(join(tmpdir(), 'p2pnode-content-')))
+  const privateKey = await generateKeyPair('Ed25519')
+  const identity = { privateKey, peerId: peerIdFromPrivateKey(privateKey) }
+  const state = await openState({ path: join(home, 'state.db'), log: quiet })
+  const storage = await openStorage({
+    home,
+    config: {
+      quotaBytes: 2 ** 33,
+      durability: 'relaxed',
+      memoryBytes: 2 ** 23,
+      scrubRateBytesPerSecond: 2 ** 30,
+    },
+    state,
+    log: quiet,
+  })
+  const jobs = createJobs({ state, log: quiet, sourceTimeoutMs: 60_000, retentionMs: 3_600_000 })
+  const trust = createTrust({ state, log: quiet, networkName: 'test' })
+  trust.start()
+  const gossip = createGossip({ networkName: 'test', topics: [], trust, log: quiet })
+  const libp2p = (await createLibp2p({
+    ...libp2pOptions({
+      config: testSettings({ dht: options.dht ?? 'server' }),
+      identity,
+      datastore: state.datastore,
+      trust,
+      log: quiet,
+      version: '0.0.0-test',
+      gossip: gossip.rules,
+      services: {
+        content: contentProtocol({ networkName: 'test', blocks: storage.blocks, trust, log: quiet }),
+      },
+    }),
+    start: false,
+  })) as unknown as Libp2p<{ content: Content }>
+  const protocol = libp2p.services.content
+  const policy = options.bitswapPolicy === undefined ? trust : { decide: options.bitswapPolicy }
+  const helia = createContentHelia({ libp2p, storage, trust: policy, content: protocol, log: quiet })
+  await helia.start()
+  const content = createContentService({
+    config: { content: { steps: { peers: true, ipfs: options.ipfs ?? false } } },
+    home,
+    storage,
+    jobs,
+    libp2p,
+    trust,
+    content: protocol,
+    log: quiet,
+    ipfs: helia.fetchBlock,
+  })
+  await content.start()
+  await jobs.start()
+
+  const ended = async (job: JobRecord): Promise<unknown> => {
+    const record = await jobs.wait(job.id, AbortSignal.timeout(50_000))
+    if (record.state === 'done') return record.result
+    throw Object.assign(new Error(record.error?.message ?? record.state), record.error)
+  }
+  const upload = async (kind: string, params: unknown, bytes: Uint8Array): Promise<unknown> => {
+    const job = await jobs.submit(kind, params, {
+      upload: { fingerprint: crypto.randomUUID(), size: bytes.length },
+    })
+    const session = jobs.uploadOfJob(job.id)
+    if (session === undefined) throw new Error('no upload session')
+    const signal = AbortSignal.timeout(50_000)
+    try {
+      for (let at = 0; at < bytes.length; at += UPLOAD_PART_BYTES) {
+        const part = bytes.subarray(at, at + UPLOAD_PART_BYTES)
+        await jobs.append(session.id, at, only(part), signal)
+      }
+      await jobs.complete(session.id, bytes.length)
+    } catch {
+      // The job says why it takes no more.
+    }
+    return ended(job)
+  }
+
+  const node: ContentNode = {
+    home,
+    storage,
+    jobs,
+    trust,
+    libp2p,
+    helia,
+    content,
+    address: libp2p.getMultiaddrs()[0]?.toString() ?? '',
+    async connect(other) {
+      const [address] = other.libp2p.getMultiaddrs()
+      if (address === undefined) throw new Error('no address')
+      await libp2p.dial(address, { signal: AbortSignal.timeout(10_000) })
+      // Identify tells both sides what the other speaks.
+      await until(() => knows(node, other) && knows(other, node))
+    },
+    run: async <Result>(kind: string, params: unknown) =>
+      (await ended(await jobs.submit(kind, params))) as Result,
+    add: async (bytes, params) => (await upload('add', { ...ADD, ...params }, bytes)) as AddResult,
+    importCar: (bytes, params) => upload('car-import', params, bytes),
+    async stop({ keepHome = false } = {}) {
+      await jobs.stop()
+      await content.stop()
+      await helia.stop()
+      await boundedStop(libp2p, 3_000)
+      trust.stop()
+      await storage.close()
+      await state.close()
+      if (!keepHome) await rm(home, { recursive: true, force: true })
+    },
+  }
+  return node
+}
+
+function knows(one: ContentNode, other: ContentNode): boolean {
+  return one.libp2p.services.content.peers().some((peer) => peer.equals(other.libp2p.peerId))
+}
+
+/** Looks every few milliseconds until `check` holds. */
+export async function until(check: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs
+  while (!(await check())) {
+    if (performance.now() > deadlineMs) throw new Error('waited in vain')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+async function* only(part: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield part
+}
+
+export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Uint8Array[] = []
+  for await (const part of source) parts.push(part)
+  return Buffer.concat(parts)
+}

@@ -15,5 +15,5 @@ if (tooOld) {
   )
   process.exit(2)
 } else {
-  import('./run.js')
+  void import('./run.js')
 }

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Document, Node, YAMLMap } from 'yaml'
 import { LayerReader } from './assignments.ts'
@@ -19,11 +20,18 @@ export const CONFIG_FILE = 'config.yaml'
 export async function readConfigFile(path: string): Promise<string | undefined> {
   const refuse = (message: string) => new ConfigError([{ key: null, message, where: path }])
   try {
-    await using handle = await open(path, 'r')
-    const stat = await handle.stat()
-    if (!stat.isFile()) throw refuse('is not a regular file')
-    if (stat.size > MAX_FILE_BYTES) throw refuse(`has ${stat.size} bytes, allowed: at most ${MAX_FILE_BYTES}`)
-    return new TextDecoder('utf-8', { fatal: true }).decode(await handle.readFile())
+    // O_NONBLOCK: a named pipe in that place must not hang the start.
+    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    try {
+      const stat = await handle.stat()
+      if (!stat.isFile()) throw refuse('is not a regular file')
+      if (stat.size > MAX_FILE_BYTES) {
+        throw refuse(`has ${stat.size} bytes, allowed: at most ${MAX_FILE_BYTES}`)
+      }
+      return new TextDecoder('utf-8', { fatal: true }).decode(await handle.readFile())
+    } finally {
+      await handle.close()
+    }
   } catch (error) {
     if (error instanceof ConfigError) throw error
     if (error instanceof TypeError) throw refuse('is not UTF-8 text')

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { open, realpath, rename, rm } from 'node:fs/promises'
+import { open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 /** Gateways may carry credentials, so the file is its owner's alone unless the owner changes that. */
@@ -30,17 +30,20 @@ export async function createFile(path: string, text: string): Promise<void> {
 }
 
 async function writeDurably(path: string, text: string, mode: number): Promise<void> {
-  await using handle = await open(path, 'wx', mode)
-  // The mode given to open is cut by the umask.
-  await handle.chmod(mode)
-  await handle.writeFile(text)
-  await handle.sync()
+  const handle = await open(path, 'wx', mode)
+  try {
+    // The mode given to open is cut by the umask.
+    await handle.chmod(mode)
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
 async function modeOf(path: string): Promise<number | undefined> {
   try {
-    await using handle = await open(path, 'r')
-    return (await handle.stat()).mode & 0o777
+    return (await stat(path)).mode & 0o777
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
@@ -50,6 +53,10 @@ async function modeOf(path: string): Promise<number | undefined> {
 /** Makes a rename or creation durable. Windows cannot open folders and needs none of it. */
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return
-  await using handle = await open(path, 'r')
-  await handle.sync()
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }

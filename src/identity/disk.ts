@@ -12,12 +12,16 @@ const MAX_KEY_FILE_BYTES = 4096
 export async function readKeyFile(path: string): Promise<string | undefined> {
   try {
     // O_NONBLOCK: a named pipe in that place must not hang the start.
-    await using handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
-    const stat = await handle.stat()
-    if (!stat.isFile()) throw identityInvalid(path, 'it is not a regular file')
-    refuseExposed(path, stat)
-    if (stat.size > MAX_KEY_FILE_BYTES) throw identityInvalid(path, `it has ${stat.size} bytes`)
-    return (await handle.readFile()).toString('utf8')
+    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    try {
+      const stat = await handle.stat()
+      if (!stat.isFile()) throw identityInvalid(path, 'it is not a regular file')
+      refuseExposed(path, stat)
+      if (stat.size > MAX_KEY_FILE_BYTES) throw identityInvalid(path, `it has ${stat.size} bytes`)
+      return (await handle.readFile()).toString('utf8')
+    } finally {
+      await handle.close()
+    }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw asReadable(path, error)
@@ -84,11 +88,15 @@ function refuseExposed(path: string, { mode, uid }: Stats): void {
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {
-  await using handle = await open(path, 'wx', 0o600)
-  // A umask can only take rights away, and this one must be able to read its own key.
-  await handle.chmod(0o600)
-  await handle.writeFile(text)
-  await handle.sync()
+  const handle = await open(path, 'wx', 0o600)
+  try {
+    // A umask can only take rights away, and this one must be able to read its own key.
+    await handle.chmod(0o600)
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
 /** Some file systems (FAT, some network and container mounts) have no links; there the name is taken by O_EXCL. */
@@ -117,8 +125,12 @@ async function removeTemporaries(path: string): Promise<void> {
 async function syncFolder(path: string): Promise<void> {
   // Windows cannot open folders.
   if (process.platform === 'win32') return
-  await using handle = await open(path, 'r')
-  await handle.sync()
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
 function asReadable(path: string, error: unknown): unknown {

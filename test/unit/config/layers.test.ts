@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
@@ -329,6 +330,8 @@ describe('what is refused', () => {
     expect(await found('latin1.yaml')).toBe('is not UTF-8 text')
     expect(await found('huge.yaml')).toMatch(/^has 1048577 bytes/)
     expect(await found('folder.yaml')).toMatch(/not a regular file|cannot be read/)
+    expect(spawnSync('mkfifo', [join(home, 'pipe.yaml')]).status).toBe(0)
+    expect(await found('pipe.yaml')).toBe('is not a regular file')
     expect(await found('missing.yaml')).toBe('there is no such file')
   })
 })

@@ -25,7 +25,9 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 })
-execFileSync(process.execPath, [fileURLToPath(new URL('./prepare.mjs', import.meta.url))], { stdio: 'inherit' })
+execFileSync(process.execPath, [fileURLToPath(new URL('./prepare.mjs', import.meta.url))], {
+  stdio: 'inherit',
+})
 
 function bytesOf(text: string): number {
   const bytes = parseSize(text)

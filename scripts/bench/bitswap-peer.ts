@@ -20,7 +20,9 @@ const helia = withBitswap(
     addresses: { listen: role === 'server' ? ['/ip4/127.0.0.1/tcp/0'] : [] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 * 1024 * 1024, initialStreamWindowSize: 256 * 1024 } })],
+    streamMuxers: [
+      yamux({ streamOptions: { maxStreamWindowSize: 2 * 1024 * 1024, initialStreamWindowSize: 256 * 1024 } }),
+    ],
     services: { identify: identify() },
   }),
 )
@@ -39,12 +41,15 @@ if (role === 'server') {
       }
     })(),
   )
-  process.stdout.write(`${JSON.stringify({ address: helia.libp2p.getMultiaddrs()[0]?.toString(), root: cid.toString() })}\n`)
+  process.stdout.write(
+    `${JSON.stringify({ address: helia.libp2p.getMultiaddrs()[0]?.toString(), root: cid.toString() })}\n`,
+  )
 } else {
   await helia.libp2p.dial(multiaddr(argument))
   const startedAtMs = performance.now()
   let bytes = 0
-  for await (const chunk of fs.cat(CID.parse(root ?? ''), { signal: AbortSignal.timeout(300_000) })) bytes += chunk.length
+  for await (const chunk of fs.cat(CID.parse(root ?? ''), { signal: AbortSignal.timeout(300_000) }))
+    bytes += chunk.length
   process.stdout.write(`${JSON.stringify({ bytes, durationMs: performance.now() - startedAtMs })}\n`)
   process.exit(0)
 }

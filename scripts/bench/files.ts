@@ -8,7 +8,8 @@ export async function writeRandomFile(path: string, bytes: number): Promise<void
   const zeros = Buffer.alloc(4 * 2 ** 20)
   const file = await open(path, 'w')
   try {
-    for (let at = 0; at < bytes; at += zeros.length) await file.write(cipher.update(zeros.subarray(0, Math.min(zeros.length, bytes - at))))
+    for (let at = 0; at < bytes; at += zeros.length)
+      await file.write(cipher.update(zeros.subarray(0, Math.min(zeros.length, bytes - at))))
     await file.sync()
   } finally {
     await file.close()

@@ -3,7 +3,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 const histogram = monitorEventLoopDelay({ resolution: 10 })
 histogram.enable()
-setInterval(() => {
-  process.stdout.write(`${JSON.stringify({ p99Ms: histogram.percentile(99) / 1e6 })}\n`)
-  histogram.reset()
-}, Number(process.argv[2] ?? 2_000))
+setInterval(
+  () => {
+    process.stdout.write(`${JSON.stringify({ p99Ms: histogram.percentile(99) / 1e6 })}\n`)
+    histogram.reset()
+  },
+  Number(process.argv[2] ?? 2_000),
+)

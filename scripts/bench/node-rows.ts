@@ -27,8 +27,20 @@ export async function responseRows(lab: Lab, runs: number): Promise<Row[]> {
     await node.stop()
   }
   return [
-    { name: 'start to ready', measured: `${round(median(startsMs))} ms`, value: median(startsMs) / 1_000, unit: 's', hold: { atMost: 0.8 } },
-    { name: 'a client command', measured: `${round(median(commandsMs))} ms`, value: median(commandsMs), unit: 'ms', hold: { atMost: 120 } },
+    {
+      name: 'start to ready',
+      measured: `${round(median(startsMs))} ms`,
+      value: median(startsMs) / 1_000,
+      unit: 's',
+      hold: { atMost: 0.8 },
+    },
+    {
+      name: 'a client command',
+      measured: `${round(median(commandsMs))} ms`,
+      value: median(commandsMs),
+      unit: 'ms',
+      hold: { atMost: 120 },
+    },
   ]
 }
 
@@ -36,7 +48,10 @@ async function trafficBytes(node: Daemon): Promise<number> {
   const response = await fetch(`${node.ready.api}/metrics`)
   const text = await response.text()
   let bytes = 0
-  for (const match of text.matchAll(/^libp2p_data_transfer_bytes_total\{[^}]*protocol="global (?:sent|received)"[^}]*\} (\S+)/gm)) bytes += Number(match[1])
+  for (const match of text.matchAll(
+    /^libp2p_data_transfer_bytes_total\{[^}]*protocol="global (?:sent|received)"[^}]*\} (\S+)/gm,
+  ))
+    bytes += Number(match[1])
   return bytes
 }
 
@@ -57,8 +72,27 @@ export async function idleRows(lab: Lab, observeMs: number): Promise<Row[]> {
   await Promise.all([node, ...peers].map((each) => each.stop()))
   const note = `${connected} peers, observed for ${observeMs / 1_000} s`
   return [
-    { name: 'idle memory', measured: `${round(memory.rssBytes / MIB)} MiB`, value: memory.rssBytes / MIB, unit: 'MiB', hold: { atMost: 150 }, note },
-    { name: 'idle processor', measured: `${round(cpu * 100)} %`, value: cpu * 100, unit: '%', hold: { atMost: 0.5 } },
-    { name: 'idle traffic', measured: `${round(traffic / 1024)} KiB/s`, value: traffic / 1024, unit: 'KiB/s', hold: { atMost: 2 } },
+    {
+      name: 'idle memory',
+      measured: `${round(memory.rssBytes / MIB)} MiB`,
+      value: memory.rssBytes / MIB,
+      unit: 'MiB',
+      hold: { atMost: 150 },
+      note,
+    },
+    {
+      name: 'idle processor',
+      measured: `${round(cpu * 100)} %`,
+      value: cpu * 100,
+      unit: '%',
+      hold: { atMost: 0.5 },
+    },
+    {
+      name: 'idle traffic',
+      measured: `${round(traffic / 1024)} KiB/s`,
+      value: traffic / 1024,
+      unit: 'KiB/s',
+      hold: { atMost: 2 },
+    },
   ]
 }

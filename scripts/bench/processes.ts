@@ -34,7 +34,8 @@ export class Peer {
 /** Resident memory of a process in bytes: now, and the highest so far. */
 export async function memoryOf(pid: number): Promise<{ rssBytes: number; peakBytes: number }> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024
+  const field = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024
   return { rssBytes: field('VmRSS'), peakBytes: field('VmHWM') }
 }
 

@@ -18,7 +18,9 @@ const node = await createLibp2p({
   transports: [tcp()],
   connectionEncrypters: [noise()],
   // The same bounds as the daemon's.
-  streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 2 * 1024 * 1024, initialStreamWindowSize: 256 * 1024 } })],
+  streamMuxers: [
+    yamux({ streamOptions: { maxStreamWindowSize: 2 * 1024 * 1024, initialStreamWindowSize: 256 * 1024 } }),
+  ],
   connectionManager: { inboundConnectionThreshold: 1000 },
 })
 
@@ -28,7 +30,8 @@ if (role === 'server') {
     const chunk = new Uint8Array(CHUNK_BYTES).fill(7)
     void (async () => {
       for (let sent = 0; sent < total; sent += chunk.length) {
-        if (!stream.send(chunk) && stream.writableNeedsDrain) await pEvent(stream, 'drain', { rejectionEvents: ['close'] })
+        if (!stream.send(chunk) && stream.writableNeedsDrain)
+          await pEvent(stream, 'drain', { rejectionEvents: ['close'] })
       }
       await stream.close()
     })().catch(() => {})

@@ -21,12 +21,23 @@ export function holds(row: Row): boolean | undefined {
 }
 
 export function printTable(rows: Row[]): void {
-  const table = new Table({ head: ['what', 'measured', 'against', 'value', 'hold', ''], style: { head: [], border: [] } })
+  const table = new Table({
+    head: ['what', 'measured', 'against', 'value', 'hold', ''],
+    style: { head: [], border: [] },
+  })
   for (const row of rows) {
     const ok = holds(row)
-    const bound = row.hold === undefined ? '' : 'atLeast' in row.hold ? `≥ ${row.hold.atLeast}` : `≤ ${row.hold.atMost}`
+    const bound =
+      row.hold === undefined ? '' : 'atLeast' in row.hold ? `≥ ${row.hold.atLeast}` : `≤ ${row.hold.atMost}`
     const mark = ok === undefined ? '' : ok ? styleText('green', 'holds') : styleText('red', 'MISSED')
-    table.push([row.name, row.measured, row.against ?? '', `${round(row.value)} ${row.unit}`.trim(), bound, mark])
+    table.push([
+      row.name,
+      row.measured,
+      row.against ?? '',
+      `${round(row.value)} ${row.unit}`.trim(),
+      bound,
+      mark,
+    ])
   }
   console.log(table.toString())
   for (const row of rows) if (row.note !== undefined) console.log(`  ${row.name}: ${row.note}`)

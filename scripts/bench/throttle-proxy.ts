@@ -24,7 +24,8 @@ const listening = await Promise.all(
         for await (const chunk of upstream) {
           const bytes = chunk as Buffer
           if (!client.write(bytes)) await new Promise((resolve) => client.once('drain', resolve))
-          freeAtMs = Math.max(freeAtMs, performance.now() - SLICE_MS) + (bytes.length * 1_000) / bytesPerSecond
+          freeAtMs =
+            Math.max(freeAtMs, performance.now() - SLICE_MS) + (bytes.length * 1_000) / bytesPerSecond
           const aheadMs = freeAtMs - performance.now()
           if (aheadMs > SLICE_MS) await sleep(aheadMs)
         }

@@ -63,7 +63,12 @@ interface JobLine {
 }
 
 /** Fetches into the store of a node of its own and tells how long the job took by the node's own clock. */
-async function fetchIntoStore(lab: Lab, sources: string[], cid: string, bytes: number): Promise<Timed & { node: Daemon }> {
+async function fetchIntoStore(
+  lab: Lab,
+  sources: string[],
+  cid: string,
+  bytes: number,
+): Promise<Timed & { node: Daemon }> {
   const node = await lab.daemon({ set: { 'storage.quota': '40GiB' } })
   for (const address of sources) await node.json(['connect', address])
   const detached = await node.json<{ job: string }>(['get', cid, '--detach'])
@@ -101,7 +106,11 @@ export async function transferRows(lab: Lab, options: { bytes: number; runs: num
   const single = await best(runs, async () => {
     const timed = await fetchIntoStore(lab, [seed.address], cid, bytes)
     const stats = await timed.node.json<Stats>(['stats'])
-    loopDelayMs = Math.max(loopDelayMs, stats.process.eventLoopDelayP99Ms, (await seed.json<Stats>(['stats'])).process.eventLoopDelayP99Ms)
+    loopDelayMs = Math.max(
+      loopDelayMs,
+      stats.process.eventLoopDelayP99Ms,
+      (await seed.json<Stats>(['stats'])).process.eventLoopDelayP99Ms,
+    )
     await timed.node.stop()
     return timed
   })
@@ -122,9 +131,30 @@ export async function transferRows(lab: Lab, options: { bytes: number; runs: num
   const raw = Math.max(rawBefore, await measureRaw(bytes, runs))
   const against = `raw stream ${round(raw)} MiB/s`
   rows.push(
-    { name: `fetch of ${label} into the store, 1 source`, measured: `${round(single)} MiB/s`, against, value: single / raw, unit: '× raw', hold: { atLeast: 0.5 } },
-    { name: 'the same against Bitswap', measured: `${round(single)} MiB/s`, against: `Bitswap ${round(bitswap)} MiB/s`, value: single / bitswap, unit: '× Bitswap', hold: { atLeast: 3 } },
-    { name: `get -o of ${label}, end to end`, measured: `${round(endToEnd)} MiB/s`, against, value: endToEnd / raw, unit: '× raw', hold: { atLeast: 0.3 } },
+    {
+      name: `fetch of ${label} into the store, 1 source`,
+      measured: `${round(single)} MiB/s`,
+      against,
+      value: single / raw,
+      unit: '× raw',
+      hold: { atLeast: 0.5 },
+    },
+    {
+      name: 'the same against Bitswap',
+      measured: `${round(single)} MiB/s`,
+      against: `Bitswap ${round(bitswap)} MiB/s`,
+      value: single / bitswap,
+      unit: '× Bitswap',
+      hold: { atLeast: 3 },
+    },
+    {
+      name: `get -o of ${label}, end to end`,
+      measured: `${round(endToEnd)} MiB/s`,
+      against,
+      value: endToEnd / raw,
+      unit: '× raw',
+      hold: { atLeast: 0.3 },
+    },
     {
       name: 'event-loop delay p99 meanwhile',
       measured: `${round(loopDelayMs)} ms`,
@@ -176,7 +206,14 @@ async function severalSourceRows(lab: Lab, seed: Daemon, wholeCid: string, bytes
     const three = await fetchIntoStore(lab, through, cid, bytes)
     await three.node.stop()
     return [
-      { name: 'blocks sent once, 3 sources', measured: `${round(sent / MIB)} MiB sent`, against: `file ${round(bytes / MIB)} MiB`, value: sent / bytes, unit: '×', hold: { atMost: 1.03 } },
+      {
+        name: 'blocks sent once, 3 sources',
+        measured: `${round(sent / MIB)} MiB sent`,
+        against: `file ${round(bytes / MIB)} MiB`,
+        value: sent / bytes,
+        unit: '×',
+        hold: { atMost: 1.03 },
+      },
       {
         name: '3 sources, links of 16 MiB/s each',
         measured: `${round(rate(bytes, three.durationMs))} MiB/s`,
@@ -212,5 +249,9 @@ export async function memoryRows(lab: Lab, bytes: number): Promise<Row[]> {
     unit: 'MiB',
     hold: { atMost: 400 },
   })
-  return [row('adding', adding.peakBytes), row('fetching', fetching.peakBytes), row('serving', serving.peakBytes)]
+  return [
+    row('adding', adding.peakBytes),
+    row('fetching', fetching.peakBytes),
+    row('serving', serving.peakBytes),
+  ]
 }

@@ -17,7 +17,9 @@ function nodeOf(command: Command, words: string[]): Node {
     options: command.options
       .filter((option) => !option.hidden)
       .map((option) => ({
-        flags: [option.long, option.short].filter((flag): flag is string => flag !== undefined && flag !== null),
+        flags: [option.long, option.short].filter(
+          (flag): flag is string => flag !== undefined && flag !== null,
+        ),
         description: option.description,
         choices: option.argChoices ?? [],
         takesValue: option.required || option.optional,
@@ -38,7 +40,11 @@ function quote(text: string): string {
 
 function bash(root: Node): string {
   const cases = flatten(root).map((node) => {
-    const words = [...node.children.map(lastWord), ...[...node.options, ...(node === root ? [] : root.options)].flatMap((option) => option.flags), '--help']
+    const words = [
+      ...node.children.map(lastWord),
+      ...[...node.options, ...(node === root ? [] : root.options)].flatMap((option) => option.flags),
+      '--help',
+    ]
     return `    ${quote(node.words)}) candidates=${quote(words.join(' '))} ;;`
   })
   const groups = flatten(root)
@@ -78,17 +84,25 @@ function fish(root: Node): string {
   const lines = ['# fish completion of p2pnode; load it with: p2pnode completion fish | source']
   const options = (node: Node, condition: string): void => {
     for (const option of node.options) {
-      const flags = option.flags.map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`)).join(' ')
+      const flags = option.flags
+        .map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`))
+        .join(' ')
       const choices = option.choices.length === 0 ? '' : ` -xa ${quote(option.choices.join(' '))}`
-      lines.push(`complete -c p2pnode${condition} ${flags}${option.takesValue && choices === '' ? ' -r' : ''}${choices} -d ${quote(option.description)}`)
+      lines.push(
+        `complete -c p2pnode${condition} ${flags}${option.takesValue && choices === '' ? ' -r' : ''}${choices} -d ${quote(option.description)}`,
+      )
     }
   }
   options(root, '')
   for (const node of root.children) {
-    lines.push(`complete -c p2pnode -n __fish_use_subcommand -a ${quote(lastWord(node))} -d ${quote(node.summary)}`)
+    lines.push(
+      `complete -c p2pnode -n __fish_use_subcommand -a ${quote(lastWord(node))} -d ${quote(node.summary)}`,
+    )
     options(node, ` -n ${quote(`__fish_seen_subcommand_from ${lastWord(node)}`)}`)
     for (const child of node.children) {
-      lines.push(`complete -c p2pnode -n ${quote(`__fish_seen_subcommand_from ${lastWord(node)}`)} -xa ${quote(lastWord(child))} -d ${quote(child.summary)}`)
+      lines.push(
+        `complete -c p2pnode -n ${quote(`__fish_seen_subcommand_from ${lastWord(node)}`)} -xa ${quote(lastWord(child))} -d ${quote(child.summary)}`,
+      )
     }
   }
   return `${lines.join('\n')}\n`

@@ -6,7 +6,11 @@ export interface DaemonHandlers {
   /** Runs a node until it is stopped; resolves to the exit code. */
   start(options: StartOptions): Promise<number>
   /** Puts a backup back into a home that no daemon uses. */
-  restore(options: { home: string; file: string; signal: AbortSignal }): Promise<{ files: number; bytes: number }>
+  restore(options: {
+    home: string
+    file: string
+    signal: AbortSignal
+  }): Promise<{ files: number; bytes: number }>
 }
 
 export interface StartOptions {

@@ -35,5 +35,8 @@ function explain(error: unknown, context: CliContext): unknown {
     context.api === undefined
       ? `no daemon answers ${where}; start one with: p2pnode --home ${context.home} start`
       : `no daemon answers at ${context.api}; check --api, or start one there with: p2pnode start`
-  return new P2pnodeError(NO_DAEMON_CODE, 'unavailable', message, { details: { ...error.details, home: context.home }, cause: error })
+  return new P2pnodeError(NO_DAEMON_CODE, 'unavailable', message, {
+    details: { ...error.details, home: context.home },
+    cause: error,
+  })
 }

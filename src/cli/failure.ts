@@ -20,7 +20,8 @@ export function reportFailure(error: unknown, output: Output): number {
   // A reader that closed the pipe (`p2pnode ls | head`) has all it wanted.
   if ((known as NodeJS.ErrnoException | undefined)?.code === 'EPIPE') return 0
   const message = known instanceof Error ? known.message : String(known)
-  if (output.json) output.result({ error: { code: 'ERR_INTERNAL', kind: 'failed', message, details: {} } }, () => '')
+  if (output.json)
+    output.result({ error: { code: 'ERR_INTERNAL', kind: 'failed', message, details: {} } }, () => '')
   else output.error(known instanceof Error && known.stack !== undefined ? known.stack : message)
   return EXIT_FAILED
 }

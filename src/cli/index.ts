@@ -30,10 +30,18 @@ export async function runCli(args: string[], handlers: DaemonHandlers): Promise<
     .exitOverride()
 
   const outputOf = (options: GlobalOptions): Output =>
-    new Output({ json: options.json === true, quiet: options.quiet === true, stdout: process.stdout, stderr: process.stderr })
+    new Output({
+      json: options.json === true,
+      quiet: options.quiet === true,
+      stdout: process.stdout,
+      stderr: process.stderr,
+    })
 
   /** Wraps a command's work: gives it its context and turns what it throws into an exit code. */
-  const run = async (command: Command, work: (context: CliContext) => Promise<number | undefined>): Promise<void> => {
+  const run = async (
+    command: Command,
+    work: (context: CliContext) => Promise<number | undefined>,
+  ): Promise<void> => {
     const options = command.optsWithGlobals<GlobalOptions>()
     const output = outputOf(options)
     const env = process.env

@@ -5,7 +5,8 @@ import type { CliContext } from './context.ts'
 export function showJob(context: CliContext, job: Schema<'JobRecord'>): void {
   const { progress } = job
   if (progress === null) {
-    if (job.reason !== null) context.output.progress({ label: job.title, done: 0, unit: 'items', note: job.reason })
+    if (job.reason !== null)
+      context.output.progress({ label: job.title, done: 0, unit: 'items', note: job.reason })
     return
   }
   const note = job.reason ?? progress.note
@@ -21,7 +22,10 @@ export function showJob(context: CliContext, job: Schema<'JobRecord'>): void {
 /** Cancels a job on the way out; what cannot be reached any more cannot be cancelled either. */
 export async function cancelQuietly(client: Client, id: string): Promise<void> {
   try {
-    await client.post('/api/v1/jobs/{id}/cancel', { params: { path: { id } }, signal: AbortSignal.timeout(2_000) })
+    await client.post('/api/v1/jobs/{id}/cancel', {
+      params: { path: { id } },
+      signal: AbortSignal.timeout(2_000),
+    })
   } catch {
     // The command ends with its own error, which says more.
   }
@@ -32,9 +36,16 @@ export async function cancelQuietly(client: Client, id: string): Promise<void> {
  *
  * @throws the job's own error where it failed or was cancelled
  */
-export async function waitForResult<T>(context: CliContext, client: Client, job: Schema<'JobRecord'>): Promise<T> {
+export async function waitForResult<T>(
+  context: CliContext,
+  client: Client,
+  job: Schema<'JobRecord'>,
+): Promise<T> {
   try {
-    return (await client.resultOfJob(job.id, { signal: context.signal, onChange: (now) => showJob(context, now) })) as T
+    return (await client.resultOfJob(job.id, {
+      signal: context.signal,
+      onChange: (now) => showJob(context, now),
+    })) as T
   } catch (error) {
     if (context.signal.aborted) await cancelQuietly(client, job.id)
     throw error

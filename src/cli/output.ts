@@ -47,7 +47,7 @@ export class Output {
 
   /** Whether people watch: colour and bars make sense. */
   get interactive(): boolean {
-    return this.#stderr.isTTY === true && !this.json
+    return this.#stderr.isTTY && !this.json
   }
 
   get columns(): number {
@@ -55,7 +55,7 @@ export class Output {
   }
 
   style(format: Parameters<typeof styleText>[0], text: string): string {
-    return this.#stdout.isTTY === true && !this.json ? styleText(format, text, { stream: this.#stdout }) : text
+    return this.#stdout.isTTY && !this.json ? styleText(format, text, { stream: this.#stdout }) : text
   }
 
   /** The command's result: `value` as one JSON line, or what `human` makes of it. */
@@ -136,22 +136,33 @@ export class Output {
   #measure(done: number, nowMs: number): void {
     const last = this.#rate
     if (last === undefined || done < last.done) this.#rate = { atMs: nowMs, done, perSecond: 0 }
-    else if (nowMs - last.atMs >= 1_000) this.#rate = { atMs: nowMs, done, perSecond: ((done - last.done) * 1_000) / (nowMs - last.atMs) }
+    else if (nowMs - last.atMs >= 1_000)
+      this.#rate = { atMs: nowMs, done, perSecond: ((done - last.done) * 1_000) / (nowMs - last.atMs) }
   }
 
   #progressText(progress: Progress): string {
-    const amount = (value: number): string => (progress.unit === 'bytes' ? formatBytes(value) : `${formatCount(value)} ${progress.unit}`)
+    const amount = (value: number): string =>
+      progress.unit === 'bytes' ? formatBytes(value) : `${formatCount(value)} ${progress.unit}`
     const of = progress.total === undefined ? '' : ` of ${amount(progress.total)}`
-    const percent = progress.total === undefined || progress.total === 0 ? '' : ` ${Math.floor((100 * progress.done) / progress.total)} %`
+    const percent =
+      progress.total === undefined || progress.total === 0
+        ? ''
+        : ` ${Math.floor((100 * progress.done) / progress.total)} %`
     const perSecond = this.#rate?.perSecond ?? 0
     const rate = perSecond > 0 ? `, ${amount(perSecond)}/s` : ''
     return `${progress.label}${percent} ${amount(progress.done)}${of}${rate}${progress.note === undefined ? '' : ` (${progress.note})`}`
   }
 
   #drawBar(progress: Progress): void {
-    const share = progress.total === undefined || progress.total === 0 ? undefined : Math.min(1, progress.done / progress.total)
+    const share =
+      progress.total === undefined || progress.total === 0
+        ? undefined
+        : Math.min(1, progress.done / progress.total)
     const cells = share === undefined ? 0 : Math.round(share * BAR_CELLS)
-    const bar = share === undefined ? '' : `${'━'.repeat(cells)}${styleText('gray', '━'.repeat(BAR_CELLS - cells), { stream: this.#stderr })} `
+    const bar =
+      share === undefined
+        ? ''
+        : `${'━'.repeat(cells)}${styleText('gray', '━'.repeat(BAR_CELLS - cells), { stream: this.#stderr })} `
     const room = (this.#stderr.columns ?? 80) - (share === undefined ? 0 : BAR_CELLS + 1) - 1
     this.#barShown = true
     this.#stderr.write(`\r\u001B[2K${bar}${this.#progressText(progress).slice(0, Math.max(10, room))}`)
@@ -201,7 +212,10 @@ export function formatTime(atMs: number): string {
  */
 export function printable(text: string): string {
   // eslint-disable-next-line no-control-regex
-  return text.replaceAll(/[\u0000-\u001F\u007F-\u009F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  })
+  return text.replaceAll(
+    /[\u0000-\u001F\u007F-\u009F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g,
+    (character) => {
+      return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+    },
+  )
 }

@@ -20,7 +20,11 @@ export function isInterruption(error: unknown): boolean {
  * Does something that needs the daemon, again and again while the daemon is away for a while. `attempt` must be able to
  * go on where it was.
  */
-export async function patiently<T>(context: CliContext, client: Client, attempt: () => Promise<T>): Promise<T> {
+export async function patiently<T>(
+  context: CliContext,
+  client: Client,
+  attempt: () => Promise<T>,
+): Promise<T> {
   let awaySinceMs: number | undefined
   let delayMs = RETRY_DELAY_MS
   for (;;) {

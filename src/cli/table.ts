@@ -37,5 +37,7 @@ export function tableText(output: Output, head: string[], rows: (string | number
 /** Names and values, one a line. */
 export function factsText(output: Output, facts: [string, string | number][]): string {
   const width = Math.max(...facts.map(([name]) => name.length))
-  return facts.map(([name, value]) => `${output.style('bold', name.padEnd(width))}  ${printable(String(value))}`).join('\n')
+  return facts
+    .map(([name, value]) => `${output.style('bold', name.padEnd(width))}  ${printable(String(value))}`)
+    .join('\n')
 }

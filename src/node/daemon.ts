@@ -31,7 +31,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     env: options.env,
     flags: options.flags,
   })
-  const log = createLogger({ level: config.log.level, pretty: process.stderr.isTTY === true && !options.json })
+  const log = createLogger({ level: config.log.level, pretty: process.stderr.isTTY && !options.json })
   const stopRequested = new AbortController()
   const node = createNode({
     home: options.home,
@@ -93,7 +93,10 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 function isCancelled(error: unknown): boolean {
-  return (error instanceof P2pnodeError && error.kind === 'cancelled') || (error instanceof Error && error.name === 'AbortError')
+  return (
+    (error instanceof P2pnodeError && error.kind === 'cancelled') ||
+    (error instanceof Error && error.name === 'AbortError')
+  )
 }
 
 /** Says that everything is serving: one JSON line for programs, a few lines for people. */

@@ -40,9 +40,17 @@ async function checkModes(home: string): Promise<DoctorCheck[]> {
       // What is not there cannot be read by others.
     }
   }
-  if (loose.length === 0) return [{ name: 'modes', state: 'ok', message: 'keys and tokens are readable by their owner alone' }]
+  if (loose.length === 0)
+    return [{ name: 'modes', state: 'ok', message: 'keys and tokens are readable by their owner alone' }]
   const paths = loose.map((name) => join(home, name)).join(' ')
-  return [{ name: 'modes', state: 'fail', message: `others can read ${loose.join(', ')}`, fix: `chmod 600 ${paths}` }]
+  return [
+    {
+      name: 'modes',
+      state: 'fail',
+      message: `others can read ${loose.join(', ')}`,
+      fix: `chmod 600 ${paths}`,
+    },
+  ]
 }
 
 async function checkDisk({ home, storage }: DoctorOptions): Promise<DoctorCheck[]> {
@@ -52,7 +60,12 @@ async function checkDisk({ home, storage }: DoctorOptions): Promise<DoctorCheck[
   const gib = (bytes: number): string => `${(bytes / 1024 ** 3).toFixed(1)} GiB`
   const checks: DoctorCheck[] = []
   if (freeBytes < LOW_DISK_BYTES) {
-    checks.push({ name: 'disk', state: 'fail', message: `only ${gib(freeBytes)} free below ${home}`, fix: 'free some space, or run p2pnode gc' })
+    checks.push({
+      name: 'disk',
+      state: 'fail',
+      message: `only ${gib(freeBytes)} free below ${home}`,
+      fix: 'free some space, or run p2pnode gc',
+    })
   } else if (freeBytes < quotaBytes - usedBytes) {
     checks.push({
       name: 'disk',
@@ -65,12 +78,22 @@ async function checkDisk({ home, storage }: DoctorOptions): Promise<DoctorCheck[
   }
   checks.push(
     usedBytes > quotaBytes * NEARLY_FULL
-      ? { name: 'quota', state: 'warn', message: `${gib(usedBytes)} of ${gib(quotaBytes)} used`, fix: 'run p2pnode gc, or raise storage.quota' }
+      ? {
+          name: 'quota',
+          state: 'warn',
+          message: `${gib(usedBytes)} of ${gib(quotaBytes)} used`,
+          fix: 'run p2pnode gc, or raise storage.quota',
+        }
       : { name: 'quota', state: 'ok', message: `${gib(usedBytes)} of ${gib(quotaBytes)} used` },
   )
   checks.push(
     quarantined > 0
-      ? { name: 'rot', state: 'warn', message: `${quarantined} blocks are rotten and not healed`, fix: 'connect to peers that have them and run p2pnode scrub' }
+      ? {
+          name: 'rot',
+          state: 'warn',
+          message: `${quarantined} blocks are rotten and not healed`,
+          fix: 'connect to peers that have them and run p2pnode scrub',
+        }
       : { name: 'rot', state: 'ok', message: 'no block is known to be rotten' },
   )
   return checks
@@ -81,14 +104,22 @@ function checkNetwork({ network, config }: DoctorOptions): DoctorCheck[] {
   const peers = network.peerCount()
   return [
     addresses.length === 0
-      ? { name: 'listening', state: 'fail', message: 'the node listens nowhere', fix: 'set network.listen, or free the port that another program holds' }
+      ? {
+          name: 'listening',
+          state: 'fail',
+          message: 'the node listens nowhere',
+          fix: 'set network.listen, or free the port that another program holds',
+        }
       : { name: 'listening', state: 'ok', message: `listening on ${addresses.length} addresses` },
     peers === 0
       ? {
           name: 'peers',
           state: 'warn',
           message: 'connected to nobody',
-          fix: config.network.bootstrap.length === 0 ? 'p2pnode connect MULTIADDR, or set network.bootstrap' : 'check that the nodes of network.bootstrap run',
+          fix:
+            config.network.bootstrap.length === 0
+              ? 'p2pnode connect MULTIADDR, or set network.bootstrap'
+              : 'check that the nodes of network.bootstrap run',
         }
       : { name: 'peers', state: 'ok', message: `connected to ${peers}` },
   ]
@@ -96,14 +127,24 @@ function checkNetwork({ network, config }: DoctorOptions): DoctorCheck[] {
 
 function checkClock(): DoctorCheck {
   return Date.now() < EARLIEST_PLAUSIBLE_MS
-    ? { name: 'clock', state: 'fail', message: `the clock says ${new Date().toISOString()}`, fix: 'set the clock, and let it be kept by NTP' }
+    ? {
+        name: 'clock',
+        state: 'fail',
+        message: `the clock says ${new Date().toISOString()}`,
+        fix: 'set the clock, and let it be kept by NTP',
+      }
     : { name: 'clock', state: 'ok', message: new Date().toISOString() }
 }
 
 async function checkLeftovers(home: string): Promise<DoctorCheck> {
   const names = (await readdir(home)).filter((name) => name.startsWith('state.db.before-'))
   return names.length > 3
-    ? { name: 'leftovers', state: 'warn', message: `${names.length} old copies of state.db`, fix: `remove those that are no longer needed from ${home}` }
+    ? {
+        name: 'leftovers',
+        state: 'warn',
+        message: `${names.length} old copies of state.db`,
+        fix: `remove those that are no longer needed from ${home}`,
+      }
     : { name: 'leftovers', state: 'ok', message: 'no stale files' }
 }
 
@@ -119,7 +160,12 @@ export async function runDoctor(options: DoctorOptions): Promise<{ checks: Docto
       ...(await checkDisk(options)),
       ...checkNetwork(options),
       delayMs > MAX_EVENT_LOOP_DELAY_MS
-        ? { name: 'event loop', state: 'warn', message: `delayed by ${delayMs.toFixed(0)} ms (p99)`, fix: 'the machine is overloaded, or a bug blocks the node: see the log' }
+        ? {
+            name: 'event loop',
+            state: 'warn',
+            message: `delayed by ${delayMs.toFixed(0)} ms (p99)`,
+            fix: 'the machine is overloaded, or a bug blocks the node: see the log',
+          }
         : { name: 'event loop', state: 'ok', message: `delayed by ${delayMs.toFixed(0)} ms (p99)` },
       await checkLeftovers(options.home),
     ],

@@ -98,7 +98,9 @@ export function createNode(options: NodeOptions): Node {
       state = 'stopping'
       await lifecycle.stop()
       state = 'stopped'
-      throw signal.aborted ? new P2pnodeError('ERR_CANCELLED', 'cancelled', 'the start was called off', { cause: error }) : error
+      throw signal.aborted
+        ? new P2pnodeError('ERR_CANCELLED', 'cancelled', 'the start was called off', { cause: error })
+        : error
     }
   }
   const stop = async (): Promise<void> => {
@@ -113,7 +115,8 @@ export function createNode(options: NodeOptions): Node {
     state = 'stopped'
   }
   const whenReady = (): NodeServices & { line: ReadyLine } => {
-    if (running === undefined || state !== 'ready') throw new P2pnodeError('ERR_NODE_NOT_READY', 'unavailable', `the node is ${state}`)
+    if (running === undefined || state !== 'ready')
+      throw new P2pnodeError('ERR_NODE_NOT_READY', 'unavailable', `the node is ${state}`)
     return running
   }
 
@@ -123,7 +126,13 @@ export function createNode(options: NodeOptions): Node {
     },
     start(signal = new AbortController().signal) {
       if (state === 'stopping' || state === 'stopped') {
-        return Promise.reject(new P2pnodeError('ERR_NODE_STOPPED', 'conflict', 'a node that was stopped is not started again; create another one'))
+        return Promise.reject(
+          new P2pnodeError(
+            'ERR_NODE_STOPPED',
+            'conflict',
+            'a node that was stopped is not started again; create another one',
+          ),
+        )
       }
       starting ??= start(signal)
       return starting
@@ -215,7 +224,17 @@ async function startServices(
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.
-  const content = createContentService({ config, home: lock.home, storage, jobs, libp2p, trust, content: libp2p.services.content, ipfs: helia.fetchBlock, log })
+  const content = createContentService({
+    config,
+    home: lock.home,
+    storage,
+    jobs,
+    libp2p,
+    trust,
+    content: libp2p.services.content,
+    ipfs: helia.fetchBlock,
+    log,
+  })
   await content.start()
   lifecycle.started('content', () => content.stop())
   await jobs.start()
@@ -252,16 +271,40 @@ async function startServices(
       multiaddrs: network.addresses(),
       network: { mode: config.network.mode, name: config.network.name },
     }),
-    id: () => ({ peerId: network.peerId.toString(), did: identity.did, multiaddrs: network.addresses(), agent: `p2pnode/${version}`, protocols: libp2p.getProtocols() }),
+    id: () => ({
+      peerId: network.peerId.toString(),
+      did: identity.did,
+      multiaddrs: network.addresses(),
+      agent: `p2pnode/${version}`,
+      protocols: libp2p.getProtocols(),
+    }),
     health,
     configuration: () => ({
-      values: describeConfig({ config, sources: options.sources }).map(({ key, value, source }) => ({ key, value, source: source.layer })),
+      values: describeConfig({ config, sources: options.sources }).map(({ key, value, source }) => ({
+        key,
+        value,
+        source: source.layer,
+      })),
     }),
     doctor: (doctorSignal) =>
-      runDoctor({ home: lock.home, config, storage, network, eventLoopDelayP99Ms: () => metrics.eventLoopDelayP99Ms(), signal: doctorSignal }),
+      runDoctor({
+        home: lock.home,
+        config,
+        storage,
+        network,
+        eventLoopDelayP99Ms: () => metrics.eventLoopDelayP99Ms(),
+        signal: doctorSignal,
+      }),
     stop: () => options.onStopRequest?.(),
     backup: async (out, backupSignal) => {
-      await backupHome({ home: lock.home, state: stateDb, storage, out, signal: backupSignal, includeBlocks: true })
+      await backupHome({
+        home: lock.home,
+        state: stateDb,
+        storage,
+        out,
+        signal: backupSignal,
+        includeBlocks: true,
+      })
     },
   })
   lifecycle.started('api', () => api.close(), JOBS_STOP_TIMEOUT_MS)
@@ -291,6 +334,7 @@ function problemsOf(storage: OpenStorage): string[] {
   const { usedBytes, quotaBytes, quarantined } = storage.blocks.usage()
   const problems: string[] = []
   if (quarantined > 0) problems.push(`${quarantined} blocks are rotten and not healed: run p2pnode scrub`)
-  if (usedBytes >= quotaBytes) problems.push('the storage quota is used up: run p2pnode gc, or raise storage.quota')
+  if (usedBytes >= quotaBytes)
+    problems.push('the storage quota is used up: run p2pnode gc, or raise storage.quota')
   return problems
 }

@@ -40,7 +40,8 @@ export class Lifecycle {
       try {
         const ended = await Promise.race([Promise.resolve(stop()).then(() => 'stopped' as const), timeout])
         const tookMs = Math.round(performance.now() - startedAtMs)
-        if (ended === 'timeout') this.#log.warn({ step: name, tookMs }, 'did not stop in time; going on without it')
+        if (ended === 'timeout')
+          this.#log.warn({ step: name, tookMs }, 'did not stop in time; going on without it')
         else this.#log.debug({ step: name, tookMs }, 'stopped')
       } catch (error) {
         this.#log.error({ step: name, err: error }, 'failed to stop')

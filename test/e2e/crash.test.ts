@@ -20,12 +20,22 @@ describe('kill -9', () => {
     await writeFile(join(folder, 'file'), bytes)
     const sources = await Promise.all([lab.daemon(), lab.daemon(), lab.daemon()])
     let cid = ''
-    for (const source of sources) cid = (await source.json<{ cid: string }>(['add', join(folder, 'file')])).cid
+    for (const source of sources)
+      cid = (await source.json<{ cid: string }>(['add', join(folder, 'file')])).cid
     const target = await lab.daemon()
     for (const source of sources) await target.json(['connect', source.address])
-    const getting = target.json<{ sha256: string; sources: { peer: string; bytes: number }[] }>(['get', cid, '-o', join(folder, 'out')])
+    const getting = target.json<{ sha256: string; sources: { peer: string; bytes: number }[] }>([
+      'get',
+      cid,
+      '-o',
+      join(folder, 'out'),
+    ])
     // Half way by what has arrived, not by the clock.
-    while ((await target.json<{ content: { fetchedBytes: number } }>(['stats'])).content.fetchedBytes < bytes.length / 4) await sleep(20)
+    while (
+      (await target.json<{ content: { fetchedBytes: number } }>(['stats'])).content.fetchedBytes <
+      bytes.length / 4
+    )
+      await sleep(20)
     await sources[0]?.kill()
     const got = await getting
     expect(got.sha256).toBe(createHash('sha256').update(bytes).digest('hex'))

@@ -9,7 +9,10 @@ import { type Daemon, Lab, p2pnode } from '../support/daemon.ts'
 function describeTree(path: string): string {
   return execFileSync(
     'sh',
-    ['-c', 'find . -type f -printf "%P %m " -exec sha256sum {} \\; -o -type l -printf "%P -> %l\\n" -o -type d -printf "%P/ %m\\n" | sort'],
+    [
+      '-c',
+      'find . -type f -printf "%P %m " -exec sha256sum {} \\; -o -type l -printf "%P -> %l\\n" -o -type d -printf "%P/ %m\\n" | sort',
+    ],
     { cwd: path, maxBuffer: 2 ** 28, encoding: 'utf8' },
   )
 }
@@ -27,7 +30,16 @@ describe('the first real job: a tree and a file from one node to another', () =>
   afterAll(() => lab.close())
 
   it('says on one line where it is', () => {
-    expect(Object.keys(source.ready).sort()).toEqual(['api', 'did', 'gateway', 'home', 'multiaddrs', 'peerId', 'pid', 'role'])
+    expect(Object.keys(source.ready).sort()).toEqual([
+      'api',
+      'did',
+      'gateway',
+      'home',
+      'multiaddrs',
+      'peerId',
+      'pid',
+      'role',
+    ])
     expect(source.ready.role).toBe('worker')
     expect(source.ready.did).toMatch(/^did:key:z6Mk/)
     expect(source.ready.pid).toBe(source.process.pid)
@@ -53,7 +65,9 @@ describe('the first real job: a tree and a file from one node to another', () =>
 
     const added = await source.json<{ cid: string; size: number }>(['add', tree])
     const out = join(folder, 'copy')
-    const got = await target.json<{ path: string; size: number; sources: { peer: string; bytes: number }[] }>(['get', added.cid, '-o', out])
+    const got = await target.json<{ path: string; size: number; sources: { peer: string; bytes: number }[] }>(
+      ['get', added.cid, '-o', out],
+    )
     expect(describeTree(out)).toBe(describeTree(tree))
     expect(got.path).toBe(out)
     expect(got.sources.map((each) => each.peer)).toEqual([source.ready.peerId])
@@ -74,7 +88,10 @@ describe('the first real job: a tree and a file from one node to another', () =>
     const { cid, size } = await source.json<{ cid: string; size: number }>(['add', join(folder, 'file')])
     expect(size).toBe(bytes.length)
     const got = await target.json<{ sha256: string; size: number }>(['get', cid, '-o', join(folder, 'out')])
-    expect(got).toMatchObject({ size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') })
+    expect(got).toMatchObject({
+      size: bytes.length,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+    })
     expect((await readFile(join(folder, 'out'))).equals(bytes)).toBe(true)
 
     const part = await target.run(['cat', cid, '--offset', '1048570', '--length', '12'])
@@ -145,7 +162,16 @@ describe('the first real job: a tree and a file from one node to another', () =>
 
   it('refuses a second daemon on its folder with exit code 1, and stops in order', async () => {
     const node = await lab.daemon()
-    const second = await p2pnode(['--home', node.home, 'start', '--json', '--set', 'api.port=0', '--listen', '/ip4/127.0.0.1/tcp/0'])
+    const second = await p2pnode([
+      '--home',
+      node.home,
+      'start',
+      '--json',
+      '--set',
+      'api.port=0',
+      '--listen',
+      '/ip4/127.0.0.1/tcp/0',
+    ])
     expect(second.code).toBe(1)
     expect(second.json()).toMatchObject({ error: { code: 'ERR_HOME_LOCKED' } })
     expect((await node.run(['stop'])).code).toBe(0)

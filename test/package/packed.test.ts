@@ -18,12 +18,19 @@ describe('the packed package, installed into an empty folder', () => {
 
   beforeAll(async () => {
     const folder = await lab.folder()
-    const { stdout } = await execute('npm', ['pack', '--json', '--pack-destination', folder], { cwd: checkout, maxBuffer: 2 ** 26 })
+    const { stdout } = await execute('npm', ['pack', '--json', '--pack-destination', folder], {
+      cwd: checkout,
+      maxBuffer: 2 ** 26,
+    })
     const packed = JSON.parse(stdout.slice(stdout.indexOf('['))) as [{ filename: string }]
     installed = join(folder, 'elsewhere')
     await mkdir(installed)
     await writeFile(join(installed, 'package.json'), '{ "private": true }')
-    await execute('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', join(folder, packed[0].filename)], { cwd: installed })
+    await execute(
+      'npm',
+      ['install', '--no-audit', '--no-fund', '--loglevel=error', join(folder, packed[0].filename)],
+      { cwd: installed },
+    )
     executable = join(installed, 'node_modules/p2pnode/bin/p2pnode.js')
   })
   afterAll(() => lab.close())
@@ -33,7 +40,9 @@ describe('the packed package, installed into an empty folder', () => {
     expect(names).not.toContain('src')
     expect(names).not.toContain('test')
     expect(existsSync(join(installed, 'node_modules/p2pnode/dist/LICENSES.txt'))).toBe(true)
-    const others = (await readdir(join(installed, 'node_modules'))).filter((name) => /libp2p|helia|fastify/.test(name))
+    const others = (await readdir(join(installed, 'node_modules'))).filter((name) =>
+      /libp2p|helia|fastify/.test(name),
+    )
     expect(others).toEqual([])
   })
 

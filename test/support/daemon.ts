@@ -60,7 +60,8 @@ export async function p2pnode(args: string[], options: CommandOptions = {}): Pro
   clearTimeout(timeout)
   const stdout = Buffer.concat(out).toString()
   const stderr = Buffer.concat(err).toString()
-  if (killedBy !== null) throw new Error(`p2pnode ${args.join(' ')} was ended by ${killedBy}\n${stdout}\n${stderr}`)
+  if (killedBy !== null)
+    throw new Error(`p2pnode ${args.join(' ')} was ended by ${killedBy}\n${stdout}\n${stderr}`)
   return {
     code: code ?? -1,
     stdout,
@@ -96,7 +97,8 @@ export class Daemon {
 
   get address(): string {
     const address = this.ready.multiaddrs.find((text) => text.includes('/ip4/127.0.0.1/tcp/'))
-    if (address === undefined) throw new Error(`no loopback address among ${this.ready.multiaddrs.join(', ')}`)
+    if (address === undefined)
+      throw new Error(`no loopback address among ${this.ready.multiaddrs.join(', ')}`)
     return address
   }
 
@@ -107,7 +109,8 @@ export class Daemon {
   /** Runs a command that must succeed and returns its JSON. */
   async json<T = Record<string, unknown>>(args: string[], options: CommandOptions = {}): Promise<T> {
     const result = await this.run([...args, '--json'], options)
-    if (result.code !== 0) throw new Error(`p2pnode ${args.join(' ')} exited ${result.code}:\n${result.stdout}\n${result.stderr}`)
+    if (result.code !== 0)
+      throw new Error(`p2pnode ${args.join(' ')} exited ${result.code}:\n${result.stdout}\n${result.stderr}`)
     return result.json<T>()
   }
 
@@ -161,7 +164,13 @@ export class Lab {
   /** Starts a daemon on loopback with every port 0 and waits for its ready line. */
   async daemon(options: DaemonOptions = {}): Promise<Daemon> {
     const home = options.home ?? join(await this.folder(), 'home')
-    const settings = { 'api.port': '0', 'gateway.port': '0', 'network.mdns': 'false', 'network.maxInboundPerIpPerSecond': '1000', ...options.set }
+    const settings = {
+      'api.port': '0',
+      'gateway.port': '0',
+      'network.mdns': 'false',
+      'network.maxInboundPerIpPerSecond': '1000',
+      ...options.set,
+    }
     const args = [
       ...(options.nodeArgs ?? []),
       options.executable ?? executable,
@@ -176,7 +185,10 @@ export class Lab {
       ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
       ...(options.args ?? []),
     ]
-    const child = spawn(process.execPath, args, { env: cleanEnvironment(options.env), stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, args, {
+      env: cleanEnvironment(options.env),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     let log = ''
     const collect = (data: Buffer): void => {
       log += data.toString()

@@ -10,7 +10,9 @@ export function registerConfig(program: Command, run: Run): void {
     .command('init')
     .summary('write HOME/config.yaml with every key explained')
     .option('--public', 'for a node on the public IPFS network')
-    .addOption(new Option('--role <ROLE>', 'what the node is to its network').choices(['master', 'worker', 'leecher']))
+    .addOption(
+      new Option('--role <ROLE>', 'what the node is to its network').choices(['master', 'worker', 'leecher']),
+    )
     .action(async (options: { public?: boolean; role?: 'master' | 'worker' | 'leecher' }, command: Command) =>
       run(command, async (context) => (await work()).init(context, options)),
     )

@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander'
 import { type Run, wholeNumber } from './register.ts'
 import { EXAMPLES, examplesText } from '../examples.ts'
+import type { AddOptions } from '../work/add.ts'
+import type { GetOptions } from '../work/get.ts'
 
 const ADDRESS = 'CID, CID/path or /ipfs/CID/path'
 
@@ -10,13 +12,17 @@ export function registerContent(program: Command, run: Run): void {
     .command('add')
     .summary('add a file or folder to the node and print its CID')
     .argument('<path>', 'file or folder; links inside a folder stay links')
-    .addOption(new Option('--profile <PROFILE>', 'how the DAG is built').choices(['unixfs-v1-2025', 'unixfs-v0-2015']).default('unixfs-v1-2025'))
+    .addOption(
+      new Option('--profile <PROFILE>', 'how the DAG is built')
+        .choices(['unixfs-v1-2025', 'unixfs-v0-2015'])
+        .default('unixfs-v1-2025'),
+    )
     .option('--chunker <CHUNKER>', 'size-N (bytes) or fastcdc, instead of the chunker of the profile')
     .option('--pin <NAME>', 'name of the pin (default: the name of the file)')
     .option('--no-pin', 'do not pin: the next gc may remove it')
     .option('--detach', 'do not wait for the end of the job once the bytes are sent')
     .addHelpText('after', examplesText(EXAMPLES.add))
-    .action(async (path: string, options: import('../work/add.ts').AddOptions, command: Command) =>
+    .action(async (path: string, options: AddOptions, command: Command) =>
       run(command, async (context) => (await import('../work/add.ts')).add(context, path, options)),
     )
 
@@ -24,11 +30,14 @@ export function registerContent(program: Command, run: Run): void {
     .command('get')
     .summary('fetch a file or folder and write it')
     .argument('<address>', ADDRESS)
-    .option('-o, --output <PATH>', 'where to write (default: its name, or its CID, in this folder; - for standard output)')
+    .option(
+      '-o, --output <PATH>',
+      'where to write (default: its name, or its CID, in this folder; - for standard output)',
+    )
     .option('--force', 'replace what is there')
     .option('--detach', 'only fetch into the store; print the job')
     .addHelpText('after', examplesText(EXAMPLES.get))
-    .action(async (address: string, options: import('../work/get.ts').GetOptions, command: Command) =>
+    .action(async (address: string, options: GetOptions, command: Command) =>
       run(command, async (context) => (await import('../work/get.ts')).get(context, address, options)),
     )
 

@@ -22,19 +22,25 @@ export function registerJobs(program: Command, run: Run): void {
     .command('show')
     .summary('everything about one job')
     .argument('<id>')
-    .action(async (id: string, _: unknown, command: Command) => run(command, async (context) => (await work()).show(context, id)))
+    .action(async (id: string, _: unknown, command: Command) =>
+      run(command, async (context) => (await work()).show(context, id)),
+    )
 
   jobs
     .command('cancel')
     .summary('end a job')
     .argument('<id>')
-    .action(async (id: string, _: unknown, command: Command) => run(command, async (context) => (await work()).cancel(context, id)))
+    .action(async (id: string, _: unknown, command: Command) =>
+      run(command, async (context) => (await work()).cancel(context, id)),
+    )
 
   jobs
     .command('wait')
     .summary('wait until a job has ended; its failure is the exit code')
     .argument('<id>')
-    .action(async (id: string, _: unknown, command: Command) => run(command, async (context) => (await work()).wait(context, id)))
+    .action(async (id: string, _: unknown, command: Command) =>
+      run(command, async (context) => (await work()).wait(context, id)),
+    )
 
   program
     .command('events')

@@ -8,7 +8,9 @@ export function registerPeers(program: Command, run: Run): void {
   program
     .command('peers')
     .summary('the peers this node is connected to')
-    .action(async (_: unknown, command: Command) => run(command, async (context) => (await work()).peers(context)))
+    .action(async (_: unknown, command: Command) =>
+      run(command, async (context) => (await work()).peers(context)),
+    )
 
   program
     .command('connect')

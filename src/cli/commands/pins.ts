@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander'
 import type { Run } from './register.ts'
 
-const kindOption = (): Option => new Option('--kind <KIND>', 'the whole DAG, or this block alone').choices(['recursive', 'direct'])
+const kindOption = (): Option =>
+  new Option('--kind <KIND>', 'the whole DAG, or this block alone').choices(['recursive', 'direct'])
 
 /** pin add, rm, ls: what the collector must keep. */
 export function registerPins(program: Command, run: Run): void {
@@ -15,8 +16,12 @@ export function registerPins(program: Command, run: Run): void {
     .option('--name <NAME>', 'name of the pin')
     .addOption(kindOption())
     .option('--detach', 'do not wait; print the job')
-    .action(async (address: string, options: { name?: string; kind?: 'recursive' | 'direct'; detach?: boolean }, command: Command) =>
-      run(command, async (context) => (await work()).add(context, address, options)),
+    .action(
+      async (
+        address: string,
+        options: { name?: string; kind?: 'recursive' | 'direct'; detach?: boolean },
+        command: Command,
+      ) => run(command, async (context) => (await work()).add(context, address, options)),
     )
 
   pin
@@ -25,8 +30,9 @@ export function registerPins(program: Command, run: Run): void {
     .argument('<cid>')
     .option('--name <NAME>', 'only the pin of this name')
     .addOption(kindOption())
-    .action(async (cid: string, options: { name?: string; kind?: 'recursive' | 'direct' }, command: Command) =>
-      run(command, async (context) => (await work()).remove(context, cid, options)),
+    .action(
+      async (cid: string, options: { name?: string; kind?: 'recursive' | 'direct' }, command: Command) =>
+        run(command, async (context) => (await work()).remove(context, cid, options)),
     )
 
   pin
@@ -35,7 +41,14 @@ export function registerPins(program: Command, run: Run): void {
     .argument('[cid]', 'only the pins of this CID')
     .option('--name <NAME>', 'only pins of this name')
     .addOption(kindOption())
-    .action(async (cid: string | undefined, options: { name?: string; kind?: 'recursive' | 'direct' }, command: Command) =>
-      run(command, async (context) => (await work()).list(context, { ...options, ...(cid === undefined ? {} : { cid }) })),
+    .action(
+      async (
+        cid: string | undefined,
+        options: { name?: string; kind?: 'recursive' | 'direct' },
+        command: Command,
+      ) =>
+        run(command, async (context) =>
+          (await work()).list(context, { ...options, ...(cid === undefined ? {} : { cid }) }),
+        ),
     )
 }

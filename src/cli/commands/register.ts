@@ -7,13 +7,17 @@ import type { CliContext } from '../context.ts'
  * Only names, options and help live in what is loaded at every start. The work of a command is imported when it runs,
  * because a client command has 120 ms in all.
  */
-export type Run = (command: Command, work: (context: CliContext) => Promise<number | undefined>) => Promise<void>
+export type Run = (
+  command: Command,
+  work: (context: CliContext) => Promise<number | undefined>,
+) => Promise<void>
 
 /** `--offset`, `--limit`: a whole number from `minimum` on. */
 export function wholeNumber(minimum: number): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
-    if (!Number.isSafeInteger(value) || value < minimum) throw new InvalidArgumentError(`It must be a whole number from ${minimum} on.`)
+    if (!Number.isSafeInteger(value) || value < minimum)
+      throw new InvalidArgumentError(`It must be a whole number from ${minimum} on.`)
     return value
   }
 }

@@ -10,7 +10,9 @@ export function registerTokens(program: Command, run: Run): void {
     .command('create')
     .summary('make a token; it is shown this once')
     .argument('<name>', 'what it is for')
-    .addOption(new Option('--scope <SCOPE>', 'what it may do').choices(['read', 'write', 'admin']).default('read'))
+    .addOption(
+      new Option('--scope <SCOPE>', 'what it may do').choices(['read', 'write', 'admin']).default('read'),
+    )
     .action(async (name: string, options: { scope: 'read' | 'write' | 'admin' }, command: Command) =>
       run(command, async (context) => (await work()).create(context, name, options.scope)),
     )
@@ -18,11 +20,15 @@ export function registerTokens(program: Command, run: Run): void {
   token
     .command('ls')
     .summary('tokens without their secrets')
-    .action(async (_: unknown, command: Command) => run(command, async (context) => (await work()).list(context)))
+    .action(async (_: unknown, command: Command) =>
+      run(command, async (context) => (await work()).list(context)),
+    )
 
   token
     .command('revoke')
     .summary('end a token')
     .argument('<id>')
-    .action(async (id: string, _: unknown, command: Command) => run(command, async (context) => (await work()).revoke(context, id)))
+    .action(async (id: string, _: unknown, command: Command) =>
+      run(command, async (context) => (await work()).revoke(context, id)),
+    )
 }

@@ -16,9 +16,14 @@ const READ_AHEAD_ENTRIES = 64
 const FILE_TYPE_BIT = 0o10000
 
 function changed(path: string): P2pnodeError {
-  return new P2pnodeError('ERR_SOURCE_CHANGED', 'conflict', `${path} changed while it was being read; nothing was added, try again`, {
-    details: { path },
-  })
+  return new P2pnodeError(
+    'ERR_SOURCE_CHANGED',
+    'conflict',
+    `${path} changed while it was being read; nothing was added, try again`,
+    {
+      details: { path },
+    },
+  )
 }
 
 /**
@@ -27,13 +32,22 @@ function changed(path: string): P2pnodeError {
  *
  * @throws ERR_SOURCE_CHANGED
  */
-export async function* readFileFrom(entry: SourceEntry, offset: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+export async function* readFileFrom(
+  entry: SourceEntry,
+  offset: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   let handle: Awaited<ReturnType<typeof open>>
   try {
     handle = await open(entry.absolutePath, 'r')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw changed(entry.absolutePath)
-    throw new P2pnodeError('ERR_SOURCE_UNREADABLE', 'failed', `${entry.absolutePath} cannot be read: ${(error as Error).message}`, { cause: error })
+    throw new P2pnodeError(
+      'ERR_SOURCE_UNREADABLE',
+      'failed',
+      `${entry.absolutePath} cannot be read: ${(error as Error).message}`,
+      { cause: error },
+    )
   }
   try {
     const check = async (): Promise<void> => {
@@ -77,11 +91,16 @@ async function headerOf(entry: SourceEntry): Promise<Buffer> {
   sink.on('error', () => {})
   await Promise.race([readable, ended])
   const parts: Buffer[] = []
-  for (let part = stream.read() as Buffer | null; part !== null; part = stream.read() as Buffer | null) parts.push(part)
+  for (let part = stream.read() as Buffer | null; part !== null; part = stream.read() as Buffer | null)
+    parts.push(part)
   stream.destroy()
   const bytes = Buffer.concat(parts)
   if (bytes.length === 0 || bytes.length % TAR_BLOCK_BYTES !== 0) {
-    throw new P2pnodeError('ERR_SOURCE_HEADER', 'failed', `no tar header can be made for ${entry.absolutePath}`)
+    throw new P2pnodeError(
+      'ERR_SOURCE_HEADER',
+      'failed',
+      `no tar header can be made for ${entry.absolutePath}`,
+    )
   }
   return bytes
 }
@@ -93,7 +112,8 @@ function paddingBytes(sizeBytes: number): number {
 /** The size in bytes of the whole tar stream of a tree. */
 export async function tarSizeBytes(tree: SourceTree): Promise<number> {
   let size = 2 * TAR_BLOCK_BYTES
-  for (const entry of tree.entries) size += (await headerOf(entry)).length + entry.sizeBytes + paddingBytes(entry.sizeBytes)
+  for (const entry of tree.entries)
+    size += (await headerOf(entry)).length + entry.sizeBytes + paddingBytes(entry.sizeBytes)
   return size
 }
 
@@ -168,7 +188,11 @@ async function* pieces(tree: SourceTree, offset: number, signal: AbortSignal): A
  *
  * @throws ERR_SOURCE_CHANGED
  */
-export async function* readTarFrom(tree: SourceTree, offset: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+export async function* readTarFrom(
+  tree: SourceTree,
+  offset: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   let gathered: Uint8Array[] = []
   let gatheredBytes = 0
   for await (const piece of pieces(tree, offset, signal)) {

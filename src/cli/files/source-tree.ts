@@ -41,23 +41,39 @@ function sourceError(code: string, message: string, path: string, cause?: unknow
 
 function readable(path: string, error: unknown): P2pnodeError {
   const code = (error as NodeJS.ErrnoException).code
-  if (code === 'ENOENT') return new P2pnodeError('ERR_SOURCE_NOT_FOUND', 'not-found', `${path} does not exist`, { details: { path }, cause: error })
+  if (code === 'ENOENT')
+    return new P2pnodeError('ERR_SOURCE_NOT_FOUND', 'not-found', `${path} does not exist`, {
+      details: { path },
+      cause: error,
+    })
   if (code === 'EACCES' || code === 'EPERM') {
-    return new P2pnodeError('ERR_SOURCE_DENIED', 'denied', `${path} cannot be read: permission denied`, { details: { path }, cause: error })
+    return new P2pnodeError('ERR_SOURCE_DENIED', 'denied', `${path} cannot be read: permission denied`, {
+      details: { path },
+      cause: error,
+    })
   }
-  return new P2pnodeError('ERR_SOURCE_UNREADABLE', 'failed', `${path} cannot be read: ${(error as Error).message}`, { details: { path }, cause: error })
+  return new P2pnodeError(
+    'ERR_SOURCE_UNREADABLE',
+    'failed',
+    `${path} cannot be read: ${(error as Error).message}`,
+    { details: { path }, cause: error },
+  )
 }
 
 /** Names are bytes on disk and text in a DAG: one that is not UTF-8 cannot be kept as it is, so it is refused by name. */
 function decodeName(name: Buffer, folder: string): string {
   const text = name.toString('utf8')
   if (!Buffer.from(text, 'utf8').equals(name)) {
-    throw sourceError('ERR_SOURCE_NAME', `a name in ${folder} is not valid UTF-8: ${JSON.stringify(name.toString('latin1'))}; rename it first`, folder)
+    throw sourceError(
+      'ERR_SOURCE_NAME',
+      `a name in ${folder} is not valid UTF-8: ${JSON.stringify(name.toString('latin1'))}; rename it first`,
+      folder,
+    )
   }
   return text
 }
 
-function typeOf(stats: Stats): SourceEntry['type'] | string {
+function typeOf(stats: Stats): string {
   if (stats.isFile()) return 'file'
   if (stats.isDirectory()) return 'directory'
   if (stats.isSymbolicLink()) return 'symlink'
@@ -66,7 +82,10 @@ function typeOf(stats: Stats): SourceEntry['type'] | string {
   return 'a device'
 }
 
-async function entryOf(path: string, absolutePath: string): Promise<SourceEntry | { path: string; reason: string }> {
+async function entryOf(
+  path: string,
+  absolutePath: string,
+): Promise<SourceEntry | { path: string; reason: string }> {
   try {
     const stats = await lstat(absolutePath)
     const type = typeOf(stats)
@@ -99,7 +118,8 @@ function byBytes(left: string, right: string): number {
 export async function listSource(path: string, signal: AbortSignal): Promise<SourceTree> {
   const rootPath = resolve(path)
   const root = await entryOf('', rootPath)
-  if ('reason' in root) throw sourceError('ERR_SOURCE_TYPE', `${path} is ${root.reason}, which cannot be added`, path)
+  if ('reason' in root)
+    throw sourceError('ERR_SOURCE_TYPE', `${path} is ${root.reason}, which cannot be added`, path)
 
   const entries: SourceEntry[] = [root]
   const skipped: SourceTree['skipped'] = []
@@ -120,7 +140,9 @@ export async function listSource(path: string, signal: AbortSignal): Promise<Sou
     for (let at = 0; at < sorted.length; at += STAT_CONCURRENCY) {
       const group = sorted.slice(at, at + STAT_CONCURRENCY)
       const found = await Promise.all(
-        group.map((name) => entryOf(parent.path === '' ? name : `${parent.path}/${name}`, join(parent.absolutePath, name))),
+        group.map((name) =>
+          entryOf(parent.path === '' ? name : `${parent.path}/${name}`, join(parent.absolutePath, name)),
+        ),
       )
       for (const entry of found) {
         if ('reason' in entry) skipped.push(entry)
@@ -129,7 +151,11 @@ export async function listSource(path: string, signal: AbortSignal): Promise<Sou
     }
     entries.push(...children)
     if (entries.length > MAX_ENTRIES) {
-      throw sourceError('ERR_SOURCE_TOO_MANY', `${path} holds more than ${MAX_ENTRIES} entries; add its parts one by one`, path)
+      throw sourceError(
+        'ERR_SOURCE_TOO_MANY',
+        `${path} holds more than ${MAX_ENTRIES} entries; add its parts one by one`,
+        path,
+      )
     }
     folders.push(...children.filter((entry) => entry.type === 'directory').reverse())
   }
@@ -138,9 +164,26 @@ export async function listSource(path: string, signal: AbortSignal): Promise<Sou
   let fileBytes = 0
   let files = 0
   for (const entry of entries) {
-    hash.update(JSON.stringify([entry.path, entry.type, entry.sizeBytes, entry.mode, entry.mtimeMs, entry.target ?? null]))
+    hash.update(
+      JSON.stringify([
+        entry.path,
+        entry.type,
+        entry.sizeBytes,
+        entry.mode,
+        entry.mtimeMs,
+        entry.target ?? null,
+      ]),
+    )
     fileBytes += entry.sizeBytes
     if (entry.type === 'file') files += 1
   }
-  return { rootPath, name: basename(rootPath) || 'root', entries, fileBytes, files, skipped, fingerprint: hash.digest('hex') }
+  return {
+    rootPath,
+    name: basename(rootPath) || 'root',
+    entries,
+    fileBytes,
+    files,
+    skipped,
+    fingerprint: hash.digest('hex'),
+  }
 }

@@ -14,7 +14,10 @@ export class Target {
 
   private constructor(path: string, force: boolean) {
     this.path = path
-    this.partialPath = join(dirname(path), `.${basename(path).slice(0, 200)}.${randomBytes(4).toString('hex')}.partial`)
+    this.partialPath = join(
+      dirname(path),
+      `.${basename(path).slice(0, 200)}.${randomBytes(4).toString('hex')}.partial`,
+    )
     this.#force = force
   }
 
@@ -31,20 +34,35 @@ export class Target {
       return true
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
-      throw new P2pnodeError('ERR_TARGET_FOLDER', 'failed', `${this.path} cannot be written: ${(error as Error).message}`, { cause: error })
+      throw new P2pnodeError(
+        'ERR_TARGET_FOLDER',
+        'failed',
+        `${this.path} cannot be written: ${(error as Error).message}`,
+        { cause: error },
+      )
     }
   }
 
   async #check(): Promise<void> {
     if (!this.#force && (await this.#exists())) {
-      throw new P2pnodeError('ERR_TARGET_EXISTS', 'conflict', `${this.path} exists already; use --force to replace it or -o for another place`, {
-        details: { path: this.path },
-      })
+      throw new P2pnodeError(
+        'ERR_TARGET_EXISTS',
+        'conflict',
+        `${this.path} exists already; use --force to replace it or -o for another place`,
+        {
+          details: { path: this.path },
+        },
+      )
     }
     try {
       if (!(await lstat(dirname(this.path))).isDirectory()) throw new Error('not a folder')
     } catch (error) {
-      throw new P2pnodeError('ERR_TARGET_FOLDER', 'failed', `there is no folder ${dirname(this.path)} to write to`, { cause: error })
+      throw new P2pnodeError(
+        'ERR_TARGET_FOLDER',
+        'failed',
+        `there is no folder ${dirname(this.path)} to write to`,
+        { cause: error },
+      )
     }
   }
 
@@ -77,10 +95,18 @@ export class Target {
 export function diskError(error: unknown, path: string): unknown {
   const code = (error as NodeJS.ErrnoException).code
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new P2pnodeError('ERR_TARGET_FULL', 'no-space', `there is no room left for ${path}`, { details: { path }, cause: error })
+    return new P2pnodeError('ERR_TARGET_FULL', 'no-space', `there is no room left for ${path}`, {
+      details: { path },
+      cause: error,
+    })
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-    return new P2pnodeError('ERR_TARGET_DENIED', 'denied', `${path} cannot be written: ${(error as Error).message}`, { details: { path }, cause: error })
+    return new P2pnodeError(
+      'ERR_TARGET_DENIED',
+      'denied',
+      `${path} cannot be written: ${(error as Error).message}`,
+      { details: { path }, cause: error },
+    )
   }
   return error
 }

@@ -19,16 +19,25 @@ export interface WrittenTree {
 }
 
 function refuse(name: string, why: string): P2pnodeError {
-  return new P2pnodeError('ERR_TREE_INVALID', 'verification', `the tree holds ${JSON.stringify(name)}, ${why}; nothing was written`, {
-    details: { name },
-  })
+  return new P2pnodeError(
+    'ERR_TREE_INVALID',
+    'verification',
+    `the tree holds ${JSON.stringify(name)}, ${why}; nothing was written`,
+    {
+      details: { name },
+    },
+  )
 }
 
 /** The path of an entry below the tree's own root, whose name is the first segment. */
 function segmentsOf(name: string): string[] {
   const trimmed = name.endsWith('/') ? name.slice(0, -1) : name
   const segments = trimmed.split('/')
-  if (segments.some((segment) => segment === '' || segment === '.' || segment === '..' || segment.includes('\0'))) {
+  if (
+    segments.some(
+      (segment) => segment === '' || segment === '.' || segment === '..' || segment.includes('\0'),
+    )
+  ) {
     throw refuse(name, 'which is not a path below it')
   }
   return segments.slice(1)
@@ -70,7 +79,11 @@ export async function writeTree(
     await chmod(path, mode)
   }
 
-  const writeLarge = async (path: string, mode: number, content: AsyncIterable<Uint8Array>): Promise<void> => {
+  const writeLarge = async (
+    path: string,
+    mode: number,
+    content: AsyncIterable<Uint8Array>,
+  ): Promise<void> => {
     const handle = await open(path, 'wx', mode)
     try {
       for await (const chunk of content) {
@@ -92,7 +105,8 @@ export async function writeTree(
       folders.push({ path, mode })
     } else if (header.type === 'symlink') {
       const target = header.linkname ?? ''
-      if (target === '' || Buffer.byteLength(target) > MAX_TARGET_BYTES || target.includes('\0')) throw refuse(header.name, 'a link to nowhere')
+      if (target === '' || Buffer.byteLength(target) > MAX_TARGET_BYTES || target.includes('\0'))
+        throw refuse(header.name, 'a link to nowhere')
       links.push({ path, target })
     } else if (header.type === 'file') {
       files += 1
@@ -124,7 +138,10 @@ export async function writeTree(
       }
     })()
     unpacking.catch((error: unknown) => tar.destroy(error as Error))
-    await Promise.all([pipeline(Readable.from(source, { objectMode: false }), tar, { signal: options.signal }), unpacking])
+    await Promise.all([
+      pipeline(Readable.from(source, { objectMode: false }), tar, { signal: options.signal }),
+      unpacking,
+    ])
     await Promise.all(writes)
     if (failure !== undefined) throw failure
     for (const link of links) await symlink(link.target, link.path)
@@ -132,7 +149,12 @@ export async function writeTree(
   } catch (error) {
     await Promise.all(writes)
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
-      throw new P2pnodeError('ERR_TREE_INVALID', 'verification', 'the tree holds one name twice; nothing was written', { cause: error })
+      throw new P2pnodeError(
+        'ERR_TREE_INVALID',
+        'verification',
+        'the tree holds one name twice; nothing was written',
+        { cause: error },
+      )
     }
     throw diskError(failure ?? error, rootPath)
   }

@@ -63,7 +63,9 @@ export async function add(context: CliContext, path: string, options: AddOptions
     output.result(result, () => result.cid)
     if (output.interactive) {
       const what = isTree ? `${formatCount(result.files)} files, ` : ''
-      output.note(`added ${printable(tree.name)}: ${what}${formatBytes(result.size)}${params.pin === null ? ', not pinned' : ''}`)
+      output.note(
+        `added ${printable(tree.name)}: ${what}${formatBytes(result.size)}${params.pin === null ? ', not pinned' : ''}`,
+      )
     }
     return 0
   })
@@ -85,7 +87,9 @@ async function send(
         kind: 'add',
         params,
         // The same source with other options is another job.
-        fingerprint: createHash('sha256').update(JSON.stringify([tree.fingerprint, params])).digest('hex'),
+        fingerprint: createHash('sha256')
+          .update(JSON.stringify([tree.fingerprint, params]))
+          .digest('hex'),
         size: sizeBytes,
       },
       source: (offset) =>
@@ -96,13 +100,20 @@ async function send(
       onOpened: (session) => {
         job = session.job
       },
-      onProgress: (done) => context.output.progress({ label: `adding ${printable(tree.name)}`, done, total: sizeBytes, unit: 'bytes' }),
+      onProgress: (done) =>
+        context.output.progress({
+          label: `adding ${printable(tree.name)}`,
+          done,
+          total: sizeBytes,
+          unit: 'bytes',
+        }),
       relocate: () => endpointOf(context),
     })
     return opened.job
   } catch (error) {
     // Ctrl-C, and a source that cannot be read: nobody will come back with these bytes.
-    if (job !== undefined && (context.signal.aborted || isSourceError(error))) await cancelQuietly(client, job.id)
+    if (job !== undefined && (context.signal.aborted || isSourceError(error)))
+      await cancelQuietly(client, job.id)
     throw error
   }
 }
@@ -112,7 +123,8 @@ function isSourceError(error: unknown): boolean {
 }
 
 function warnOfSkipped(context: CliContext, tree: SourceTree): void {
-  for (const { path, reason } of tree.skipped.slice(0, MAX_SKIPPED_SHOWN)) context.output.warn(`left out ${printable(path)}: ${reason}`)
+  for (const { path, reason } of tree.skipped.slice(0, MAX_SKIPPED_SHOWN))
+    context.output.warn(`left out ${printable(path)}: ${reason}`)
   const more = tree.skipped.length - MAX_SKIPPED_SHOWN
   if (more > 0) context.output.warn(`left out ${more} more`)
 }

@@ -16,13 +16,19 @@ interface ImportResult {
   size: number
 }
 
-export async function importCar(context: CliContext, file: string, options: { pin?: string | boolean }): Promise<number> {
+export async function importCar(
+  context: CliContext,
+  file: string,
+  options: { pin?: string | boolean },
+): Promise<number> {
   const tree = await listSource(file, context.signal)
   const [entry] = tree.entries
   if (entry === undefined || entry.type !== 'file') {
     throw new P2pnodeError('ERR_SOURCE_TYPE', 'usage', `${file} is no file`, { details: { path: file } })
   }
-  const params = { pin: options.pin === false ? null : typeof options.pin === 'string' ? options.pin : tree.name }
+  const params = {
+    pin: options.pin === false ? null : typeof options.pin === 'string' ? options.pin : tree.name,
+  }
   return withClient(context, async (client) => {
     let jobId: string | undefined
     try {
@@ -30,7 +36,9 @@ export async function importCar(context: CliContext, file: string, options: { pi
         open: {
           kind: 'car-import',
           params,
-          fingerprint: createHash('sha256').update(JSON.stringify([tree.fingerprint, params])).digest('hex'),
+          fingerprint: createHash('sha256')
+            .update(JSON.stringify([tree.fingerprint, params]))
+            .digest('hex'),
           size: tree.fileBytes,
         },
         source: (offset) => readFileFrom(entry, offset, context.signal),
@@ -39,13 +47,19 @@ export async function importCar(context: CliContext, file: string, options: { pi
           jobId = session.job.id
         },
         onProgress: (done) =>
-          context.output.progress({ label: `importing ${printable(tree.name)}`, done, total: tree.fileBytes, unit: 'bytes' }),
+          context.output.progress({
+            label: `importing ${printable(tree.name)}`,
+            done,
+            total: tree.fileBytes,
+            unit: 'bytes',
+          }),
         relocate: () => endpointOf(context),
       })
       const result = await patiently(context, client, () => waitForResult<ImportResult>(context, client, job))
       context.output.result(
         result,
-        () => `${result.roots.join('\n')}\nimported ${formatCount(result.blocks)} blocks, ${formatBytes(result.size)}`,
+        () =>
+          `${result.roots.join('\n')}\nimported ${formatCount(result.blocks)} blocks, ${formatBytes(result.size)}`,
       )
       return 0
     } catch (error) {
@@ -55,7 +69,11 @@ export async function importCar(context: CliContext, file: string, options: { pi
   })
 }
 
-export async function exportCar(context: CliContext, address: string, options: { output?: string; force?: boolean }): Promise<number> {
+export async function exportCar(
+  context: CliContext,
+  address: string,
+  options: { output?: string; force?: boolean },
+): Promise<number> {
   return withClient(context, async (client) => {
     const open = async (): Promise<AsyncIterable<Uint8Array>> =>
       (await client.download('/api/v1/content/car', { query: { address }, signal: context.signal })).body
@@ -63,7 +81,10 @@ export async function exportCar(context: CliContext, address: string, options: {
       for await (const chunk of await open()) await context.output.raw(chunk)
       return 0
     }
-    const resolved = await client.get('/api/v1/content/resolve', { params: { query: { address } }, signal: context.signal })
+    const resolved = await client.get('/api/v1/content/resolve', {
+      params: { query: { address } },
+      signal: context.signal,
+    })
     const target = await Target.at(options.output ?? `${resolved.cid}.car`, { force: options.force === true })
     const writer = await FileWriter.create(target.partialPath)
     try {
@@ -73,7 +94,10 @@ export async function exportCar(context: CliContext, address: string, options: {
       }
       const { sha256, sizeBytes } = await writer.end()
       await target.commit()
-      context.output.result({ path: target.path, size: sizeBytes, sha256, root: resolved.cid }, () => `${target.path} (${formatBytes(sizeBytes)})`)
+      context.output.result(
+        { path: target.path, size: sizeBytes, sha256, root: resolved.cid },
+        () => `${target.path} (${formatBytes(sizeBytes)})`,
+      )
       return 0
     } catch (error) {
       await writer.abandon()

@@ -13,22 +13,35 @@ export async function init(
 
 export async function show(context: CliContext, key: string | undefined): Promise<number> {
   const loaded = await loadConfig({ home: context.home, env: context.env, flags: {} })
-  const entries = describeConfig(loaded).filter((entry) => key === undefined || entry.key === key || entry.key.startsWith(`${key}.`))
+  const entries = describeConfig(loaded).filter(
+    (entry) => key === undefined || entry.key === key || entry.key.startsWith(`${key}.`),
+  )
   if (entries.length === 0) {
-    throw new P2pnodeError('ERR_CONFIG_KEY', 'not-found', `there is no key ${JSON.stringify(key)}; all keys: p2pnode config show`)
+    throw new P2pnodeError(
+      'ERR_CONFIG_KEY',
+      'not-found',
+      `there is no key ${JSON.stringify(key)}; all keys: p2pnode config show`,
+    )
   }
-  context.output.result({ home: context.home, file: loaded.file, values: entries }, () => formatEntries(entries))
+  context.output.result({ home: context.home, file: loaded.file, values: entries }, () =>
+    formatEntries(entries),
+  )
   return 0
 }
 
 export async function validate(context: CliContext, file: string | undefined): Promise<number> {
   const loaded = await loadConfig({ home: context.home, env: context.env, flags: {}, file })
-  context.output.result({ valid: true, file: loaded.file }, () => (loaded.file === null ? 'valid (no file, only defaults and environment)' : `${loaded.file} is valid`))
+  context.output.result({ valid: true, file: loaded.file }, () =>
+    loaded.file === null ? 'valid (no file, only defaults and environment)' : `${loaded.file} is valid`,
+  )
   return 0
 }
 
 export async function set(context: CliContext, key: string, value: string): Promise<number> {
   const path = await setConfig({ home: context.home, changes: [{ key, value }] })
-  context.output.result({ path, key, value }, () => `set ${key} in ${path}; a running node takes it at its next start`)
+  context.output.result(
+    { path, key, value },
+    () => `set ${key} in ${path}; a running node takes it at its next start`,
+  )
   return 0
 }

@@ -16,10 +16,17 @@ const PORT_PROBE_MS = 500
 export async function doctor(context: CliContext): Promise<number> {
   const checks = await askDaemon(context)
   const { output } = context
-  const marks = { ok: output.style('green', 'ok  '), warn: output.style('yellow', 'warn'), fail: output.style('red', 'FAIL') }
+  const marks = {
+    ok: output.style('green', 'ok  '),
+    warn: output.style('yellow', 'warn'),
+    fail: output.style('red', 'FAIL'),
+  }
   output.result({ checks }, () =>
     checks
-      .map((check) => `${marks[check.state]}  ${check.name}: ${check.message}${check.fix === undefined ? '' : `\n      ${check.fix}`}`)
+      .map(
+        (check) =>
+          `${marks[check.state]}  ${check.name}: ${check.message}${check.fix === undefined ? '' : `\n      ${check.fix}`}`,
+      )
       .join('\n'),
   )
   return checks.some((check) => check.state === 'fail') ? 1 : 0
@@ -27,7 +34,9 @@ export async function doctor(context: CliContext): Promise<number> {
 
 async function askDaemon(context: CliContext): Promise<Check[]> {
   try {
-    const report = await withClient(context, (client) => client.get('/api/v1/doctor', { signal: context.signal }))
+    const report = await withClient(context, (client) =>
+      client.get('/api/v1/doctor', { signal: context.signal }),
+    )
     return [{ name: 'daemon', state: 'ok', message: 'answers' }, ...report.checks]
   } catch (error) {
     if (!(error instanceof P2pnodeError) || error.code !== NO_DAEMON_CODE) throw error
@@ -40,10 +49,17 @@ async function lookAround(context: CliContext): Promise<Check[]> {
   try {
     const { config } = await loadConfig({ home: context.home, env: context.env, flags: {} })
     checks.push({ name: 'configuration', state: 'ok', message: 'valid' })
-    const swarmPorts = config.network.listen.flatMap((address) => [...address.matchAll(/\/tcp\/(\d+)/g)].map((match) => Number(match[1])))
+    const swarmPorts = config.network.listen.flatMap((address) =>
+      [...address.matchAll(/\/tcp\/(\d+)/g)].map((match) => Number(match[1])),
+    )
     for (const port of [config.api.port, ...swarmPorts]) checks.push(...(await checkPort(port)))
   } catch (error) {
-    checks.push({ name: 'configuration', state: 'fail', message: error instanceof Error ? error.message : String(error), fix: 'p2pnode config validate' })
+    checks.push({
+      name: 'configuration',
+      state: 'fail',
+      message: error instanceof Error ? error.message : String(error),
+      fix: 'p2pnode config validate',
+    })
   }
   checks.push(await checkKey(context.home), await checkDisk(context.home))
   return checks
@@ -62,7 +78,12 @@ async function checkPort(port: number): Promise<Check[]> {
   })
   return [
     taken
-      ? { name: `port ${port}`, state: 'fail', message: 'another program listens there', fix: 'stop it, or choose another port (p2pnode config set api.port PORT)' }
+      ? {
+          name: `port ${port}`,
+          state: 'fail',
+          message: 'another program listens there',
+          fix: 'stop it, or choose another port (p2pnode config set api.port PORT)',
+        }
       : { name: `port ${port}`, state: 'ok', message: 'free' },
   ]
 }
@@ -85,9 +106,12 @@ async function checkDisk(home: string): Promise<Check> {
       const disk = await statfs(folder)
       const freeBytes = disk.bavail * disk.bsize
       const message = `${(freeBytes / 1024 ** 3).toFixed(1)} GiB free in ${folder}`
-      return freeBytes < LOW_DISK_BYTES ? { name: 'disk', state: 'warn', message, fix: 'free some space' } : { name: 'disk', state: 'ok', message }
+      return freeBytes < LOW_DISK_BYTES
+        ? { name: 'disk', state: 'warn', message, fix: 'free some space' }
+        : { name: 'disk', state: 'ok', message }
     } catch (error) {
-      if (dirname(folder) === folder) return { name: 'disk', state: 'fail', message: (error as Error).message }
+      if (dirname(folder) === folder)
+        return { name: 'disk', state: 'fail', message: (error as Error).message }
     }
   }
 }

@@ -67,7 +67,9 @@ async function fetchAndWrite(
   ) as Promise<GetResult>
   fetched.catch(() => stop.abort())
   try {
-    const resolved = await patiently(context, client, () => client.get('/api/v1/content/resolve', { params: { query: { address } }, signal }))
+    const resolved = await patiently(context, client, () =>
+      client.get('/api/v1/content/resolve', { params: { query: { address } }, signal }),
+    )
     const path = options.output ?? safeName(resolved)
     const target = await Target.at(path, { force: options.force === true })
     if (options.force === true) refuseDangerous(target.path)
@@ -80,7 +82,8 @@ async function fetchAndWrite(
       await target.commit()
       context.output.result(
         { path: target.path, size: written.size, sha256: written.sha256, sources: result.sources },
-        () => `${target.path} (${written.files === 1 ? '' : `${formatCount(written.files)} files, `}${formatBytes(written.size)})`,
+        () =>
+          `${target.path} (${written.files === 1 ? '' : `${formatCount(written.files)} files, `}${formatBytes(written.size)})`,
       )
       return 0
     } catch (error) {
@@ -98,24 +101,39 @@ async function fetchAndWrite(
 
 /** The name that the address gives, as one name in this folder. */
 function safeName({ name, cid }: Schema<'Resolved'>): string {
-  return name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0') ? cid : name
+  return name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')
+    ? cid
+    : name
 }
 
 /** `--force` removes what it replaces; nobody means that of the folder they stand in, or of their own home. */
 function refuseDangerous(path: string): void {
   for (const precious of [process.cwd(), homedir()]) {
     if (`${resolve(precious)}${sep}`.startsWith(path === sep ? sep : `${path}${sep}`)) {
-      throw new P2pnodeError('ERR_TARGET_DANGEROUS', 'usage', `--force would remove ${path}, and with it ${precious}; choose another place with -o`)
+      throw new P2pnodeError(
+        'ERR_TARGET_DANGEROUS',
+        'usage',
+        `--force would remove ${path}, and with it ${precious}; choose another place with -o`,
+      )
     }
   }
 }
 
-async function writeFile(context: CliContext, client: Client, address: string, target: Target, signal: AbortSignal): Promise<Written> {
+async function writeFile(
+  context: CliContext,
+  client: Client,
+  address: string,
+  target: Target,
+  signal: AbortSignal,
+): Promise<Written> {
   const writer = await FileWriter.create(target.partialPath)
   try {
     await patiently(context, client, async () => {
       const offset = writer.sizeBytes
-      const { body } = await client.download('/api/v1/content/cat', { query: { address, ...(offset === 0 ? {} : { offset }) }, signal })
+      const { body } = await client.download('/api/v1/content/cat', {
+        query: { address, ...(offset === 0 ? {} : { offset }) },
+        signal,
+      })
       for await (const chunk of body) await writer.write(chunk)
     })
     const { sha256, sizeBytes } = await writer.end()
@@ -137,7 +155,10 @@ async function writeFolder(
   return patiently(context, client, async () => {
     // What an interrupted attempt wrote is made again: the blocks are in the store by then.
     await target.discard()
-    const { body } = await client.download('/api/v1/content/tar', { query: { address, name: safeName(resolved) }, signal })
+    const { body } = await client.download('/api/v1/content/tar', {
+      query: { address, name: safeName(resolved) },
+      signal,
+    })
     const { sizeBytes, files } = await writeTree(body, target.partialPath, { signal })
     return { size: sizeBytes, sha256: null, files }
   })

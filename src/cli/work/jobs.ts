@@ -10,8 +10,10 @@ type Job = Schema<'JobRecord'>
 
 function progressText({ progress, state }: Job): string {
   if (progress === null || state === 'done') return ''
-  const amount = (value: number): string => (progress.unit === 'bytes' ? formatBytes(value) : formatCount(value))
-  if (progress.total === undefined || progress.total === 0) return `${amount(progress.done)} ${progress.unit === 'bytes' ? '' : progress.unit}`.trim()
+  const amount = (value: number): string =>
+    progress.unit === 'bytes' ? formatBytes(value) : formatCount(value)
+  if (progress.total === undefined || progress.total === 0)
+    return `${amount(progress.done)} ${progress.unit === 'bytes' ? '' : progress.unit}`.trim()
   return `${Math.floor((100 * progress.done) / progress.total)} % of ${amount(progress.total)}`
 }
 
@@ -37,14 +39,23 @@ export async function list(
   options: { state?: string; kind?: string; limit?: number },
 ): Promise<number> {
   return withClient(context, async (client) => {
-    const answer = await client.get('/api/v1/jobs', { params: { query: options as { state?: Job['state'] } }, signal: context.signal })
+    const answer = await client.get('/api/v1/jobs', {
+      params: { query: options as { state?: Job['state'] } },
+      signal: context.signal,
+    })
     context.output.result(answer, () =>
       answer.jobs.length === 0
         ? 'no jobs'
         : tableText(
             context.output,
             ['ID', 'STATE', 'BEGUN', 'PROGRESS', 'TITLE'],
-            answer.jobs.map((job) => [job.id, job.state, formatTime(job.createdAtMs), progressText(job), job.reason === null ? job.title : `${job.title}: ${job.reason}`]),
+            answer.jobs.map((job) => [
+              job.id,
+              job.state,
+              formatTime(job.createdAtMs),
+              progressText(job),
+              job.reason === null ? job.title : `${job.title}: ${job.reason}`,
+            ]),
           ),
     )
     return 0
@@ -61,7 +72,10 @@ export async function show(context: CliContext, id: string): Promise<number> {
 
 export async function cancel(context: CliContext, id: string): Promise<number> {
   return withClient(context, async (client) => {
-    const job = await client.post('/api/v1/jobs/{id}/cancel', { params: { path: { id } }, signal: context.signal })
+    const job = await client.post('/api/v1/jobs/{id}/cancel', {
+      params: { path: { id } },
+      signal: context.signal,
+    })
     context.output.result(job, () => `${job.id} is ${job.state}`)
     return 0
   })
@@ -70,9 +84,17 @@ export async function cancel(context: CliContext, id: string): Promise<number> {
 /** The job goes on when the waiting is cancelled: somebody else started it. */
 export async function wait(context: CliContext, id: string): Promise<number> {
   return withClient(context, async (client) => {
-    const job = await client.waitForJob(id, { signal: context.signal, onChange: (now) => showJob(context, now) })
+    const job = await client.waitForJob(id, {
+      signal: context.signal,
+      onChange: (now) => showJob(context, now),
+    })
     if (job.state === 'failed' && job.error !== null) throw failureOfJob(job.error)
-    if (job.state === 'cancelled') throw failureOfJob({ code: 'ERR_JOB_CANCELLED', kind: 'cancelled', message: `${job.title} was cancelled` })
+    if (job.state === 'cancelled')
+      throw failureOfJob({
+        code: 'ERR_JOB_CANCELLED',
+        kind: 'cancelled',
+        message: `${job.title} was cancelled`,
+      })
     context.output.result(job, () => showText(context, job))
     return 0
   })
@@ -80,8 +102,14 @@ export async function wait(context: CliContext, id: string): Promise<number> {
 
 export async function events(context: CliContext, topics: string | undefined): Promise<number> {
   return withClient(context, async (client) => {
-    for await (const event of client.events({ ...(topics === undefined ? {} : { topics: topicsOf(topics) }), signal: context.signal })) {
-      context.output.line(event, () => `${formatTime(Date.now())}  ${event.event}  ${JSON.stringify(event.data)}`)
+    for await (const event of client.events({
+      ...(topics === undefined ? {} : { topics: topicsOf(topics) }),
+      signal: context.signal,
+    })) {
+      context.output.line(
+        event,
+        () => `${formatTime(Date.now())}  ${event.event}  ${JSON.stringify(event.data)}`,
+      )
     }
     return 0
   })
@@ -93,7 +121,11 @@ function topicsOf(text: string): (typeof TOPICS)[number][] {
   return text.split(',').map((name) => {
     const topic = TOPICS.find((known) => known === name.trim())
     if (topic === undefined) {
-      throw new P2pnodeError('ERR_TOPIC_UNKNOWN', 'usage', `there is no topic ${JSON.stringify(name)}; there are ${TOPICS.join(', ')}`)
+      throw new P2pnodeError(
+        'ERR_TOPIC_UNKNOWN',
+        'usage',
+        `there is no topic ${JSON.stringify(name)}; there are ${TOPICS.join(', ')}`,
+      )
     }
     return topic
   })

@@ -18,15 +18,24 @@ export async function stop(context: CliContext): Promise<number> {
     while (performance.now() < deadlineMs) {
       await sleep(STOP_POLL_MS, undefined, { signal: context.signal })
       try {
-        await client.get('/health/live', { signal: AbortSignal.any([context.signal, AbortSignal.timeout(2_000)]) })
+        await client.get('/health/live', {
+          signal: AbortSignal.any([context.signal, AbortSignal.timeout(2_000)]),
+        })
       } catch (error) {
-        if (error instanceof P2pnodeError && (error.code === NO_DAEMON_CODE || error.code === 'ERR_CONNECTION_LOST')) {
+        if (
+          error instanceof P2pnodeError &&
+          (error.code === NO_DAEMON_CODE || error.code === 'ERR_CONNECTION_LOST')
+        ) {
           context.output.result({ stopped: true }, () => 'stopped')
           return 0
         }
       }
     }
-    throw new P2pnodeError('ERR_STOP_TIMEOUT', 'timeout', `the node still answers after ${STOP_PATIENCE_MS / 1_000} s; see its log`)
+    throw new P2pnodeError(
+      'ERR_STOP_TIMEOUT',
+      'timeout',
+      `the node still answers after ${STOP_PATIENCE_MS / 1_000} s; see its log`,
+    )
   })
 }
 
@@ -49,7 +58,10 @@ export async function status(context: CliContext): Promise<number> {
           ['network', `${network.name} (${network.mode})`],
           ['uptime', formatDuration(uptimeMs)],
           ['peers', report.peers],
-          ['storage', `${formatBytes(storage.usedBytes)} of ${formatBytes(storage.quotaBytes)}, ${formatCount(storage.blocks)} blocks, ${formatCount(storage.pins)} pins`],
+          [
+            'storage',
+            `${formatBytes(storage.usedBytes)} of ${formatBytes(storage.quotaBytes)}, ${formatCount(storage.blocks)} blocks, ${formatCount(storage.pins)} pins`,
+          ],
           ['jobs', jobsText(report.jobs)],
           ['home', report.home],
           ['version', report.version],

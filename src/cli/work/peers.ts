@@ -49,7 +49,11 @@ export async function disconnect(context: CliContext, peer: string): Promise<num
   })
 }
 
-export async function block(context: CliContext, peer: string | undefined, reason: string | undefined): Promise<number> {
+export async function block(
+  context: CliContext,
+  peer: string | undefined,
+  reason: string | undefined,
+): Promise<number> {
   return withClient(context, async (client) => {
     if (peer === undefined) {
       const answer = await client.get('/api/v1/blocklist', { signal: context.signal })
@@ -64,7 +68,10 @@ export async function block(context: CliContext, peer: string | undefined, reaso
       )
       return 0
     }
-    await client.post('/api/v1/blocklist', { body: { peer, ...(reason === undefined ? {} : { reason }) }, signal: context.signal })
+    await client.post('/api/v1/blocklist', {
+      body: { peer, ...(reason === undefined ? {} : { reason }) },
+      signal: context.signal,
+    })
     context.output.result({ blocked: peer }, () => `blocked ${peer}; undo with: p2pnode unblock ${peer}`)
     return 0
   })
@@ -94,7 +101,10 @@ export async function allow(context: CliContext, peer: string | undefined): Prom
       return 0
     }
     await client.post('/api/v1/allowlist', { body: { peer }, signal: context.signal })
-    context.output.result({ allowed: peer }, () => `allowed ${peer}; nobody off the list is talked to any more`)
+    context.output.result(
+      { allowed: peer },
+      () => `allowed ${peer}; nobody off the list is talked to any more`,
+    )
     return 0
   })
 }

@@ -28,16 +28,28 @@ export async function add(
   })
 }
 
-export async function remove(context: CliContext, cid: string, options: { name?: string; kind?: Kind }): Promise<number> {
+export async function remove(
+  context: CliContext,
+  cid: string,
+  options: { name?: string; kind?: Kind },
+): Promise<number> {
   return withClient(context, async (client) => {
-    const answer = await client.delete('/api/v1/pins/{cid}', { params: { path: { cid }, query: options }, signal: context.signal })
-    context.output.result(answer, () => answer.removed.map((pin) => `unpinned ${pin.cid}${pin.name === '' ? '' : ` (${pin.name})`}`).join('\n'))
+    const answer = await client.delete('/api/v1/pins/{cid}', {
+      params: { path: { cid }, query: options },
+      signal: context.signal,
+    })
+    context.output.result(answer, () =>
+      answer.removed.map((pin) => `unpinned ${pin.cid}${pin.name === '' ? '' : ` (${pin.name})`}`).join('\n'),
+    )
     return 0
   })
 }
 
 /** All pages; the node bounds each. */
-export async function list(context: CliContext, filter: { cid?: string; name?: string; kind?: Kind }): Promise<number> {
+export async function list(
+  context: CliContext,
+  filter: { cid?: string; name?: string; kind?: Kind },
+): Promise<number> {
   return withClient(context, async (client) => {
     const pins: Schema<'PinRecord'>[] = []
     let afterId: number | null = 0
@@ -55,7 +67,12 @@ export async function list(context: CliContext, filter: { cid?: string; name?: s
         : tableText(
             context.output,
             ['CID', 'KIND', 'SINCE', 'NAME'],
-            pins.map((pin) => [pin.cid, pin.state === 'pinned' ? pin.kind : `${pin.kind} (${pin.state})`, formatTime(pin.createdAtMs), pin.name]),
+            pins.map((pin) => [
+              pin.cid,
+              pin.state === 'pinned' ? pin.kind : `${pin.kind} (${pin.state})`,
+              formatTime(pin.createdAtMs),
+              pin.name,
+            ]),
           ),
     )
     return 0

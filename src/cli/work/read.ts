@@ -4,9 +4,16 @@ import { withClient } from '../daemon.ts'
 import { formatBytes, printable } from '../output.ts'
 import { tableText } from '../table.ts'
 
-export async function cat(context: CliContext, address: string, range: { offset?: number; length?: number }): Promise<number> {
+export async function cat(
+  context: CliContext,
+  address: string,
+  range: { offset?: number; length?: number },
+): Promise<number> {
   return withClient(context, async (client) => {
-    const download = await client.download('/api/v1/content/cat', { query: { address, ...range }, signal: context.signal })
+    const download = await client.download('/api/v1/content/cat', {
+      query: { address, ...range },
+      signal: context.signal,
+    })
     for await (const chunk of download.body) await context.output.raw(chunk)
     return 0
   })
@@ -14,14 +21,19 @@ export async function cat(context: CliContext, address: string, range: { offset?
 
 function modeText(entry: Schema<'Entry'>): string {
   const letters = { file: '-', raw: '-', directory: 'd', symlink: 'l', other: '?' }
-  return entry.mode === null ? letters[entry.type] : `${letters[entry.type]}${entry.mode.toString(8).padStart(4, '0')}`
+  return entry.mode === null
+    ? letters[entry.type]
+    : `${letters[entry.type]}${entry.mode.toString(8).padStart(4, '0')}`
 }
 
 /** Lines appear as entries arrive: a folder may have a million of them. With `--json` one line holds all. */
 export async function ls(context: CliContext, address: string): Promise<number> {
   return withClient(context, async (client) => {
     const entries: Schema<'Entry'>[] = []
-    for await (const entry of client.lines('/api/v1/content/ls', { query: { address }, signal: context.signal })) {
+    for await (const entry of client.lines('/api/v1/content/ls', {
+      query: { address },
+      signal: context.signal,
+    })) {
       if (context.output.json) {
         entries.push(entry)
         continue
@@ -48,7 +60,11 @@ export async function provide(context: CliContext, cid: string): Promise<number>
 export async function providers(context: CliContext, cid: string): Promise<number> {
   return withClient(context, async (client) => {
     const found: Schema<'Provider'>[] = []
-    for await (const provider of client.lines('/api/v1/providers', { query: { cid }, signal: context.signal })) found.push(provider)
+    for await (const provider of client.lines('/api/v1/providers', {
+      query: { cid },
+      signal: context.signal,
+    }))
+      found.push(provider)
     context.output.result({ providers: found }, () =>
       found.length === 0
         ? 'nobody is known to have it'

@@ -2,7 +2,7 @@ import type { Flags } from '../../../config/index.ts'
 import type { CliContext } from '../context.ts'
 
 export async function start(context: CliContext, flags: Flags): Promise<number> {
-  const canAsk = process.stdin.isTTY === true && process.stderr.isTTY === true
+  const canAsk = process.stdin.isTTY && process.stderr.isTTY
   return context.handlers.start({
     home: context.home,
     flags,

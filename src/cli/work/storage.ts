@@ -13,10 +13,15 @@ export async function gc(context: CliContext, detach: boolean): Promise<number> 
       printDetached(context, job)
       return 0
     }
-    const result = await waitForResult<{ removedBlocks: number; removedBytes: number; keptBlocks: number }>(context, client, job)
+    const result = await waitForResult<{ removedBlocks: number; removedBytes: number; keptBlocks: number }>(
+      context,
+      client,
+      job,
+    )
     context.output.result(
       result,
-      () => `removed ${formatCount(result.removedBlocks)} blocks (${formatBytes(result.removedBytes)}), kept ${formatCount(result.keptBlocks)}`,
+      () =>
+        `removed ${formatCount(result.removedBlocks)} blocks (${formatBytes(result.removedBytes)}), kept ${formatCount(result.keptBlocks)}`,
     )
     return 0
   })
@@ -29,11 +34,12 @@ export async function scrub(context: CliContext, detach: boolean): Promise<numbe
       printDetached(context, job)
       return 0
     }
-    const result = await waitForResult<{ checkedBlocks: number; checkedBytes: number; rottenBlocks: number; healedBlocks: number }>(
-      context,
-      client,
-      job,
-    )
+    const result = await waitForResult<{
+      checkedBlocks: number
+      checkedBytes: number
+      rottenBlocks: number
+      healedBlocks: number
+    }>(context, client, job)
     context.output.result(
       result,
       () =>
@@ -72,16 +78,24 @@ export async function backup(context: CliContext, file: string): Promise<number>
       await target.discard()
       throw error
     }
-    context.output.result({ path: target.path, size: bytes }, () => `${target.path} (${formatBytes(bytes)}); it holds keys: keep it safe`)
+    context.output.result(
+      { path: target.path, size: bytes },
+      () => `${target.path} (${formatBytes(bytes)}); it holds keys: keep it safe`,
+    )
     return 0
   })
 }
 
 export async function restore(context: CliContext, file: string): Promise<number> {
-  const restored = await context.handlers.restore({ home: context.home, file: resolve(file), signal: context.signal })
+  const restored = await context.handlers.restore({
+    home: context.home,
+    file: resolve(file),
+    signal: context.signal,
+  })
   context.output.result(
     { home: context.home, ...restored },
-    () => `restored ${context.home} (${formatCount(restored.files)} files, ${formatBytes(restored.bytes)}); start it with: p2pnode --home ${context.home} start`,
+    () =>
+      `restored ${context.home} (${formatCount(restored.files)} files, ${formatBytes(restored.bytes)}); start it with: p2pnode --home ${context.home} start`,
   )
   return 0
 }

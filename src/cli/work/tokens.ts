@@ -3,7 +3,11 @@ import { withClient } from '../daemon.ts'
 import { formatTime } from '../output.ts'
 import { tableText } from '../table.ts'
 
-export async function create(context: CliContext, name: string, scope: 'read' | 'write' | 'admin'): Promise<number> {
+export async function create(
+  context: CliContext,
+  name: string,
+  scope: 'read' | 'write' | 'admin',
+): Promise<number> {
   return withClient(context, async (client) => {
     const token = await client.post('/api/v1/tokens', { body: { name, scope }, signal: context.signal })
     context.output.result(token, () => token.token)

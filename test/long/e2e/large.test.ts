@@ -22,7 +22,9 @@ describe('large things from one node to another', () => {
     await writeRandomFile(join(folder, 'file'), 2 ** 30)
     const { sha256 } = await hashFile(join(folder, 'file'))
     const { cid } = await source.json<{ cid: string }>(['add', join(folder, 'file')], { timeoutMs: 600_000 })
-    const got = await target.json<{ sha256: string }>(['get', cid, '-o', join(folder, 'out')], { timeoutMs: 600_000 })
+    const got = await target.json<{ sha256: string }>(['get', cid, '-o', join(folder, 'out')], {
+      timeoutMs: 600_000,
+    })
     expect(got.sha256).toBe(sha256)
   })
 
@@ -34,7 +36,11 @@ describe('large things from one node to another', () => {
       const path = join(tree, `${group % 32}`, `folder ${group}`)
       await mkdir(path, { recursive: true })
       const content = randomBytes(64)
-      await Promise.all(Array.from({ length: 100 }, (_, index) => writeFile(join(path, `file ${index}`), Buffer.concat([content, Buffer.from(`${index}`)]))))
+      await Promise.all(
+        Array.from({ length: 100 }, (_, index) =>
+          writeFile(join(path, `file ${index}`), Buffer.concat([content, Buffer.from(`${index}`)])),
+        ),
+      )
       hash.update(content)
     }
     const added = await source.json<{ cid: string; files: number }>(['add', tree], { timeoutMs: 900_000 })

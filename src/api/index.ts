@@ -1,3 +1,4 @@
+import type { AddressInfo } from 'node:net'
 import { listenError } from './listen-error.ts'
 import { announce, type ApiFile, withdraw } from './api-file.ts'
 import type { ApiContext } from './context.ts'
@@ -110,7 +111,7 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
 }
 
 /** Where clients on this machine reach the server: a wildcard address is listened on, but never connected to. */
-function urlOf(address: ReturnType<import('node:net').Server['address']>, host: string): string {
+function urlOf(address: AddressInfo | string | null, host: string): string {
   const port = typeof address === 'object' && address !== null ? address.port : 0
   const reachable = host === '0.0.0.0' || host === '' ? '127.0.0.1' : host === '::' ? '::1' : host
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`

@@ -105,7 +105,7 @@ export class Client {
   ): Promise<Download> {
     const response = await this.transport.open({
       method: 'GET',
-      path: pathWith(path, { ...(options.query === undefined ? {} : { query: options.query }) }),
+      path: pathWith(path, options.query === undefined ? {} : { query: options.query }),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
       signal: options.signal,
     })

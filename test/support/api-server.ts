@@ -12,7 +12,7 @@ import type { PeerSummary } from '../../src/network/types.ts'
 import type { Pin } from '../../src/storage/types.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createTrust } from '../../src/trust/index.ts'
-import { memoryLogger, openJobs, temporaryFolder } from './jobs.ts'
+import { type memoryLogger, openJobs, temporaryFolder } from './jobs.ts'
 
 export const PEER = '12D3KooWGRUfLsyJUWbM7ytJbYfSVPHQjKjxZ3VZJ9JYvbhfBPhe'
 

@@ -2,7 +2,7 @@ import { docsAsset, docsPage } from '../docs.ts'
 import { routeUnknown } from '../errors.ts'
 import { route, type Route } from '../route.ts'
 import { StreamAnswer } from '../streaming.ts'
-import Type from 'typebox'
+import { Type } from 'typebox'
 
 const AssetParams = Type.Object({ asset: Type.String({ maxLength: 64 }) }, { additionalProperties: false })
 

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import { Type } from 'typebox'
 import { MAX_ADDRESS_LENGTH, MAX_LIST_ROWS, MAX_NAME_LENGTH, MAX_PARAM_LENGTH } from '../limits.ts'
 
 /** Whole number of bytes, milliseconds, rows. */

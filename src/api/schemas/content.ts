@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import { Type } from 'typebox'
 import { Address, Count, Name, Offline } from './common.ts'
 
 const EntryType = Type.Enum(['file', 'directory', 'symlink', 'raw', 'other'], { type: 'string' })

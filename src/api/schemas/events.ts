@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import { Type } from 'typebox'
 import { Health } from './node.ts'
 import { JobRecord } from './jobs.ts'
 import { StorageUsage } from './storage.ts'

@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import { Type } from 'typebox'
 import { Address, CidText, Count, Identifier, Instant, Limit, Name, PinName } from './common.ts'
 import { MAX_JOB_WAIT_MS } from '../limits.ts'
 

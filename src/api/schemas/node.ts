@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import { Type } from 'typebox'
 import { Count, Instant, Name } from './common.ts'
 import { JobState } from './jobs.ts'
 import { StorageUsage } from './storage.ts'

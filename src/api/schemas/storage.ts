@@ -1,4 +1,4 @@
-import Type from 'typebox'
+import { Type } from 'typebox'
 import { AfterId, CidText, Count, Instant, Limit, PinName } from './common.ts'
 
 export const StorageUsage = Type.Object(

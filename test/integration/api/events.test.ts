@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { EVENT_RING_EVENTS, MAX_EVENT_CLIENTS } from '../../../src/api/limits.ts'
 import { Client, type NodeEvent } from '../../../src/client/index.ts'
@@ -150,13 +150,13 @@ describe('events', () => {
     connection.send(
       `GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${bench.token}\r\n\r\n`,
     )
-    await connection.until(/:\n\n[\s\S]*:\n\n/)
+    expect(await connection.until(/:\n\n[\s\S]*:\n\n/)).toMatch(/content-type: text\/event-stream/)
     connection.socket.destroy()
   })
 })
 
 describe('who listens', () => {
-  const listen = async (): Promise<import('node:net').Socket> => {
+  const listen = async (): Promise<Socket> => {
     const socket = connect(bench.port, '127.0.0.1')
     socket.on('error', () => undefined)
     socket.write(
@@ -169,12 +169,14 @@ describe('who listens', () => {
   it('without reading is dropped, and the others are not', async () => {
     const slow = await listen()
     slow.pause()
+    const isLast = ({ event, data }: NodeEvent): boolean => event === 'peer' && data.peer === 'last'
     const over = new AbortController()
     const connected = Promise.withResolvers<void>()
-    let seen = 0
+    const lastSeen = Promise.withResolvers<void>()
     const reading = (async () => {
       const options = { topics: ['peers' as const], signal: over.signal, reconnect: false }
-      for await (const _ of client.events({ ...options, onConnected: connected.resolve })) seen += 1
+      for await (const event of client.events({ ...options, onConnected: connected.resolve }))
+        if (isLast(event)) lastSeen.resolve()
     })()
     await connected.promise
     const openStreams = async (): Promise<string | undefined> =>
@@ -190,7 +192,7 @@ describe('who listens', () => {
     }
     expect(await openStreams()).toBe('1')
     bench.network.emit({ type: 'connected', peer: 'last' })
-    while (seen <= sent) await new Promise((resolve) => setTimeout(resolve, 10))
+    await lastSeen.promise
     over.abort()
     await reading
     slow.destroy()

@@ -54,7 +54,7 @@ it('closes before it listened, and twice', async () => {
   const metrics = createMetrics({ watchEventLoop: false })
   const api = await createApi({ ...bench.dependencies, metrics })
   await Promise.all([api.close(), api.close()])
-  await api.close()
+  await expect(api.close()).resolves.toBeUndefined()
 })
 
 it('is no longer ready as soon as it closes, lets a running request finish, and ends the rest', async () => {

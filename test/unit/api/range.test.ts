@@ -1,10 +1,20 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { contentHeaders, matchesEntityTag, rangeAsked } from '../../../src/api/range.ts'
 
 const TAG = '"bafy"'
 const asked = (range: string | undefined, size: number, more: Record<string, string> = {}) =>
   rangeAsked({ ...(range === undefined ? {} : { range }), ...more }, size, TAG)
+
+/** Whether the header is refused as it must be, or chooses bytes that exist. */
+function isSound(header: string, size: number): boolean {
+  try {
+    const range = asked(header, size)
+    return range === undefined || (range.start >= 0 && range.end >= range.start && range.end < size)
+  } catch (error) {
+    return (error as { code: unknown }).code === 'ERR_RANGE'
+  }
+}
 
 describe('a Range header', () => {
   it.each([
@@ -60,17 +70,7 @@ describe('a Range header', () => {
         fc.integer({ min: 1, max: 1000 }),
         (text, from, to, size) => {
           for (const header of [text, `bytes=${text}`, `bytes=${from}-${to}`, `bytes=-${to}`]) {
-            let range: ReturnType<typeof asked>
-            try {
-              range = asked(header, size)
-            } catch (error) {
-              expect(error).toMatchObject({ code: 'ERR_RANGE' })
-              continue
-            }
-            if (range === undefined) continue
-            expect(range.start).toBeGreaterThanOrEqual(0)
-            expect(range.end).toBeGreaterThanOrEqual(range.start)
-            expect(range.end).toBeLessThan(size)
+            expect(isSound(header, size)).toBe(true)
           }
         },
       ),

@@ -12,8 +12,9 @@ const PAUSE_MS = 50
  * removes the files, under the lock of each block, unless the block was put again meanwhile.
  *
  * Kept are blocks with a reference, blocks marked since the oldest open lease was opened, and blocks marked after this
- * collection began, so that it ends however much is put meanwhile. Pages that become free count as free towards the
- * quota at once, since new blocks use them; at the end they are given back to the file system.
+ * collection began, so that it ends however much is put meanwhile. Files count no more towards the quota once their rows are
+ * gone. Pages that become free take new blocks at once, for which the quota then counts no growth; at the end they are
+ * given back to the file system, and usage falls by them.
  */
 export async function collect(
   { writer, blocks, pins, log }: MaintenanceParts,
@@ -42,6 +43,6 @@ export async function collect(
     removedBytes += step.removedBytes
     onProgress?.(removedBlocks, removedBytes)
   }
-  if (removedBlocks > 0) await writer.call('blocks.vacuum', {}, { signal })
+  await writer.call('blocks.vacuum', {}, { signal })
   return { removedBlocks, removedBytes, keptBlocks: writer.figures.blocks }
 }

@@ -30,7 +30,7 @@ import { createWalkReader, type WalkReader } from './walk-reader.ts'
  *     no block counted before has been lost since: a lost one is a row with place 2, and while there is one, or an entry
  *     set aside, W's DAG is read through once more before it is called pinned (audit.ts).
  *
- * The price of (5) is that a small pin waits for a large one before it. A walk makes some ten thousand blocks a second;
+ * The price of (5) is that a small pin waits for a large one before it. A walk makes some 25 000 blocks a second (measured);
  * walking side by side would need to know which walk waits for which part of another.
  */
 

@@ -79,7 +79,7 @@ try {
     platform: 'node',
     external: externals,
     logLevel: 'silent',
-    transform: { define: { __P2PNODE_VERSION__: JSON.stringify(packageJson.version) } },
+    transform: { target: 'node22.19', define: { __P2PNODE_VERSION__: JSON.stringify(packageJson.version) } },
     treeshake: true,
   })
   const { output } = await bundle.write({

@@ -7,6 +7,7 @@ import type {
   Startable,
   TypedEventTarget,
 } from '@libp2p/interface'
+import { KEEP_ALIVE } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -58,8 +59,10 @@ export interface DiscoveryOptions {
  * mDNS finds. libp2p 3 itself only writes discovered peers into its peer store, and its bootstrap module dials once.
  */
 export interface Discovery extends Startable {
-  /** Lets an address that an operator named be dialled, whatever the mode. */
-  permit(address: Multiaddr): void
+  /** An operator names an address: it is dialled whatever the mode, and its peer is kept again. */
+  hold(address: Multiaddr): void
+  /** An operator lets a peer go: nothing here dials it again until it is named or the node starts anew. */
+  release(peer: PeerId): Promise<void>
 }
 
 /** One peer of the bootstrap list with all its addresses. */
@@ -69,6 +72,8 @@ interface BootstrapPeer {
   addresses: Multiaddr[]
   attempt: number
   timer: NodeJS.Timeout | undefined
+  /** True while an operator does not want it. */
+  isReleased: boolean
 }
 
 export function discovery(options: DiscoveryOptions): (components: DiscoveryComponents) => Discovery {
@@ -129,7 +134,7 @@ function createDiscovery(
 
   function onDisconnect(event: CustomEvent<PeerId>): void {
     for (const target of targets) {
-      if (target.peer?.equals(event.detail) === true) {
+      if (target.peer?.equals(event.detail) === true && !target.isReleased) {
         schedule(target)
       }
     }
@@ -197,7 +202,27 @@ function createDiscovery(
   }
 
   return {
-    permit: (address) => addresses.permit(address),
+    hold(address) {
+      addresses.permit(address)
+      const peer = peerOf(address)
+      for (const target of targets) {
+        target.isReleased &&= target.peer?.toString() !== peer
+      }
+    },
+    async release(peer) {
+      for (const target of targets) {
+        if (target.peer?.equals(peer) === true) {
+          target.isReleased = true
+        }
+      }
+      // The DHT marks its nearest peers to be kept, and libp2p then dials them as soon as they are gone.
+      if (!(await peerStore.has(peer))) {
+        return
+      }
+      const { tags } = await peerStore.get(peer)
+      const kept = [...tags.keys()].filter((tag) => tag.startsWith(KEEP_ALIVE))
+      await peerStore.merge(peer, { tags: Object.fromEntries(kept.map((tag) => [tag, undefined])) })
+    },
     start() {
       stopping = new AbortController()
       events.addEventListener('peer:disconnect', onDisconnect)
@@ -233,7 +258,7 @@ function groupByPeer(bootstrap: readonly string[]): BootstrapPeer[] {
     const key = peer?.toString() ?? text
     const known = byPeer.get(key)
     if (known === undefined) {
-      byPeer.set(key, { peer, addresses: [address], attempt: 0, timer: undefined })
+      byPeer.set(key, { peer, addresses: [address], attempt: 0, timer: undefined, isReleased: false })
     } else {
       known.addresses.push(address)
     }

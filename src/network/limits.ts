@@ -18,23 +18,26 @@ export const YAMUX_LIMITS = {
   maxEarlyStreams: 16,
   /** A stream that nobody reads is reset, not kept. */
   maxReadBufferBytes: 4 * MIB,
-  /** Twice what one frame and a window need; over that the writer has ignored `drain`. */
-  maxWriteBufferBytes: 16 * MIB,
+  /**
+   * What a writer that ignores `drain` may pile up before its stream is reset. Bitswap is one: it answers a whole
+   * want-list at once, which we hold at 64 blocks of 1 MiB.
+   */
+  maxWriteBufferBytes: 64 * MIB,
 } as const
 
 export const CONNECTION_LIMITS = {
   /**
    * Connections on their way through the handshake. An address that opens and stays silent holds
-   * `maxInboundPerIpPerSecond` × `inboundUpgradeTimeoutMs` of them (25 with the defaults), so ten such addresses are
+   * `maxInboundPerIpPerSecond` × `inboundUpgradeTimeoutMs` of them (50 with the defaults), so that ten such addresses are
    * needed to keep others waiting; the library's own default, 10, one silent address fills in two seconds.
    */
-  maxIncomingPending: 256,
-  /** Three round trips of 300 ms with time for a busy machine. */
-  inboundUpgradeTimeoutMs: 5_000,
+  maxIncomingPending: 512,
+  /** A handshake is three round trips, but both machines may be busy: at 5 s, thirty nodes on two loaded cores failed. */
+  inboundUpgradeTimeoutMs: 10_000,
   protocolNegotiationTimeoutMs: 10_000,
   /** One address may be slow, a whole dial may try several. */
-  addressDialTimeoutMs: 6_000,
-  dialTimeoutMs: 15_000,
+  addressDialTimeoutMs: 10_000,
+  dialTimeoutMs: 20_000,
   /** Graceful close of one connection before it is cut. */
   closeTimeoutMs: 1_000,
   /** A connection without an answer for so long is dead. Wide, since a busy machine's event loop must not cost it its peers. */

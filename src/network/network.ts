@@ -135,15 +135,17 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
   libp2p.addEventListener('connection:open', onOpen)
   const stopWatching = trust.onChange?.(dropRefused)
 
-  /** Resolves when the peer has said who it is, or when the wait is over. */
-  async function waitForIdentify(peer: PeerId, signal: AbortSignal): Promise<void> {
-    if (identified.has(peer.toString())) {
+  /** Resolves when the peer has said who it is, when it has closed, or when the wait is over. */
+  async function waitForIdentify(connection: Connection, signal: AbortSignal): Promise<void> {
+    const peer = connection.remotePeer
+    if (identified.has(peer.toString()) || connection.status !== 'open') {
       return
     }
     const ended = AbortSignal.any([signal, AbortSignal.timeout(IDENTIFY_WAIT_MS)])
     await new Promise<void>((resolve) => {
       const done = (): void => {
         libp2p.removeEventListener('peer:identify', check)
+        connection.removeEventListener('close', done)
         ended.removeEventListener('abort', done)
         resolve()
       }
@@ -153,6 +155,7 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
         }
       }
       libp2p.addEventListener('peer:identify', check)
+      connection.addEventListener('close', done)
       ended.addEventListener('abort', done)
     })
   }
@@ -175,7 +178,7 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
 
     async connect(text, signal) {
       const { address, peer: expected } = parseTarget(text, identity.peerId)
-      libp2p.services.discovery.permit(address)
+      libp2p.services.discovery.hold(address)
       const timeout = AbortSignal.timeout(CONNECTION_LIMITS.dialTimeoutMs)
       const startedMs = performance.now()
       let connection: Connection
@@ -192,8 +195,8 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
         }
         throw translated
       }
+      await waitForIdentify(connection, signal)
       const peer = connection.remotePeer
-      await waitForIdentify(peer, signal)
       const summary = summarize(
         peer,
         libp2p.getConnections(peer).filter(({ status }) => status === 'open'),
@@ -212,6 +215,7 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
       if (found === undefined) {
         throw peerNotConnected(text)
       }
+      await libp2p.services.discovery.release(found.peer)
       await libp2p.hangUp(found.peer, { signal: AbortSignal.timeout(CONNECTION_LIMITS.closeTimeoutMs) })
     },
 

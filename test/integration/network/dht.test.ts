@@ -107,7 +107,7 @@ describe('the DHT of the network', () => {
     await expect(
       c.libp2p.contentRouting.get(encoder.encode('/number/invalid'), SOON()),
     ).rejects.toMatchObject({
-      name: 'NotFoundError',
+      errors: [{ name: 'NotFoundError' }],
     })
   }, 30_000)
 

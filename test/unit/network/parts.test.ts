@@ -257,11 +257,11 @@ describe('errors of dialling', () => {
   })
 
   it('know a time that is up from a caller who left', () => {
-    expect(error(named('EncryptionFailedError'), 6_000)).toMatchObject({
+    expect(error(named('EncryptionFailedError'), 10_000)).toMatchObject({
       code: 'ERR_DIAL_FAILED',
       kind: 'timeout',
     })
-    expect(error(named('AbortError'), 6_000, true)).toMatchObject({
+    expect(error(named('AbortError'), 10_000, true)).toMatchObject({
       code: 'ERR_CANCELLED',
       kind: 'cancelled',
     })

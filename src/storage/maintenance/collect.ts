@@ -37,7 +37,7 @@ export async function collect(
       await delay(PAUSE_MS, undefined, { signal, ref: false }).catch(() => {})
       continue
     }
-    // Also when the signal has aborted: rows without files are the rule that the store keeps to.
+    // Also when the signal has aborted: files whose rows are gone would lie about until the next start sweeps them.
     await blocks.discard(step.removed)
     removedBlocks += step.removed.length
     removedBytes += step.removedBytes

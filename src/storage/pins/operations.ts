@@ -57,6 +57,9 @@ export function pinOperations(db: Database, context: WriterContext, options?: Wa
     `SELECT id, cid, name, kind, state, created_ms FROM pin
      WHERE cid = @cid AND (@name IS NULL OR name = @name) AND (@kind IS NULL OR kind = @kind) ORDER BY id`,
   )
+  const findUnfinished = db.prepare<[], PinRow>(
+    'SELECT id, cid, name, kind, state, created_ms FROM pin WHERE state <> 2 AND state < 2 ORDER BY id',
+  )
   const insert = db.prepare<[Uint8Array, string, number, number, number]>(
     'INSERT INTO pin (cid, name, kind, state, created_ms) VALUES (?, ?, ?, ?, ?)',
   )
@@ -115,6 +118,14 @@ export function pinOperations(db: Database, context: WriterContext, options?: Wa
         if (pin?.state === STATE_PINNED) return 'finished'
         if (pin?.state === STATE_WAITING || pin?.state === STATE_WALKING) remove(pin)
         return 'cancelled'
+      }),
+
+    /** Undoes all pins that are not pinned yet, and tells which. */
+    'pins.giveUp': (): number[] =>
+      context.commit(() => {
+        const pins = findUnfinished.all()
+        for (const pin of pins) remove(pin)
+        return pins.map(({ id }) => id)
       }),
 
     /** One transaction of walking; to be called again while there is more. */

@@ -64,8 +64,6 @@ class WalkedPins implements PinSet {
   /** Callers of `add` by pin, from before they ask the writer: the last one to give up takes the pin with it. */
   readonly #callers = new Map<string, number>()
   readonly #progress = new Map<number, { blocks: number; listeners: Set<(blocks: number) => void> }>()
-  /** Pins whose callers were told of a failure of the writer, and that are still to be undone. */
-  readonly #givenUp = new Set<number>()
   readonly #closing = new AbortController()
   #driving: Promise<void> | undefined
   #wanted = false
@@ -88,7 +86,6 @@ class WalkedPins implements PinSet {
     try {
       const { pin, revived } = await this.#writer.call<AddReply>('pins.add', args)
       if (revived) this.#removing.resolve(pin.id)
-      this.#givenUp.delete(pin.id)
       if (pin.state === STATE_PINNED) return toPin(pin)
       this.#kick()
       await this.#untilPinned(pin, caller, signal, onProgress)
@@ -207,32 +204,37 @@ class WalkedPins implements PinSet {
   /** Steps until nothing is left to do. Every step is a call of its own, behind whatever else waits for the writer. */
   async #drive(): Promise<void> {
     let retryMs = RETRY_MS
+    let failure: unknown
     while (this.#wanted && !this.#closing.signal.aborted) {
       this.#wanted = false
       try {
-        for (const pin of this.#givenUp) await this.#cancelGivenUp(pin)
+        if (failure !== undefined) await this.#giveUp(failure)
+        failure = undefined
         const result = await this.#writer.call<StepResult>('pins.step', {})
         this.#tell(result)
         this.#wanted ||= result.more
         retryMs = RETRY_MS
       } catch (error) {
         if (this.#closing.signal.aborted) return
-        // Callers are told now, since it may take until someone makes room; their pins are undone once that works again.
+        // Callers are told now, since it may take until someone makes room; their pins are undone as soon as that works.
         this.#log.warn({ err: error, retryMs }, 'pins cannot be walked for now')
-        for (const pin of this.#adding.rejectAll(error)) this.#givenUp.add(pin)
+        this.#adding.rejectAll(error)
         this.#removing.rejectAll(error)
         this.#wanted = true
+        failure = error
         await pause(retryMs, this.#closing.signal)
         retryMs = Math.min(retryMs * 2, RETRY_LIMIT_MS)
       }
     }
   }
 
-  /** A caller who asked for the same pin since it was given up would wait for nothing after this: it is told. */
-  async #cancelGivenUp(pin: number): Promise<void> {
-    const reply = await this.#writer.call<CancelReply>('pins.cancel', { id: pin })
-    this.#givenUp.delete(pin)
-    if (reply === 'cancelled') this.#adding.reject(pin, cancelled(undefined))
+  /**
+   * After a step failed, for want of room most likely: undoes what is not pinned yet, which takes less room than going on,
+   * so that it does not keep the collector waiting, which could make some.
+   */
+  async #giveUp(reason: unknown): Promise<void> {
+    const given = await this.#writer.call<number[]>('pins.giveUp', {})
+    for (const pin of given) this.#adding.reject(pin, reason)
   }
 
   #tell({ events, counted, anomalies }: StepResult): void {

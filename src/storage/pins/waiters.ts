@@ -5,8 +5,7 @@ export interface Waiters {
   resolve(id: number): void
   /** False where nobody waits. */
   reject(id: number, error: unknown): boolean
-  /** The ids for which somebody waited. */
-  rejectAll(error: unknown): number[]
+  rejectAll(error: unknown): void
 }
 
 interface Waiter {
@@ -57,11 +56,9 @@ export function createWaiters(): Waiters {
       return waiters.size > 0
     },
     rejectAll(error) {
-      const ids = [...waiting.keys()]
-      for (const id of ids) {
+      for (const id of waiting.keys()) {
         for (const waiter of take(id)) waiter.reject(error)
       }
-      return ids
     },
   }
 }

@@ -3,9 +3,17 @@ import { CID } from 'multiformats/cid'
 import { identity } from 'multiformats/hashes/identity'
 import { expect, test } from 'vitest'
 import { blocksLayout } from '../../../../src/storage/blocks/layout.ts'
-import type { PinSet } from '../../../../src/storage/pins/index.ts'
+import type { Writer } from '../../../../src/storage/blocks/writer.ts'
+import { storageError } from '../../../../src/storage/errors.ts'
+import { createPins, type PinSet } from '../../../../src/storage/pins/index.ts'
 import type { Blocks } from '../../../../src/storage/types.ts'
-import { type TestBlock, temporaryHome, testBlock } from '../../../support/storage-blocks.ts'
+import {
+  openBlocks,
+  silentLog,
+  type TestBlock,
+  temporaryHome,
+  testBlock,
+} from '../../../support/storage-blocks.ts'
 import { asRaw, blockOf, cborNode, leaf, openPins, pbNode } from '../../../support/storage-pins.ts'
 
 const never = (): AbortSignal => new AbortController().signal
@@ -315,6 +323,37 @@ class ReadDatabase implements Disposable {
     this.#db.close()
   }
 }
+
+test('a pin for whose counting there is no room is undone, and what was pinned before stays', async () => {
+  await using home = await temporaryHome()
+  await using opened = await openBlocks(home.path)
+  const { store, writer } = opened
+  let failures = 0
+  const failing: Writer = {
+    get figures() {
+      return writer.figures
+    },
+    close: (options) => writer.close(options),
+    call: (op, args, options) => {
+      if (op !== 'pins.step' || failures === 0) return writer.call(op, args, options)
+      failures--
+      return Promise.reject(storageError('ERR_DISK_FULL', 'the disk is full'))
+    },
+  }
+  const pins = createPins({ writer: failing, blocks: store, log: silentLog })
+  const before = tree('before', 3)
+  const after = tree('after', 3)
+  await putAll(store, [...before, ...after])
+  await pin(pins, rootOf(before))
+  failures = 1
+  await expect(pin(pins, rootOf(after))).rejects.toMatchObject({ code: 'ERR_DISK_FULL', kind: 'no-space' })
+  await expect.poll(() => pins.count(), { timeout: 10_000 }).toBe(1)
+  expect(after.map(({ cid }) => pins.state(cid))).toEqual(Array(after.length).fill('none'))
+  expect(pins.state(rootOf(before).cid)).toBe('recursive')
+  await pin(pins, rootOf(after))
+  expect(pins.count()).toBe(2)
+  await pins.close()
+})
 
 test('pins are listed by creation, in pages, by CID, name and kind', async () => {
   await using home = await temporaryHome()

@@ -118,8 +118,8 @@ export const MAX_OUTSTANDING_BLOCKS = 256
 /** Time of its measured speed that a source is asked ahead: covers a round trip across the world and a busy event loop. */
 export const OUTSTANDING_MS = 500
 
-/** What a source is asked ahead at least and at most: a block; the window under way and as much queued behind it. */
-export const MIN_OUTSTANDING_BYTES = 1024 * 1024
+/** What a source is asked ahead at least and at most: a little; the window under way and as much queued behind it. */
+export const MIN_OUTSTANDING_BYTES = 64 * 1024
 export const MAX_OUTSTANDING_BYTES = 16 * 1024 * 1024
 
 /** Bytes handed to the sink and not yet kept. Above it no credit is granted: a slow disk slows the network down. */

@@ -185,7 +185,19 @@ export class ServerStream {
   /** A Want that has ended already is not known any more: its Done is on the way. */
   #cancel(id: number): void {
     const open = this.#open.get(id)
-    if (open !== undefined) open.cancelled = true
+    if (open === undefined) return
+    open.cancelled = true
+    const place = this.#queued.indexOf(open)
+    if (place < 0) return
+    // Not begun: the client need not wait for those before it to ask elsewhere.
+    this.#queued.splice(place, 1)
+    this.#forget(open)
+    this.#writer.post(encode.done(id, open.status))
+  }
+
+  #forget(open: OpenWant): void {
+    this.#open.delete(open.want.id)
+    this.#openWeight -= open.weight
   }
 
   async #plan(): Promise<void> {
@@ -207,7 +219,7 @@ export class ServerStream {
 
   async #planCids(open: OpenWant, want: CidsWant, pacer: Pacer): Promise<void> {
     for (const [index, cid] of want.cids.entries()) {
-      if (open.over) return
+      if (open.isEnding) return
       if (this.#mayServe(open, cid)) await this.#read(open, cid, index)
       await pacer.breathe()
     }
@@ -220,7 +232,7 @@ export class ServerStream {
     const pending = this.#begin(open, want)
     const blockBudget = Math.min(want.blockBudget ?? MAX_BLOCKS_PER_WANT, MAX_BLOCKS_PER_WANT)
     let blocks = 0
-    for (let visit = pending.pop(); visit !== undefined && !open.over; visit = pending.pop()) {
+    for (let visit = pending.pop(); visit !== undefined && !open.isEnding; visit = pending.pop()) {
       await pacer.breathe()
       const key = keyOf(visit.cid)
       const isRepeated = seen.has(key)
@@ -340,7 +352,7 @@ export class ServerStream {
     index: number | undefined,
     bytes: Uint8Array | undefined,
   ): Promise<void> {
-    if (open.over) return
+    if (open.cancelled || open.isSpent) return
     if (bytes === undefined) {
       open.miss(cid)
       if (open.unreported.length >= MAX_MISSING_PER_WANT) await this.#sendMissing(open)
@@ -358,7 +370,9 @@ export class ServerStream {
     open.sentBytes += bytes.length
     this.#init.onSent(bytes.length)
     const budget = open.want.kind === 'dag' ? open.want.byteBudget : undefined
-    if (budget !== undefined && open.sentBytes >= budget) open.end(Status.budget)
+    if (budget === undefined || open.sentBytes < budget) return
+    open.isSpent = true
+    open.end(Status.budget)
   }
 
   async #sendMissing(open: OpenWant): Promise<void> {
@@ -370,8 +384,7 @@ export class ServerStream {
 
   async #sendDone(open: OpenWant): Promise<void> {
     if (!open.cancelled) await this.#sendMissing(open)
-    this.#open.delete(open.want.id)
-    this.#openWeight -= open.weight
+    this.#forget(open)
     await this.#write(encode.done(open.want.id, open.status), undefined, 0)
   }
 

@@ -8,6 +8,8 @@ export class OpenWant {
   /** CIDs that count towards the bound on what one stream may have open. */
   readonly weight: number
   cancelled = false
+  /** The byte budget is used up. */
+  isSpent = false
   sentBytes = 0
   missingCount = 0
   refused = false
@@ -21,8 +23,8 @@ export class OpenWant {
     this.weight = want.kind === 'cids' ? want.cids.length : 1 + want.held.length
   }
 
-  /** True when nothing more is to be read or sent for it. */
-  get over(): boolean {
+  /** True when nothing more is to be planned for it; what was planned is sent. */
+  get isEnding(): boolean {
     return this.cancelled || this.#ending !== undefined
   }
 

@@ -17,10 +17,13 @@ import type { FetchStatistics } from './types.ts'
 /** Speed is measured over at least so long: shorter spans measure single packets. */
 const MEASURE_MS = 100
 
+/** A measurement over so long counts as much as all before it. */
+const MEMORY_MS = 300
+
 /** A Want asks for so many milliseconds' worth, so that little has to be cancelled when a slow source's share is taken. */
 const WANT_MS = 50
 
-/** What is assumed of a source that has not been measured: MIN_OUTSTANDING_BYTES and some at the start. */
+/** What is assumed of a source that has not been measured: 2 MiB ahead at the start. */
 const FIRST_BYTES_PER_MS = 4 * 1024
 
 /** How a source's answers reach the fetch that asked. */
@@ -84,7 +87,7 @@ export class Source {
 
   /** Time that what it was asked for will take, at its measured speed. */
   get backlogMs(): number {
-    return this.#askedBytes / this.#bytesPerMs
+    return this.#askedBytes / this.#currentBytesPerMs()
   }
 
   /** 0: idle; 1: has as much to do as it should. */
@@ -106,7 +109,7 @@ export class Source {
   /** How many of these it should be asked for in one Want, given what each is expected to weigh. */
   batch(items: readonly Item[], estimate: (item: Item) => number): Item[] {
     const room = this.#targetBytes - this.#askedBytes
-    const most = Math.min(room, this.#bytesPerMs * WANT_MS)
+    const most = Math.min(room, this.#currentBytesPerMs() * WANT_MS)
     const count = Math.min(MAX_OUTSTANDING_BLOCKS - this.#asked.size, MAX_CIDS_PER_MESSAGE)
     const batch: Item[] = []
     let bytes = 0
@@ -165,12 +168,20 @@ export class Source {
     const elapsedMs = now - this.#measuredFromMs
     if (elapsedMs < MEASURE_MS) return
     const measured = this.#measuredBytes / elapsedMs
-    this.#bytesPerMs = Math.max(0.001, 0.5 * this.#bytesPerMs + 0.5 * measured)
+    const weight = elapsedMs / (elapsedMs + MEMORY_MS)
+    this.#bytesPerMs += weight * (measured - this.#bytesPerMs)
     this.#startMeasuring()
   }
 
+  /** The measured speed, or less where the source has been slower than that for a while. */
+  #currentBytesPerMs(): number {
+    const elapsedMs = performance.now() - this.#measuredFromMs
+    if (this.#asked.size === 0 || elapsedMs < OUTSTANDING_MS) return this.#bytesPerMs
+    return Math.min(this.#bytesPerMs, (this.#measuredBytes + 1) / elapsedMs)
+  }
+
   get #targetBytes(): number {
-    const ahead = this.#bytesPerMs * OUTSTANDING_MS
+    const ahead = this.#currentBytesPerMs() * OUTSTANDING_MS
     return Math.min(MAX_OUTSTANDING_BYTES, Math.max(MIN_OUTSTANDING_BYTES, ahead))
   }
 

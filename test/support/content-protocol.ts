@@ -1,15 +1,29 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { noise } from '@libp2p/noise'
 import { identify } from '@libp2p/identify'
-import type { Libp2p, PeerId } from '@libp2p/interface'
+import type { Libp2p, PeerId, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
+import { exporter } from 'ipfs-unixfs-exporter'
 import { importer } from 'ipfs-unixfs-importer'
 import { createLibp2p } from 'libp2p'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { content, type Content, type ContentLimits } from '../../protocols/content/index.ts'
+import {
+  encodeBlockHeader,
+  isBlockFrame,
+  type ParsedBlockHeader,
+  parseBlockHeader,
+} from '../../protocols/content/data-frame.ts'
 import { keyOf } from '../../protocols/content/hash.ts'
+import {
+  decodeFromClient,
+  decodeFromServer,
+  type FromClient,
+  type FromServer,
+} from '../../protocols/content/messages.ts'
+import { FrameReader } from '../../protocols/shared/framing.ts'
 import type { Decision, EvidenceDetail, EvidenceKind } from '../../src/trust/contract.ts'
 import type { Logger } from '../../src/telemetry/types.ts'
 
@@ -61,8 +75,16 @@ export class MemoryBlocks {
     if (index >= 0) this.cids.splice(index, 1)
   }
 
-  peek(cid: CID): Uint8Array | undefined {
-    return this.#blocks.get(keyOf(cid))
+  readonly peek = (cid: CID): Uint8Array | undefined => this.#blocks.get(keyOf(cid))
+
+  /** What the exporter reads. */
+  asBlockstore(): { get(cid: CID): AsyncGenerator<Uint8Array> } {
+    const { peek } = this
+    return {
+      get: async function* (cid: CID) {
+        yield peek(cid)!
+      },
+    }
   }
 
   get size(): number {
@@ -225,6 +247,12 @@ export async function importFiles(
   return entries
 }
 
+/** The CID at a path, as the UnixFS exporter finds it. */
+export async function cidAt(blocks: MemoryBlocks, root: CID, path: string): Promise<CID> {
+  if (path === '') return root
+  return (await exporter(`${root.toString()}/${path}`, blocks.asBlockstore() as never)).cid
+}
+
 /** One file of random bytes; returns its root. */
 export async function importRandomFile(
   blocks: MemoryBlocks,
@@ -234,4 +262,114 @@ export async function importRandomFile(
   const bytes = randomBytes(sizeBytes)
   const entries = await importFiles(blocks, [{ path: 'file', content: bytes }], { chunkBytes, wrap: false })
   return { root: entries.get('file')!, content: bytes }
+}
+
+/** A server made by hand: what it is asked, and how to answer with any bytes. */
+export interface ScriptedPeer {
+  stream: Stream
+  send(bytes: Uint8Array): void
+  received: FromClient[]
+}
+
+/** Handles the protocol with a script instead of the service. */
+export async function scriptServer(
+  libp2p: Libp2p,
+  onMessage: (message: FromClient, peer: ScriptedPeer) => void,
+): Promise<ScriptedPeer[]> {
+  const peers: ScriptedPeer[] = []
+  await libp2p.handle(PROTOCOL, (stream) => {
+    const peer: ScriptedPeer = { stream, received: [], send: (bytes) => void stream.send(bytes) }
+    peers.push(peer)
+    const reader = new FrameReader({
+      payloadOffset: () => undefined,
+      onMessage: (bytes) => {
+        const message = decodeFromClient(bytes)
+        peer.received.push(message)
+        onMessage(message, peer)
+      },
+      onPayload: () => new Uint8Array(0),
+      onPayloadEnd: () => {},
+    })
+    stream.addEventListener('message', ({ data }) => reader.push(data))
+  })
+  return peers
+}
+
+/** The frames of a block, as a server would send them. */
+export function blockFrames(
+  want: number,
+  name: { index: number } | { cid: CID },
+  bytes: Uint8Array,
+  frameBytes = 256 * 1024,
+): Uint8Array {
+  const parts: Uint8Array[] = []
+  const index = 'index' in name ? name.index : undefined
+  const cid = 'cid' in name ? name.cid.bytes : undefined
+  let offset = 0
+  do {
+    const data = bytes.subarray(offset, offset + frameBytes)
+    parts.push(encodeBlockHeader({ want, index, cid, offset, totalBytes: bytes.length }, data.length), data)
+    offset += data.length
+  } while (offset < bytes.length)
+  return Buffer.concat(parts)
+}
+
+export interface ReceivedBlock {
+  want: number
+  index: number | undefined
+  cid: CID | undefined
+  bytes: Uint8Array
+}
+
+/** A client made by hand, which keeps no rules but those that a test wants. */
+export interface RawClient {
+  stream: Stream
+  send(bytes: Uint8Array): void
+  blocks: ReceivedBlock[]
+  messages: FromServer[]
+  dataBytes: number
+  isClosed: boolean
+}
+
+export async function rawClient(libp2p: Libp2p, server: TestNode): Promise<RawClient> {
+  const stream = await libp2p.dialProtocol(server.libp2p.getMultiaddrs(), PROTOCOL)
+  const client: RawClient = {
+    stream,
+    send: (bytes) => void stream.send(bytes),
+    blocks: [],
+    messages: [],
+    dataBytes: 0,
+    isClosed: false,
+  }
+  let header: ParsedBlockHeader | undefined
+  let block: ReceivedBlock | undefined
+  const reader = new FrameReader({
+    payloadOffset: (head, frameBytes) => {
+      if (!isBlockFrame(head)) return undefined
+      header = parseBlockHeader(head, frameBytes)
+      return header.headerBytes
+    },
+    onMessage: (bytes) => client.messages.push(decodeFromServer(bytes)),
+    onPayload: (_header, bytes) => {
+      const { want, index, cid, offset, totalBytes } = header!
+      client.dataBytes += bytes
+      block ??= {
+        want,
+        index,
+        cid: cid === undefined ? undefined : CID.decode(cid),
+        bytes: new Uint8Array(totalBytes),
+      }
+      return block.bytes.subarray(offset, offset + bytes)
+    },
+    onPayloadEnd: () => {
+      if (header!.offset + header!.dataBytes < header!.totalBytes) return
+      client.blocks.push(block!)
+      block = undefined
+    },
+  })
+  stream.addEventListener('message', ({ data }) => reader.push(data))
+  stream.addEventListener('close', () => {
+    client.isClosed = true
+  })
+  return client
 }

@@ -8,7 +8,8 @@ const loopback = new BlockList()
 loopback.addSubnet('127.0.0.0', 8, 'ipv4')
 loopback.addAddress('::1', 'ipv6')
 
-/** Whether the request comes from this machine. What a proxy claims in headers is not asked. */
+/** Whether the request comes from this machine. What a proxy claims in headers is not asked: a proxy on
+ * this machine makes all its clients local. */
 export function isLoopback(address: string | undefined): boolean {
   if (address === undefined) return false
   // An IPv4 peer of a socket that listens on `::` (RFC 4291, section 2.5.5.2).

@@ -27,7 +27,7 @@ import {
   MAX_PARAM_LENGTH,
 } from './limits.ts'
 import { registerRoute } from './register.ts'
-import type { Access, Method, Route } from './route.ts'
+import type { Access, Route } from './route.ts'
 import { includes, type Scope } from './tokens.ts'
 
 const MINUTE_MS = 60_000
@@ -62,11 +62,14 @@ export async function createServer(context: ApiContext, routes: readonly Route[]
       headersTimeout: timeouts.headersMs,
       connectionsCheckingInterval: timeouts.checkingIntervalMs,
       maxHeaderSize: MAX_HEADER_BYTES,
+      // Tells connections whose other end vanished without a word from those that are only quiet.
+      keepAlive: true,
+      keepAliveInitialDelay: timeouts.keepAliveMs,
     },
     clientErrorHandler: refuseGarbage,
     frameworkErrors: (error, request, reply) => answerError(context, error, request, reply),
     // CIDs with an identity hash hold their content.
-    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
     // Validation is our own and compiled at first use, and nothing needs a compiled serialiser: neither compiler is loaded.
     schemaController: {
       compilersFactory: {
@@ -252,11 +255,11 @@ const GARBAGE: Readonly<Record<string, readonly [status: number, code: string, m
 
 /** Which methods a path has: only asked after the router found none for the one that was used. */
 function methodFinder(routes: readonly Route[]): (path: string) => string[] {
-  let patterns: { pattern: RegExp; methods: Method[] }[] | undefined
+  let patterns: { pattern: RegExp; methods: string[] }[] | undefined
   return (path) => {
-    patterns ??= routes.map(({ path: of, method }) => ({
-      pattern: new RegExp(`^${of.replace(/\./g, '\\.').replace(/:\w+/g, '[^/]+')}$`),
-      methods: [method],
+    patterns ??= routes.map(({ path: of, method, head }) => ({
+      pattern: new RegExp(`^${of.replace(/\./g, '\\.').replace(/:\w+/g, '[^/]+')}/?$`),
+      methods: head === true ? [method, 'HEAD'] : [method],
     }))
     return patterns.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)
   }

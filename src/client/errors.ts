@@ -11,6 +11,12 @@ export const noDaemon = (url: string | undefined, cause?: unknown): P2pnodeError
     { details: url === undefined ? {} : { url }, cause },
   )
 
+export const urlInvalid = (url: string, cause?: unknown): P2pnodeError =>
+  new P2pnodeError('ERR_API_URL', 'usage', `${url} is not the URL of an API, such as http://127.0.0.1:4780`, {
+    details: { url },
+    cause,
+  })
+
 export const noToken = (path: string, cause?: unknown): P2pnodeError =>
   new P2pnodeError('ERR_NO_TOKEN', 'denied', `The token in ${path} cannot be read; give one with --token`, {
     details: { path },

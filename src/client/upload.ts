@@ -44,11 +44,12 @@ export interface UploadOptions {
 export async function uploadSource(client: Client, options: UploadOptions): Promise<Schema<'UploadOpened'>> {
   const patienceMs = options.patienceMs ?? PATIENCE_MS
   let awaySinceMs: number | undefined
-  let started = false
+  let opened: Schema<'UploadOpened'> | undefined
   for (;;) {
     try {
-      const opened = await client.post('/api/v1/uploads', { body: options.open, signal: options.signal })
-      started = true
+      // What broke off may have been the answer to the last part: then the job went on, and may be over.
+      if (opened !== undefined && (await isDone(client, opened.job.id, options.signal))) return opened
+      opened = await client.post('/api/v1/uploads', { body: options.open, signal: options.signal })
       options.onOpened?.(opened)
       await sendAll(client, opened.upload, options, () => {
         awaySinceMs = undefined
@@ -56,7 +57,7 @@ export async function uploadSource(client: Client, options: UploadOptions): Prom
       return opened
     } catch (error) {
       // A daemon that was never there is no interruption.
-      if (!started || !isInterruption(error)) throw error
+      if (opened === undefined || !isInterruption(error)) throw error
       awaySinceMs ??= performance.now()
       if (performance.now() - awaySinceMs > patienceMs) throw error
       await pause(options.signal)
@@ -147,6 +148,14 @@ class Parts {
   }
 }
 
+/** @throws the job's error where it ended in another way */
+async function isDone(client: Client, id: string, signal: AbortSignal | undefined): Promise<boolean> {
+  const job = await client.get('/api/v1/jobs/{id}', { params: { path: { id } }, signal })
+  if (job.error !== null) throw failureOfJob(job.error)
+  if (job.state === 'cancelled') throw cancelled()
+  return job.state === 'done'
+}
+
 /** The offset that the daemon names when ours was wrong: the connection broke after it took more or less than it told. */
 function rightOffset(error: unknown): number | undefined {
   if (!(error instanceof P2pnodeError) || error.code !== 'ERR_UPLOAD_OFFSET') return undefined
@@ -172,6 +181,10 @@ const INTERRUPTIONS = new Set([
   'ERR_CONNECTION_IDLE',
   'ERR_STOPPING',
   'ERR_UPLOAD_ABORTED',
+  // The daemon has not noticed yet that the last connection is gone, or is just stopping.
+  'ERR_UPLOAD_BUSY',
+  'ERR_UPLOAD_IDLE',
+  'ERR_JOBS_STOPPED',
 ])
 
 const isInterruption = (error: unknown): boolean =>

@@ -115,8 +115,9 @@ export const nodeRoutes: Route[] = [
       const out = new PassThrough({ highWaterMark: BACKUP_BUFFER_BYTES })
       const written = context.backup(out, call.signal)
       // The reader of `out` learns of a failure, before the first byte as well as after it.
-      written.catch((error: unknown) =>
-        out.destroy(error instanceof Error ? error : new Error(String(error))),
+      written.then(
+        () => out.writableEnded || out.end(),
+        (error: unknown) => out.destroy(error instanceof Error ? error : new Error(String(error))),
       )
       return new StreamAnswer(
         200,
@@ -134,6 +135,7 @@ export const nodeRoutes: Route[] = [
     operationId: 'live',
     tag: 'node',
     access: 'none',
+    head: true,
     summary: 'The process answers',
     replies: { 200: { description: 'alive', schema: LiveReport } },
     handle: async () => ({ state: 'live' as const }),
@@ -144,6 +146,7 @@ export const nodeRoutes: Route[] = [
     operationId: 'ready',
     tag: 'node',
     access: 'none',
+    head: true,
     summary: 'The node serves',
     description: 'Turns 503 as soon as the node begins to stop.',
     replies: {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createApi } from '../../../src/api/index.ts'
+import { connectionLost } from '../../../src/client/errors.ts'
 import { Client, exitCodeOf, locate } from '../../../src/client/index.ts'
 import { createMetrics } from '../../../src/telemetry/metrics.ts'
 import { type ApiBench, openApi } from '../../support/api-server.ts'
@@ -211,6 +212,31 @@ describe('an upload', () => {
     await second.close()
   })
 
+  it('whose last answer was lost is not sent again', async () => {
+    const bytes = randomBytes(1000)
+    bench.kinds.received.length = 0
+    const { transport } = client
+    const json = transport.json.bind(transport)
+    let lost = 0
+    transport.json = async (options) => {
+      const answer = await json(options)
+      if (options.path.endsWith('/complete') && lost === 0) {
+        lost += 1
+        const [job] = bench.jobs.list({ limit: 1 })
+        await bench.jobs.wait(job?.id ?? '', AbortSignal.timeout(5000))
+        throw connectionLost(bench.url)
+      }
+      return answer
+    }
+    const { job } = await client.upload({
+      open: { kind: 'add', params, fingerprint: 'lost', size: 1000 },
+      source: (offset) => chunksOf(bytes.subarray(offset)),
+    })
+    expect(lost).toBe(1)
+    expect((await client.resultOfJob(job.id)) as object).toEqual({ size: 1000 })
+    expect(bench.jobs.list({ kind: 'add' }).length).toBe(1)
+  })
+
   it('fails with the error of its source, and of its job', async () => {
     const failing = client.upload({
       open: { kind: 'add', params, fingerprint: 'b', size: null },
@@ -220,13 +246,6 @@ describe('an upload', () => {
       },
     })
     await expect(failing).rejects.toThrow('the file is gone')
-    bench.jobs.register({
-      kind: 'never',
-      concurrency: 1,
-      resumable: false,
-      title: () => 'never',
-      run: async () => null,
-    })
     const tooLong = client.upload({
       open: { kind: 'add', params, fingerprint: 'c', size: 3 },
       source: () => chunksOf(Buffer.from('four')),
@@ -284,3 +303,13 @@ it('costs a command a few milliseconds, and loads nothing of the daemon', async 
   const { undici } = JSON.parse(stdout) as { undici: boolean }
   expect(undici).toBe(false)
 })
+
+it.each(['', 'localhost', 'ftp://localhost', '127.0.0.1:4780'])(
+  'refuses %j as the URL of an API',
+  async (url) => {
+    await expect(new Client({ url }).get('/api/v1/status')).rejects.toMatchObject({
+      code: 'ERR_API_URL',
+      kind: 'usage',
+    })
+  },
+)

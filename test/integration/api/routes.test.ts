@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import { call } from '../../support/api-calls.ts'
 import { type ApiBench, cidOf, openApi, PEER } from '../../support/api-server.ts'
 
@@ -36,6 +38,7 @@ describe('the node', () => {
       { state: 'starting', problems: bench.health.problems },
     ])
     expect((await get('/health/live')).status).toBe(200)
+    expect((await call(bench, 'HEAD', '/health/ready')).status).toBe(503)
     bench.health.state = 'degraded'
     expect((await get('/health/ready')).status).toBe(200)
     bench.health.state = 'ready'
@@ -197,4 +200,27 @@ it('an unexpected error is logged with the id of its request, and told without i
   } finally {
     await broken[Symbol.asyncDispose]()
   }
+})
+
+describe('a backup', () => {
+  it('that fails before its first byte has a status; one that fails later is cut off', async () => {
+    let failAfter = ''
+    const failing = await openApi({
+      backup: async (out) => {
+        if (failAfter !== '') {
+          out.write(failAfter)
+          await once(out, 'drain')
+        }
+        throw new P2pnodeError('ERR_DISK_FULL', 'no-space', 'no room for the snapshot')
+      },
+    })
+    try {
+      const early = await call(failing, 'GET', '/api/v1/backup')
+      expect([early.status, early.json]).toMatchObject([507, { error: { code: 'ERR_DISK_FULL' } }])
+      failAfter = 'x'.repeat(1_000_000)
+      await expect(call(failing, 'GET', '/api/v1/backup')).rejects.toThrow(/terminated|fetch failed/)
+    } finally {
+      await failing[Symbol.asyncDispose]()
+    }
+  })
 })

@@ -72,7 +72,7 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT;
    CREATE INDEX ref_work_turn ON ref_work (delta, pin, id);
    CREATE TABLE pin (
-     id INTEGER PRIMARY KEY,
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
      cid BLOB NOT NULL,
      name TEXT NOT NULL,
      kind INTEGER NOT NULL,

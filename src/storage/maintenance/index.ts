@@ -1,1 +1,1 @@
-export { createMaintenance, type MaintenanceParts } from './maintenance.ts'
+export { createMaintenance } from './maintenance.ts'

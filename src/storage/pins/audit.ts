@@ -3,7 +3,7 @@ import { type Link, MalformedBlockError } from './links.ts'
 import { WORK_ASIDE, WORK_COUNT } from './states.ts'
 import type { WalkReader } from './walk-reader.ts'
 
-export type Verdict =
+type Verdict =
   | { state: 'whole' }
   /** Not done yet, or there is more to count: ask again. */
   | { state: 'unsure' }

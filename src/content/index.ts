@@ -38,6 +38,8 @@ export interface ContentServiceOptions {
   log: Logger
   /** One block from the public IPFS network (`createContentHelia(…).fetchBlock`); asked where `content.steps.ipfs` is on. */
   ipfs?: IpfsStep
+  /** Whether the DHT knows anybody to ask; by default, whether anybody is connected. */
+  hasRoutes?: () => boolean
 }
 
 export interface RunningContentService extends ContentService {
@@ -63,6 +65,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     libp2p,
     trust,
     isEnabled: peers,
+    hasRoutes: options.hasRoutes ?? (() => libp2p.getPeers().length > 0),
     ipfs: ipfsStep,
   })
   const provides = new ProvideQueue(libp2p, log)

@@ -19,7 +19,7 @@ import type { ContentService, Entry, ReadOptions, Resolved } from './types.ts'
 export interface ServiceDependencies {
   fetcher: Fetcher
   content: Pick<Content, 'peers'>
-  libp2p: Pick<Libp2p, 'contentRouting'>
+  libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
 }
 
 type TargetPlan = Omit<FetchPlan, 'dag' | 'providersOf'>
@@ -28,7 +28,7 @@ type TargetPlan = Omit<FetchPlan, 'dag' | 'providersOf'>
 export class AddressedContent implements ContentService {
   readonly #fetcher: Fetcher
   readonly #content: Pick<Content, 'peers'>
-  readonly #libp2p: Pick<Libp2p, 'contentRouting'>
+  readonly #libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
 
   constructor({ fetcher, content, libp2p }: ServiceDependencies) {
     this.#fetcher = fetcher
@@ -102,7 +102,7 @@ export class AddressedContent implements ContentService {
     try {
       for await (const provider of this.#libp2p.contentRouting.findProviders(cid, { signal })) {
         const peer = provider.id.toString()
-        if (!connected.has(peer)) yield { peer, kind: 'dht' }
+        if (!connected.has(peer) && !provider.id.equals(this.#libp2p.peerId)) yield { peer, kind: 'dht' }
       }
     } catch (error) {
       if (signal.aborted) throw cancelled(error)

@@ -127,6 +127,8 @@ export class DurableUpload {
         for (let at = start; at < bytes.length; at += partBytes) {
           const end = Math.min(at + partBytes, bytes.length)
           if (end > crashAt) throw new Crash(`crash before ${end}`)
+          // As with a real client, there is time between two parts.
+          await new Promise((resolve) => setImmediate(resolve))
           yield bytes.subarray(at, end)
         }
         if (crashAt <= bytes.length) throw new Crash('crash at the end')
@@ -187,7 +189,7 @@ export async function tarOf(entries: TreeEntry[]): Promise<Uint8Array> {
         ...(entry.mode === undefined ? {} : { mode: entry.mode }),
       }
       await new Promise<void>((resolve, reject) => {
-        const done = (error?: Error | null): void => (error == null ? resolve() : reject(error))
+        const done = (error?: Error | null): void => (error instanceof Error ? reject(error) : resolve())
         if (entry.content !== undefined)
           stream.entry({ ...header, type: 'file' }, Buffer.from(entry.content), done)
         else if (entry.target !== undefined)

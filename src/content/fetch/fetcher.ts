@@ -154,6 +154,8 @@ export class FetchingReader implements BlockReader {
   #joined: Promise<JoinedSession> | undefined
   #session: FetchSession | undefined
   #isClosed = false
+  /** What came by Bitswap. */
+  readonly ipfsArrived = { blocks: 0, bytes: 0 }
 
   constructor(
     plan: FetchPlan,
@@ -185,9 +187,9 @@ export class FetchingReader implements BlockReader {
     }
   }
 
-  /** What the reader's own fetch has got so far. */
-  get statistics(): FetchStatistics | undefined {
-    return this.#session?.statistics
+  /** What the reader's own fetch has got over the network so far. */
+  get arrived(): Pick<FetchStatistics, 'blocks' | 'bytes' | 'sources'> {
+    return this.#session?.statistics ?? { blocks: 0, bytes: 0, sources: {} }
   }
 
   async close(): Promise<void> {
@@ -224,7 +226,10 @@ export class FetchingReader implements BlockReader {
 
   async #askIpfs(ipfs: IpfsStep, cid: CID, session: FetchSession, signal: AbortSignal): Promise<Uint8Array> {
     try {
-      return await ipfs(cid, { signal })
+      const bytes = await ipfs(cid, { signal })
+      this.ipfsArrived.blocks += 1
+      this.ipfsArrived.bytes += bytes.length
+      return bytes
     } catch (error) {
       signal.throwIfAborted()
       throw blockNotFound(

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Libp2p, PeerId, PeerInfo } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Content } from '../../../protocols/content/types.ts'
@@ -11,6 +12,14 @@ const DHT_TIMEOUT_MS = 30_000
 /** A provider that cannot be reached shall not hold up the others: a dial over a relay takes some seconds. */
 const DIAL_TIMEOUT_MS = 10_000
 const CONCURRENT_DIALS = 4
+/**
+ * A node that knows nobody in the DHT is either alone, and should say so at once, or has just started: then its first
+ * peers come within a second or two. The DHT itself would wait for them without end.
+ */
+const EMPTY_DHT_GRACE_MS = 3_000
+const EMPTY_DHT_POLL_MS = 100
+/** Most of what is read is held by a connected peer; only what takes longer is worth a walk through the DHT. */
+const DHT_HEAD_START_MS = 300
 
 export interface SourceDependencies {
   content: Pick<Content, 'peers' | 'protocols'>
@@ -18,6 +27,8 @@ export interface SourceDependencies {
   trust: Policy
   /** Whether connected peers and those found in the DHT may be asked at all (`content.steps.peers`). */
   isEnabled: boolean
+  /** Whether the DHT knows anybody to ask. */
+  hasRoutes: () => boolean
 }
 
 /**
@@ -119,7 +130,12 @@ export class PeerSources implements AsyncIterable<PeerId> {
     const { libp2p } = this.#dependencies
     const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(DHT_TIMEOUT_MS)])
     const dials = new Set<Promise<void>>()
+    if (!(await this.#waitForRoutes())) {
+      this.#dht = { ...this.#dht, failure: 'nobody to ask', isOver: true }
+      return
+    }
     try {
+      if (this.#connected > 0) await sleep(DHT_HEAD_START_MS, undefined, { signal })
       for await (const provider of libp2p.contentRouting.findProviders(this.#root, { signal })) {
         if (provider.id.equals(libp2p.peerId)) continue
         this.#dht.found += 1
@@ -138,6 +154,18 @@ export class PeerSources implements AsyncIterable<PeerId> {
     }
     await Promise.all(dials)
     this.#dht.isOver = true
+  }
+
+  async #waitForRoutes(): Promise<boolean> {
+    for (
+      let waitedMs = 0;
+      waitedMs < EMPTY_DHT_GRACE_MS && !this.#signal.aborted;
+      waitedMs += EMPTY_DHT_POLL_MS
+    ) {
+      if (this.#dependencies.hasRoutes()) return true
+      await sleep(EMPTY_DHT_POLL_MS)
+    }
+    return this.#dependencies.hasRoutes()
   }
 
   async #dial(provider: PeerInfo): Promise<void> {

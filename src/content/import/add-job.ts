@@ -94,9 +94,10 @@ export function addJob(dependencies: AddJobDependencies): JobHandler<AddParams, 
 }
 
 function reportProgress(context: JobContext<AddParams>, offset: number, totals: ImportRun['totals']): void {
+  const totalBytes = context.source?.size ?? null
   context.progress({
     done: offset,
-    ...(context.source?.size == null ? {} : { total: context.source.size }),
+    ...(totalBytes === null ? {} : { total: totalBytes }),
     unit: 'bytes',
     counters: {
       files: totals.files,

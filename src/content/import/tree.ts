@@ -11,6 +11,8 @@ export const MAX_TREE_ENTRIES = 1_000_000
 
 const DIGEST_BYTES = 32
 const SLAB_ENTRIES = 4096
+/** Links gathered between two looks at the clock: about a millisecond. */
+const STEP_LINKS = 512
 
 /** Finished files by number, in slabs outside of the garbage collector's way. */
 class ChildTable {
@@ -146,6 +148,7 @@ export class ImportTree {
     for (const [name, place] of directory.children) {
       const child = typeof place === 'number' ? this.#table.get(place) : await this.#build(place, put, pace)
       links.push({ name, cid: child.cid, tsize: child.tsize })
+      if (links.length % STEP_LINKS === 0) await pace.breathe()
     }
     return buildDirectory(links, { layout: this.#layout, mode: directory.mode, put, pace })
   }

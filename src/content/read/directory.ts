@@ -46,16 +46,20 @@ export async function* listLinks(
     signal,
     LOOK_AHEAD,
   )
-  for (const link of node.links) {
-    if (!isShard(link)) {
-      yield namedLink(link, (link.Name ?? '').slice(width))
-      continue
+  try {
+    for (const link of node.links) {
+      if (!isShard(link)) {
+        yield namedLink(link, (link.Name ?? '').slice(width))
+        continue
+      }
+      const next = await shards.next()
+      if (next.done === true) return
+      const child = decodeNode(link.Hash, next.value.bytes)
+      if (child.type !== 'shard') throw dagInvalid(link.Hash, 'a sharded directory has a shard that is none')
+      yield* listLinks(reader, link.Hash, child, signal, depth + 1)
     }
-    const next = await shards.next()
-    if (next.done === true) return
-    const child = decodeNode(link.Hash, next.value.bytes)
-    if (child.type !== 'shard') throw dagInvalid(link.Hash, 'a sharded directory has a shard that is none')
-    yield* listLinks(reader, link.Hash, child, signal, depth + 1)
+  } finally {
+    await shards.return(undefined)
   }
 }
 

@@ -5,6 +5,9 @@ import type { Block, Child, DirectoryLink, EncodedNode } from './node.ts'
 import { DEFAULT_DIRECTORY_MODE, encodeFlatDirectory, encodeShard } from './node.ts'
 import type { Layout } from './profile.ts'
 
+/** Links handled between two looks at the clock: about a millisecond. */
+const STEP_LINKS = 512
+
 export interface DirectoryOptions {
   layout: Layout
   mode: number | undefined
@@ -19,8 +22,12 @@ export interface DirectoryOptions {
  */
 export async function buildDirectory(links: DirectoryLink[], options: DirectoryOptions): Promise<Child> {
   const { layout, mode, put, pace } = options
-  if (measure(links, layout, mode) > layout.shardThresholdBytes) {
-    const items = links.map((link) => ({ ...link, hash: hamtHash(link.name) }))
+  if (isLarge(links, layout, mode)) {
+    const items: HashedLink[] = []
+    for (const link of links) {
+      items.push({ ...link, hash: hamtHash(link.name) })
+      if (items.length % STEP_LINKS === 0) await pace.breathe()
+    }
     return (await buildShard(items, 0, options)).child
   }
   const node = encodeFlatDirectory(layout, links, mode)
@@ -43,7 +50,8 @@ async function buildShard(
     throw entryRefused(first.name, 'its hash equals that of another name in the same directory')
   }
   const slots = new Map<number, HashedLink[]>()
-  for (const item of items) {
+  for (const [index, item] of items.entries()) {
+    if (index % STEP_LINKS === 0) await options.pace.breathe()
     const slot = item.hash[depth] as number
     const others = slots.get(slot)
     if (others === undefined) slots.set(slot, [item])
@@ -90,16 +98,21 @@ function fieldBytes(contentBytes: number): number {
   return 1 + varintBytes(contentBytes) + contentBytes
 }
 
-function measure(links: DirectoryLink[], layout: Layout, mode: number | undefined): number {
-  if (layout.shardMeasure === 'links-bytes') {
-    return links.reduce((sum, link) => sum + Buffer.byteLength(link.name) + link.cid.byteLength, 0)
-  }
+/** Stops counting once the answer is known, since a directory may have a million links. */
+function isLarge(links: DirectoryLink[], layout: Layout, mode: number | undefined): boolean {
+  const isByBlock = layout.shardMeasure === 'block-bytes'
   const modeBytes = mode === undefined || mode === DEFAULT_DIRECTORY_MODE ? 0 : 1 + varintBytes(mode)
-  let sizeBytes = fieldBytes(2 + modeBytes)
+  let sizeBytes = isByBlock ? fieldBytes(2 + modeBytes) : 0
   for (const link of links) {
-    const linkBytes =
-      fieldBytes(link.cid.byteLength) + fieldBytes(Buffer.byteLength(link.name)) + 1 + varintBytes(link.tsize)
-    sizeBytes += fieldBytes(linkBytes)
+    sizeBytes += isByBlock ? linkBlockBytes(link) : Buffer.byteLength(link.name) + link.cid.byteLength
+    if (sizeBytes > layout.shardThresholdBytes) return true
   }
-  return sizeBytes
+  return false
+}
+
+/** What a link takes in a dag-pb block. */
+function linkBlockBytes({ name, cid, tsize }: DirectoryLink): number {
+  const contentBytes =
+    fieldBytes(cid.byteLength) + fieldBytes(Buffer.byteLength(name)) + 1 + varintBytes(tsize)
+  return fieldBytes(contentBytes)
 }

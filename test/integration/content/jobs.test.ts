@@ -159,6 +159,10 @@ describe('Bitswap', () => {
 
     // The same through the door: a get that peers cannot serve goes on by Bitswap.
     isAllowed = true
-    expect(await b.run('get', { address: denied.cid })).toMatchObject({ blocks: 1, size: 300_000 })
+    expect(await b.run('get', { address: denied.cid })).toMatchObject({
+      blocks: 1,
+      size: 300_000,
+      sources: [{ peer: 'ipfs', blocks: 1, bytes: 300_000 }],
+    })
   })
 })

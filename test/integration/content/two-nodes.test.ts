@@ -164,7 +164,7 @@ describe('what nobody has', () => {
       code: 'ERR_NOT_FOUND',
       message: expect.stringContaining('there'),
     })
-    expect(await b.run('get', { address: `${cid}/here` })).toMatchObject({ size: 1, blocks: 2 })
+    expect(await b.run('get', { address: `${cid}/here` })).toMatchObject({ size: 1, blocks: 1 })
     await expect(collect(b.content.cat(nowhere, { signal }))).rejects.toMatchObject(failure)
     await expect(b.content.resolve(nowhere, { signal, offline: true })).rejects.toMatchObject({
       code: 'ERR_NOT_FOUND',

@@ -1,0 +1,172 @@
+import { setTimeout } from 'node:timers/promises'
+import type { CID } from 'multiformats/cid'
+import type { FetchStatistics } from '../../../protocols/content/types.ts'
+import type { JobContext } from '../../jobs/types.ts'
+import type { Fetcher } from '../fetch/fetcher.ts'
+import type { FetchPlan, FetchProgress } from '../fetch/session.ts'
+import { isUnavailable } from '../fetch/session.ts'
+import type { Address } from '../read/address.ts'
+import { parseAddress } from '../read/address.ts'
+import { walkDag } from '../read/car.ts'
+import type { Target } from '../read/resolve.ts'
+import { resolveAddress } from '../read/resolve.ts'
+
+/** A fetch that got nothing is tried again so often, where there is reason to hope. */
+const TRIES_WITHOUT_PROGRESS = 4
+const FIRST_PAUSE_MS = 1_000
+const LONGEST_PAUSE_MS = 30_000
+
+/** The name under which blocks that Bitswap brought stand among the sources: it does not tell from whom they came. */
+const IPFS_SOURCE = 'ipfs'
+
+export interface Fetched {
+  target: Target
+  /** Blocks of the DAG that the address leads to. */
+  blocks: number
+  /** What came over the network, blocks on the way to the DAG included. */
+  arrived: Arrived
+}
+
+type Arrived = Pick<FetchStatistics, 'blocks' | 'bytes' | 'sources'>
+
+export interface FetchAddressOptions {
+  fetcher: Fetcher
+  /** Whether blocks can be had one by one where peers have failed. */
+  hasIpfs: boolean
+  address: string
+  /** The whole DAG, or only the block that the address leads to. */
+  isDeep: boolean
+}
+
+/**
+ * Gets what lies below an address into the store, with patience: a fetch that broke off after it had got something, or
+ * one that a restart of the daemon broke off, is tried again while the network comes back; an address that nobody has
+ * is not.
+ *
+ * @throws ERR_ADDRESS_INVALID, ERR_NOT_FOUND, ERR_FETCH_STALLED
+ */
+export async function fetchAddress(
+  options: FetchAddressOptions,
+  context: JobContext<unknown>,
+): Promise<Fetched> {
+  const { signal } = context
+  const arrived: Arrived = { blocks: 0, bytes: 0, sources: {} }
+  const address = parseAddress(options.address)
+  let triesLeft = context.checkpoint === undefined ? 0 : TRIES_WITHOUT_PROGRESS
+  let pauseMs = FIRST_PAUSE_MS
+  await context.saveCheckpoint({ version: 1 })
+  for (;;) {
+    const before = arrived.blocks
+    try {
+      return { ...(await attempt(options, address, context, arrived)), arrived }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (arrived.blocks > before) {
+        triesLeft = TRIES_WITHOUT_PROGRESS
+        pauseMs = FIRST_PAUSE_MS
+      }
+      if (!isUnavailable(error) || triesLeft === 0) throw error
+      triesLeft -= 1
+      context.waiting((error as Error).message)
+      context.log.info(
+        { address: options.address, error: String(error) },
+        'a fetch broke off and is tried again',
+      )
+    }
+    await setTimeout(pauseMs, undefined, { signal })
+    pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)
+    context.waiting(null)
+  }
+}
+
+async function attempt(
+  { fetcher, hasIpfs, isDeep }: FetchAddressOptions,
+  address: Address,
+  context: JobContext<unknown>,
+  arrived: Arrived,
+): Promise<{ target: Target; blocks: number }> {
+  const { signal } = context
+  const dag = await dagOf(fetcher, address, arrived, signal)
+  const plan: FetchPlan = { dag, providersOf: address.root, scope: isDeep ? 'all' : 'block' }
+  let seen: Arrived = { blocks: 0, bytes: 0, sources: {} }
+  const onProgress = (progress: FetchProgress): void => {
+    seen = progress
+    const done = arrived.bytes + progress.bytes
+    context.progress({
+      done,
+      ...(progress.knownBytes > 0 ? { total: Math.max(done, progress.knownBytes) } : {}),
+      unit: 'bytes',
+      counters: { blocks: arrived.blocks + progress.blocks, held: progress.heldBlocks },
+    })
+  }
+  try {
+    return await fetcher.fetch(plan, { signal, onProgress }, async (statistics) => {
+      seen = statistics
+      const target = await resolveAddress(fetcher.localReader(), address, signal)
+      return { target, blocks: statistics.blocks + statistics.heldBlocks }
+    })
+  } catch (error) {
+    if (!hasIpfs || !isUnavailable(error)) throw error
+  } finally {
+    merge(arrived, seen)
+  }
+  return await attemptByIpfs(fetcher, plan, address, context, arrived)
+}
+
+/** What the path leads to. Without a path nothing is fetched for it: the fetch of the DAG begins with its root. */
+async function dagOf(
+  fetcher: Fetcher,
+  address: Address,
+  arrived: Arrived,
+  signal: AbortSignal,
+): Promise<CID> {
+  const { root, path } = address
+  if (path.length === 0) return root
+  const reader = fetcher.reader({ dag: root, providersOf: root, scope: 'block', path }, false)
+  try {
+    return (await resolveAddress(reader, address, signal)).cid
+  } finally {
+    merge(arrived, reader.arrived)
+    await reader.close()
+  }
+}
+
+/** Block by block, in the order of the DAG, with some asked for ahead. */
+async function attemptByIpfs(
+  fetcher: Fetcher,
+  plan: FetchPlan,
+  address: Address,
+  context: JobContext<unknown>,
+  arrived: Arrived,
+): Promise<{ target: Target; blocks: number }> {
+  const { signal } = context
+  const reader = fetcher.reader(plan, false)
+  let blocks = 0
+  let bytes = 0
+  try {
+    const target = await resolveAddress(reader, address, signal)
+    if (plan.scope === 'block') return { target, blocks: 1 }
+    for await (const block of walkDag(reader, target.cid, signal)) {
+      blocks += 1
+      bytes += block.bytes.length
+      context.progress({ done: bytes, unit: 'bytes', counters: { blocks } })
+    }
+    return { target, blocks }
+  } finally {
+    const { ipfsArrived } = reader
+    merge(arrived, reader.arrived)
+    merge(arrived, { ...ipfsArrived, sources: { [IPFS_SOURCE]: { ...ipfsArrived, failures: 0 } } })
+    await reader.close()
+  }
+}
+
+function merge(sum: Arrived, part: Arrived): void {
+  sum.blocks += part.blocks
+  sum.bytes += part.bytes
+  for (const [peer, { blocks, bytes, failures }] of Object.entries(part.sources)) {
+    const source = (sum.sources[peer] ??= { blocks: 0, bytes: 0, failures: 0 })
+    source.blocks += blocks
+    source.bytes += bytes
+    source.failures += failures
+  }
+}

@@ -42,8 +42,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     onStopRequest: () => stopRequested.abort(),
   })
 
+  let signals = 0
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (stopRequested.signal.aborted) {
+    signals += 1
+    if (signals > 1) {
       log.warn({ signal }, 'second signal: stopping at once')
       process.exit(EXIT_FORCED)
     }

@@ -10,7 +10,7 @@ import type { ContentService } from '../content/types.ts'
 import { createGossip } from '../gossip/index.ts'
 import { loadOrCreateIdentity, type PassphrasePurpose } from '../identity/index.ts'
 import { createJobs, type Jobs } from '../jobs/index.ts'
-import { boundedStop, createNetwork, libp2pOptions, type Network, startError } from '../network/index.ts'
+import { boundedStop, createNetwork, knownRoutes, libp2pOptions, type Network, startError } from '../network/index.ts'
 import { type OpenStorage, openStorage } from '../storage/open.ts'
 import { acquireHomeLock, backupHome, openState } from '../storage/state/index.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
@@ -233,6 +233,7 @@ async function startServices(
     trust,
     content: libp2p.services.content,
     ipfs: helia.fetchBlock,
+    hasRoutes: () => knownRoutes(libp2p.services.dht) > 0,
     log,
   })
   await content.start()

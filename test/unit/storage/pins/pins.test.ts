@@ -234,7 +234,7 @@ test('an aborted remove goes on; a pin that is added again meanwhile is whole', 
   await using home = await temporaryHome()
   await using house = await openPins(home.path)
   const { pins, store, maintenance } = house
-  const blocks = tree('big', 70)
+  const blocks = tree('big', 45)
   await putAll(store, blocks)
   await pin(pins, rootOf(blocks))
   const abort = new AbortController()
@@ -277,8 +277,8 @@ test('removing a pin that is being added tells whoever waits for it', async () =
 
 test('what a closed store left half walked is finished when it is opened again', async () => {
   await using home = await temporaryHome()
-  const added = tree('added', 70)
-  const removed = tree('removed', 70)
+  const added = tree('added', 45)
+  const removed = tree('removed', 45)
   {
     await using house = await openPins(home.path)
     await putAll(house.store, [...added, ...removed])

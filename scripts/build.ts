@@ -15,7 +15,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { builtinModules } from 'node:module'
+import { builtinModules, createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
@@ -98,6 +98,13 @@ try {
       if (folder !== undefined && existsSync(join(folder, 'package.json'))) folders.add(folder)
     }
   }
+  // The page of the API's documentation: two files as they are, read only when somebody opens it.
+  const swaggerFolder = dirname(createRequire(import.meta.url).resolve('@fastify/swagger-ui'))
+  mkdirSync(join(workFolder, 'swagger-ui'))
+  for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
+    copyFileSync(join(swaggerFolder, 'static', name), join(workFolder, 'swagger-ui', name))
+  }
+  folders.add(swaggerFolder)
   const rule = `\n\n${'-'.repeat(80)}\n\n`
   writeFileSync(join(workFolder, 'LICENSES.txt'), [...folders].sort().map(licenceOf).join(rule))
   writeFileSync(

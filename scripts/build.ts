@@ -6,6 +6,7 @@
  * `dist/LICENSES.txt`. Worker files are entries of their own and lie beside the chunks that start them.
  */
 import {
+  copyFileSync,
   existsSync,
   globSync,
   mkdirSync,

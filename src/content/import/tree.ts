@@ -2,7 +2,7 @@ import { entryRefused, treeTooLarge } from '../errors.ts'
 import type { Pace } from '../pace.ts'
 import { buildDirectory } from '../unixfs/directory.ts'
 import { isRawChild } from '../unixfs/file.ts'
-import type { Block, Child, DirectoryLink } from '../unixfs/node.ts'
+import type { Block, Child } from '../unixfs/node.ts'
 import { cidFromDigest } from '../unixfs/node.ts'
 import type { Layout } from '../unixfs/profile.ts'
 
@@ -11,8 +11,6 @@ export const MAX_TREE_ENTRIES = 1_000_000
 
 const DIGEST_BYTES = 32
 const SLAB_ENTRIES = 4096
-/** Links gathered between two looks at the clock: about a millisecond. */
-const STEP_LINKS = 512
 
 /** Finished files by number, in slabs outside of the garbage collector's way. */
 class ChildTable {
@@ -144,12 +142,18 @@ export class ImportTree {
   }
 
   async #build(directory: Directory, put: (block: Block) => Promise<void>, pace: Pace): Promise<Child> {
-    const links: DirectoryLink[] = []
-    for (const [name, place] of directory.children) {
-      const child = typeof place === 'number' ? this.#table.get(place) : await this.#build(place, put, pace)
-      links.push({ name, cid: child.cid, tsize: child.tsize })
-      if (links.length % STEP_LINKS === 0) await pace.breathe()
+    const names = [...directory.children.keys()]
+    const places = [...directory.children.values()]
+    const built = new Map<number, Child>()
+    for (const [index, place] of places.entries()) {
+      if (typeof place !== 'number') built.set(index, await this.#build(place, put, pace))
     }
-    return buildDirectory(links, { layout: this.#layout, mode: directory.mode, put, pace })
+    const child = (index: number): Child => {
+      const place = places[index]
+      const found = typeof place === 'number' ? this.#table.get(place) : built.get(index)
+      if (found === undefined) throw new RangeError(`no entry ${index}`)
+      return found
+    }
+    return buildDirectory({ names, child }, { layout: this.#layout, mode: directory.mode, put, pace })
   }
 }

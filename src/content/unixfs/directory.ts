@@ -1,7 +1,7 @@
 import { entryRefused } from '../errors.ts'
 import type { Pace } from '../pace.ts'
 import { HAMT_FANOUT, HAMT_HASH_BYTES, HAMT_HASH_CODE, hamtHash, slotPrefix } from './hamt.ts'
-import type { Block, Child, DirectoryLink, EncodedNode } from './node.ts'
+import type { Block, Child, DirectoryLink } from './node.ts'
 import { DEFAULT_DIRECTORY_MODE, encodeFlatDirectory, encodeShard } from './node.ts'
 import type { Layout } from './profile.ts'
 
@@ -15,65 +15,93 @@ export interface DirectoryOptions {
   pace: Pace
 }
 
+/** What is in a directory. Children are made when they are asked for: a million of them are not held at once. */
+export interface DirectoryEntries {
+  readonly names: readonly string[]
+  child(index: number): Child
+}
+
 /**
  * Builds a directory: one node, or shards (a HAMT) once that node would be larger than the profile allows. The measure
  * counts every link, of subdirectories too, as IPIP-0499 has it; ipfs-unixfs-importer leaves subdirectories out and so
  * keeps a directory of very many subdirectories in one node.
  */
-export async function buildDirectory(links: DirectoryLink[], options: DirectoryOptions): Promise<Child> {
+export async function buildDirectory(entries: DirectoryEntries, options: DirectoryOptions): Promise<Child> {
   const { layout, mode, put, pace } = options
-  if (isLarge(links, layout, mode)) {
-    const items: HashedLink[] = []
-    for (const link of links) {
-      items.push({ ...link, hash: hamtHash(link.name) })
-      if (items.length % STEP_LINKS === 0) await pace.breathe()
+  if (isLarge(entries, layout, mode)) {
+    const hashes = new Uint8Array(entries.names.length * HAMT_HASH_BYTES)
+    for (const [index, name] of entries.names.entries()) {
+      hashes.set(hamtHash(name), index * HAMT_HASH_BYTES)
+      if (index % STEP_LINKS === 0) await pace.breathe()
     }
-    return (await buildShard(items, 0, options)).child
+    const all = Uint32Array.from(entries.names, (_, index) => index)
+    return await new ShardBuilder(entries, hashes, options).build(all, 0)
   }
-  const node = encodeFlatDirectory(layout, links, mode)
+  const node = encodeFlatDirectory(
+    layout,
+    entries.names.map((_, index) => linkTo(entries, index)),
+    mode,
+  )
   await put(node)
   await pace.breathe()
   return node.child
 }
 
-interface HashedLink extends DirectoryLink {
-  hash: Uint8Array
+function linkTo(entries: DirectoryEntries, index: number, prefix = ''): DirectoryLink {
+  const { cid, tsize } = entries.child(index)
+  return { name: `${prefix}${entries.names[index]}`, cid, tsize }
 }
 
-async function buildShard(
-  items: HashedLink[],
-  depth: number,
-  options: DirectoryOptions,
-): Promise<EncodedNode> {
-  const first = items[0]
-  if (depth === HAMT_HASH_BYTES && first !== undefined) {
-    throw entryRefused(first.name, 'its hash equals that of another name in the same directory')
+class ShardBuilder {
+  readonly #entries: DirectoryEntries
+  readonly #hashes: Uint8Array
+  readonly #options: DirectoryOptions
+
+  constructor(entries: DirectoryEntries, hashes: Uint8Array, options: DirectoryOptions) {
+    this.#entries = entries
+    this.#hashes = hashes
+    this.#options = options
   }
-  const slots = new Map<number, HashedLink[]>()
-  for (const [index, item] of items.entries()) {
-    if (index % STEP_LINKS === 0) await options.pace.breathe()
-    const slot = item.hash[depth] as number
-    const others = slots.get(slot)
-    if (others === undefined) slots.set(slot, [item])
-    else others.push(item)
-  }
-  const links: DirectoryLink[] = []
-  for (const [slot, [only, ...more]] of slots) {
-    if (only === undefined) continue
-    const prefix = slotPrefix(slot)
-    if (more.length === 0) {
-      links.push({ name: prefix + only.name, cid: only.cid, tsize: only.tsize })
-    } else {
-      const { child } = await buildShard([only, ...more], depth + 1, options)
-      links.push({ name: prefix, cid: child.cid, tsize: child.tsize })
+
+  /** The shard of the entries at `indexes`, whose hashes agree in the first `depth` bytes. */
+  async build(indexes: Uint32Array, depth: number): Promise<Child> {
+    const { layout, mode, put, pace } = this.#options
+    const slots = await this.#distribute(indexes, depth)
+    const links: DirectoryLink[] = []
+    for (const [slot, members] of slots) {
+      const [only] = members
+      const prefix = slotPrefix(slot)
+      if (members.length === 1 && only !== undefined) {
+        links.push(linkTo(this.#entries, only, prefix))
+      } else {
+        const { cid, tsize } = await this.build(Uint32Array.from(members), depth + 1)
+        links.push({ name: prefix, cid, tsize })
+      }
     }
+    const shard = { bitfield: bitfieldOf(slots.keys()), fanout: HAMT_FANOUT, hashCode: HAMT_HASH_CODE }
+    // Only the root of the shards is the directory that has a mode.
+    const node = encodeShard(layout, links, shard, depth === 0 ? mode : undefined)
+    await put(node)
+    await pace.breathe()
+    return node.child
   }
-  const shard = { bitfield: bitfieldOf(slots.keys()), fanout: HAMT_FANOUT, hashCode: HAMT_HASH_CODE }
-  // Only the root of the shards is the directory that has a mode.
-  const node = encodeShard(options.layout, links, shard, depth === 0 ? options.mode : undefined)
-  await options.put(node)
-  await options.pace.breathe()
-  return node
+
+  async #distribute(indexes: Uint32Array, depth: number): Promise<Map<number, number[]>> {
+    const [first] = indexes
+    if (depth === HAMT_HASH_BYTES && first !== undefined) {
+      const name = this.#entries.names[first] ?? ''
+      throw entryRefused(name, 'its hash equals that of another name in the same directory')
+    }
+    const slots = new Map<number, number[]>()
+    for (const [position, index] of indexes.entries()) {
+      if (position % STEP_LINKS === STEP_LINKS - 1) await this.#options.pace.breathe()
+      const slot = this.#hashes[index * HAMT_HASH_BYTES + depth] as number
+      const members = slots.get(slot)
+      if (members === undefined) slots.set(slot, [index])
+      else members.push(index)
+    }
+    return slots
+  }
 }
 
 /** One bit a used slot, most significant byte first, without leading zero bytes, as Go writes a big integer. */
@@ -99,11 +127,12 @@ function fieldBytes(contentBytes: number): number {
 }
 
 /** Stops counting once the answer is known, since a directory may have a million links. */
-function isLarge(links: DirectoryLink[], layout: Layout, mode: number | undefined): boolean {
+function isLarge(entries: DirectoryEntries, layout: Layout, mode: number | undefined): boolean {
   const isByBlock = layout.shardMeasure === 'block-bytes'
   const modeBytes = mode === undefined || mode === DEFAULT_DIRECTORY_MODE ? 0 : 1 + varintBytes(mode)
   let sizeBytes = isByBlock ? fieldBytes(2 + modeBytes) : 0
-  for (const link of links) {
+  for (const index of entries.names.keys()) {
+    const link = linkTo(entries, index)
     sizeBytes += isByBlock ? linkBlockBytes(link) : Buffer.byteLength(link.name) + link.cid.byteLength
     if (sizeBytes > layout.shardThresholdBytes) return true
   }

@@ -119,6 +119,12 @@ export class ClientStream {
     return this.#wants.size
   }
 
+  /** True while the server owes more than the word that it is done. */
+  get isOwed(): boolean {
+    for (const want of this.#wants.values()) if (want.cids === undefined || want.left > 0) return true
+    return false
+  }
+
   get isFull(): boolean {
     return this.#wants.size >= MAX_OPEN_WANTS
   }

@@ -59,8 +59,9 @@ export class ContentService implements Content, Startable {
       onDisconnect: (peer) => void this.#peers.delete(peer.toString()),
     })
     await registrar.handle(protocol, (stream, connection) => this.#server.accept(stream, connection), {
-      // Counted here a connection, in the server a peer.
-      maxInboundStreams: this.#limits.maxInboundStreamsPerPeer,
+      // The server's own bound is the one that counts. This one, a connection's, resets every stream of a burst that
+      // goes over it, those that were there before included, so it is only the outer fence.
+      maxInboundStreams: 4 * this.#limits.maxInboundStreamsPerPeer,
       maxOutboundStreams: this.#limits.maxOutboundStreamsPerPeer + 1,
       // A relay allows kilobytes; blocks wait for a direct connection.
       runOnLimitedConnection: false,

@@ -62,17 +62,15 @@ async function ask(
   const stream = await pool.share(peer, signal)
   if (stream.isFull) return undefined
   return new Promise((resolve, reject) => {
-    let wantId: number | undefined
     const onAbort = (): void => {
-      if (wantId !== undefined) stream.cancel(wantId)
+      stream.cancel(wantId)
       reject(signal.reason as Error)
     }
     const settle = (block: FetchedBlock | undefined): void => {
       signal.removeEventListener('abort', onAbort)
       resolve(block)
     }
-    signal.addEventListener('abort', onAbort, { once: true })
-    wantId = stream.wantCids([cid], {
+    const wantId = stream.wantCids([cid], {
       onBlock: (_cid, bytes, creditBytes) => {
         stream.release(creditBytes)
         settle({ bytes, peer })
@@ -81,6 +79,7 @@ async function ask(
       onDone: () => settle(undefined),
       onLost: () => settle(undefined),
     })
+    signal.addEventListener('abort', onAbort, { once: true })
   })
 }
 

@@ -2,6 +2,7 @@ import type { PeerId } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import { P2pnodeError } from '../shared/errors.ts'
 import { Pacer } from '../shared/pacer.ts'
 import { Wakeup } from '../shared/wakeup.ts'
 import { cancelled, hashUnsupported, notFound, stalled } from './errors.ts'
@@ -14,6 +15,7 @@ import {
   MAX_ATTEMPTS_PER_PEER,
   MAX_FRONTIER,
   PROGRESS_INTERVAL_MS,
+  RETRY_AFTER_MS,
 } from './limits.ts'
 import { Puts } from './puts.ts'
 import { RootQuestion } from './root-question.ts'
@@ -88,6 +90,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
   /** The first Want, by root, while it is being answered. */
   #rootQuestion: RootQuestion | undefined
   #connecting = 0
+  #retrying = 0
   #knownBytes = 0
   #meanBlockBytes = FIRST_BLOCK_BYTES
   #meanWidth = FIRST_WIDTH
@@ -368,11 +371,24 @@ export class DagFetchSession implements DagFetch, SourceListener {
   }
 
   onLost(source: Source, error: Error): void {
-    if (!this.#sources.delete(source)) return
+    if (this.#ended || !this.#sources.delete(source)) return
     source.statistics.failures += 1
     this.#reportServed(source)
     this.#init.log.debug({ peer: source.name, error: error.message }, 'a source was lost')
+    // A connection may break and a node restart; who lies or breaks rules is not asked again.
+    if (error instanceof P2pnodeError && error.code === 'ERR_STREAM_FAILED') this.#retryLater(source.peer)
     this.#wake.notify()
+  }
+
+  #retryLater(peer: PeerId): void {
+    const attempts = this.#attempts.get(peer.toString()) ?? 0
+    if (attempts >= MAX_ATTEMPTS_PER_PEER) return
+    this.#retrying += 1
+    setTimeout(() => {
+      this.#retrying -= 1
+      if (!this.#ended) void this.#connect(peer)
+      this.#wake.notify()
+    }, RETRY_AFTER_MS * attempts).unref()
   }
 
   /** Ends the fetch where nobody is left to ask for something that is queued. */
@@ -384,9 +400,11 @@ export class DagFetchSession implements DagFetch, SourceListener {
       for (const source of sources) source.wakeUp()
       this.#assign()
     }
-    if (!this.#intake.isExhausted || this.#connecting > 0) return
-    for (const item of [...this.#ready]) {
-      if (sources.some((source) => item.missedBy?.has(source.name) !== true)) continue
+    if (!this.#intake.isExhausted || this.#connecting + this.#retrying > 0) return
+    const orphans = this.#ready.filter(
+      (item) => !sources.some(({ name }) => item.missedBy?.has(name) !== true),
+    )
+    for (const item of orphans) {
       const error = notFound(item.visit.cid, { asked: Object.keys(this.statistics.sources) })
       if (item.state !== 'out') throw error
       // Not known to belong to the DAG: only who asked for it learns that nobody has it.

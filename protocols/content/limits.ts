@@ -112,6 +112,9 @@ export const MAX_KNOWN_SOURCES = 64
 /** A peer that failed so often is not used again by the same fetch. */
 export const MAX_ATTEMPTS_PER_PEER = 3
 
+/** A lost source is tried again after so long, times the number of attempts. */
+export const RETRY_AFTER_MS = 1_000
+
 /** Blocks that were asked from one source and have not arrived: enough for 2 000 small blocks a second at 100 ms. */
 export const MAX_OUTSTANDING_BLOCKS = 256
 

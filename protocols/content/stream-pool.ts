@@ -77,10 +77,10 @@ export class StreamPool {
     }
   }
 
-  /** Keeps the stream for the next fetch, where nothing is open on it; ends it otherwise. */
+  /** Keeps the stream for the next fetch, where nothing is owed on it; ends it otherwise. */
   release(peer: PeerId, stream: ClientStream): void {
     if (!stream.isOpen) return
-    if (stream.openWants > 0) {
+    if (stream.isOwed) {
       stream.abort(streamFailed('no longer needed'))
       return
     }

@@ -43,7 +43,7 @@ export class Waiters {
   }
 
   rejectAll(error: Error): void {
-    for (const key of [...this.#byKey.keys()]) this.reject(key, error)
+    for (const key of this.#byKey.keys()) this.reject(key, error)
   }
 
   #take(key: string): Waiter[] {

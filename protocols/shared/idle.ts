@@ -7,14 +7,17 @@ export class IdleWatch {
   readonly #onIdle: () => void
   readonly #isWaiting: () => boolean
   readonly #timer: NodeJS.Timeout
+  readonly #intervalMs: number
   #lastMs = performance.now()
+  #checkedMs = performance.now()
 
   /** Silence counts only while `isWaiting` says that the other side has something to do. */
   constructor(init: { timeoutMs: number; isWaiting: () => boolean; onIdle: () => void }) {
     this.#timeoutMs = init.timeoutMs
     this.#isWaiting = init.isWaiting
     this.#onIdle = init.onIdle
-    this.#timer = setInterval(() => this.#check(), Math.max(10, init.timeoutMs / 4))
+    this.#intervalMs = Math.max(10, init.timeoutMs / 4)
+    this.#timer = setInterval(() => this.#check(), this.#intervalMs)
     this.#timer.unref()
   }
 
@@ -27,11 +30,15 @@ export class IdleWatch {
   }
 
   #check(): void {
-    if (!this.#isWaiting()) {
+    const now = performance.now()
+    // When this process itself stood still, what has arrived meanwhile is only about to be seen.
+    const stoodStill = now - this.#checkedMs > 2 * this.#intervalMs
+    this.#checkedMs = now
+    if (stoodStill || !this.#isWaiting()) {
       this.touch()
       return
     }
-    if (performance.now() - this.#lastMs < this.#timeoutMs) return
+    if (now - this.#lastMs < this.#timeoutMs) return
     this.stop()
     this.#onIdle()
   }

@@ -328,7 +328,7 @@ export interface RawClient {
   blocks: ReceivedBlock[]
   messages: FromServer[]
   dataBytes: number
-  isClosed: boolean
+  readonly isClosed: boolean
 }
 
 export async function rawClient(libp2p: Libp2p, server: TestNode): Promise<RawClient> {
@@ -339,7 +339,9 @@ export async function rawClient(libp2p: Libp2p, server: TestNode): Promise<RawCl
     blocks: [],
     messages: [],
     dataBytes: 0,
-    isClosed: false,
+    get isClosed() {
+      return stream.status !== 'open' && stream.status !== 'closing'
+    },
   }
   let header: ParsedBlockHeader | undefined
   let block: ReceivedBlock | undefined
@@ -368,8 +370,5 @@ export async function rawClient(libp2p: Libp2p, server: TestNode): Promise<RawCl
     },
   })
   stream.addEventListener('message', ({ data }) => reader.push(data))
-  stream.addEventListener('close', () => {
-    client.isClosed = true
-  })
   return client
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import * as dagCbor from '@ipld/dag-cbor'
 import { exporter } from 'ipfs-unixfs-exporter'
+import type { PeerId } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { ByteRange, ContentLimits, FetchDagOptions, Scope } from '../../../protocols/content/index.ts'
@@ -153,9 +154,11 @@ describe('scopes, paths and ranges', () => {
       path: `docs/guide-${index}.txt`,
       content: randomBytes(index === 7 ? 1 * MIB : 100),
     }))
-    const entries = await importFiles(store, [...files, { path: 'readme', content: Buffer.from('hi') }], {
-      ...(shardAbove === undefined ? {} : { shardAbove }),
-    })
+    const entries = await importFiles(
+      store,
+      [...files, { path: 'readme', content: Buffer.from('hi') }],
+      shardAbove === undefined ? {} : { shardAbove },
+    )
     return { store, root: [...entries.values()].at(-1)! }
   }
 
@@ -396,12 +399,12 @@ describe('the end of a fetch', () => {
 
   it('is ERR_FETCH_STALLED where a source may still come and none does', async () => {
     const client = await node()
-    async function* never(): AsyncGenerator<never> {
-      await new Promise(() => {})
+    const never: AsyncIterable<PeerId> = {
+      [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }),
     }
     const fetch = client.content.fetchDag(
       rawCid(Buffer.from('x')),
-      options(client, [], { sources: never(), stallTimeoutMs: 300 }),
+      options(client, [], { sources: never, stallTimeoutMs: 300 }),
     )
     await expect(fetch.done).rejects.toMatchObject({ code: 'ERR_FETCH_STALLED', kind: 'timeout' })
   })

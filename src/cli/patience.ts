@@ -18,12 +18,13 @@ export function isInterruption(error: unknown): boolean {
 
 /**
  * Does something that needs the daemon, again and again while the daemon is away for a while. `attempt` must be able to
- * go on where it was.
+ * go on where it was. With `first`, nothing was asked of the daemon before: one that is not there at all is then a failure.
  */
 export async function patiently<T>(
   context: CliContext,
   client: Client,
   attempt: () => Promise<T>,
+  options: { first?: boolean } = {},
 ): Promise<T> {
   let awaySinceMs: number | undefined
   let delayMs = RETRY_DELAY_MS
@@ -33,6 +34,8 @@ export async function patiently<T>(
       return await attempt()
     } catch (error) {
       if (!isInterruption(error) || context.signal.aborted) throw error
+      const isAbsent = error instanceof P2pnodeError && error.code === NO_DAEMON_CODE
+      if (options.first === true && awaySinceMs === undefined && isAbsent) throw error
       // An attempt that lasted was connected for a while: the patience begins anew.
       if (awaySinceMs === undefined || performance.now() - beganAtMs > MAX_RETRY_DELAY_MS) {
         awaySinceMs = performance.now()

@@ -56,8 +56,9 @@ export async function uploadSource(client: Client, options: UploadOptions): Prom
       })
       return opened
     } catch (error) {
-      // A daemon that was never there is no interruption.
-      if (opened === undefined || !isInterruption(error)) throw error
+      // A daemon that was never there is no interruption. One that went away with the first question unanswered is, and
+      // asking again is safe: the fingerprint finds the session if there is one.
+      if (!isInterruption(error) || (opened === undefined && awaySinceMs === undefined && isAbsence(error))) throw error
       awaySinceMs ??= performance.now()
       if (performance.now() - awaySinceMs > patienceMs) throw error
       await pause(options.signal)
@@ -189,6 +190,9 @@ const INTERRUPTIONS = new Set([
 
 const isInterruption = (error: unknown): boolean =>
   error instanceof P2pnodeError && INTERRUPTIONS.has(error.code)
+
+const isAbsence = (error: unknown): boolean =>
+  error instanceof P2pnodeError && error.code === NO_DAEMON_CODE
 
 async function pause(signal: AbortSignal | undefined): Promise<void> {
   try {

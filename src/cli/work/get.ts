@@ -1,17 +1,16 @@
-import { homedir } from 'node:os'
-import { resolve, sep } from 'node:path'
-import { P2pnodeError } from '../../../protocols/shared/errors.ts'
+import { createHash } from 'node:crypto'
 import type { Client, Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
 import { Target } from '../files/target.ts'
 import { FileWriter } from '../files/write-file.ts'
 import { writeTree } from '../files/write-tree.ts'
+import { formatBytes, formatCount, printable } from '../format.ts'
 import { cancelQuietly, printDetached, showJob } from '../job.ts'
-import { formatBytes, formatCount } from '../output.ts'
 import { patiently } from '../patience.ts'
 
 export interface GetOptions {
+  /** A path; `-` is standard output. */
   output?: string
   force?: boolean
   detach?: boolean
@@ -26,25 +25,64 @@ interface GetResult {
 }
 
 interface Written {
+  /** Where it lies now; `-` for standard output. */
+  path: string
   size: number
   sha256: string | null
   files: number
 }
 
+/** What is written, but not yet in its place. */
+interface Pending {
+  written: Written
+  commit: () => Promise<void>
+  discard: () => Promise<void>
+}
+
+/** One download: what it is, and what may end it. */
+interface Download {
+  context: CliContext
+  client: Client
+  address: string
+  /** Ctrl-C, or the end of the job that fetches. */
+  signal: AbortSignal
+}
+
+const STANDARD_OUTPUT = '-'
+
 /** Fetches and writes at the same time: the daemon's job fills the store, and what arrives is read from it at once. */
 export async function get(context: CliContext, address: string, options: GetOptions): Promise<number> {
+  const force = options.force === true
+  const { output } = options
+  // Refused before anything is fetched, where it can be.
+  const named =
+    output === undefined || output === STANDARD_OUTPUT || options.detach === true
+      ? undefined
+      : await Target.at(output, { force })
   return withClient(context, async (client) => {
-    const job = await client.post('/api/v1/content/get', { body: { address }, signal: context.signal })
+    // Asked again where the answer was lost: a second job for the same address finds everything held and ends.
+    const begin = () => client.post('/api/v1/content/get', { body: { address }, signal: context.signal })
+    const job = await patiently(context, client, begin, { first: true })
     if (options.detach === true) {
       printDetached(context, job)
       return 0
     }
     try {
-      if (options.output === '-') {
-        const { cat } = await import('./read.ts')
-        return await cat(context, address, {})
+      const { written, result } = await beside(context, client, job, (signal) => {
+        const download = { context, client, address, signal }
+        return output === STANDARD_OUTPUT
+          ? toStandardOutput(download)
+          : toDisk(download, async (resolved) => named ?? Target.at(safeName(resolved), { force }))
+      })
+      const { path, size, sha256, files } = written
+      if (path !== STANDARD_OUTPUT || context.output.json) {
+        context.output.result(
+          { path, size, sha256, sources: result.sources },
+          () =>
+            `${printable(path)} (${files === 1 ? '' : `${formatCount(files)} files, `}${formatBytes(size)})`,
+        )
       }
-      return await fetchAndWrite(context, client, job, address, options)
+      return 0
     } catch (error) {
       await cancelQuietly(client, job.id)
       throw error
@@ -52,50 +90,76 @@ export async function get(context: CliContext, address: string, options: GetOpti
   })
 }
 
-async function fetchAndWrite(
+/** Watches the fetching job beside the writing; what was written gets its place once the job says that all of it arrived. */
+async function beside(
   context: CliContext,
   client: Client,
   job: Schema<'JobRecord'>,
-  address: string,
-  options: GetOptions,
-): Promise<number> {
+  write: (signal: AbortSignal) => Promise<Pending>,
+): Promise<{ written: Written; result: GetResult }> {
   const stop = new AbortController()
   const signal = AbortSignal.any([context.signal, stop.signal])
-  // Watched from the beginning: its failure says more than that of the reading, and it shows the progress.
-  const fetched = patiently(context, client, () =>
+  const fetching = patiently(context, client, () =>
     client.resultOfJob(job.id, { signal, onChange: (now) => showJob(context, now) }),
   ) as Promise<GetResult>
-  fetched.catch(() => stop.abort())
+  fetching.catch(() => stop.abort())
+  let pending: Pending | undefined
   try {
-    const resolved = await patiently(context, client, () =>
-      client.get('/api/v1/content/resolve', { params: { query: { address } }, signal }),
-    )
-    const path = options.output ?? safeName(resolved)
-    const target = await Target.at(path, { force: options.force === true })
-    if (options.force === true) refuseDangerous(target.path)
-    try {
-      const written =
-        resolved.type === 'file' || resolved.type === 'raw'
-          ? await writeFile(context, client, address, target, signal)
-          : await writeFolder(context, client, address, resolved, target, signal)
-      const result = await fetched
-      await target.commit()
-      context.output.result(
-        { path: target.path, size: written.size, sha256: written.sha256, sources: result.sources },
-        () =>
-          `${target.path} (${written.files === 1 ? '' : `${formatCount(written.files)} files, `}${formatBytes(written.size)})`,
-      )
-      return 0
-    } catch (error) {
-      await target.discard()
-      throw error
-    }
+    pending = await write(signal)
+    const result = await fetching
+    await pending.commit()
+    return { written: pending.written, result }
   } catch (error) {
+    await pending?.discard()
     // When the job failed first, the reading only broke off because of it.
-    if (stop.signal.aborted && !context.signal.aborted) await fetched
+    if (stop.signal.aborted && !context.signal.aborted) await fetching
     throw error
   } finally {
     stop.abort()
+  }
+}
+
+async function toDisk(
+  download: Download,
+  targetFor: (resolved: Schema<'Resolved'>) => Promise<Target>,
+): Promise<Pending> {
+  const { context, client, address, signal } = download
+  const resolved = await patiently(context, client, () =>
+    client.get('/api/v1/content/resolve', { params: { query: { address } }, signal }),
+  )
+  const target = await targetFor(resolved)
+  try {
+    const isFile = resolved.type === 'file' || resolved.type === 'raw'
+    const written = isFile
+      ? await writeFile(download, target)
+      : await writeFolder(download, target, safeName(resolved))
+    return { written, commit: () => target.commit(), discard: () => target.discard() }
+  } catch (error) {
+    await target.discard()
+    throw error
+  }
+}
+
+async function toStandardOutput(download: Download): Promise<Pending> {
+  const { output } = download.context
+  const hash = createHash('sha256')
+  let size = 0
+  await readFile(
+    download,
+    () => size,
+    async (chunk) => {
+      await output.raw(chunk, download.signal)
+      hash.update(chunk)
+      size += chunk.length
+    },
+  )
+  // An empty file, too, leaves nothing but itself on standard output.
+  output.startBytes()
+  const nothing = async (): Promise<void> => {}
+  return {
+    written: { path: STANDARD_OUTPUT, size, sha256: hash.digest('hex'), files: 1 },
+    commit: nothing,
+    discard: nothing,
   }
 }
 
@@ -106,38 +170,32 @@ function safeName({ name, cid }: Schema<'Resolved'>): string {
     : name
 }
 
-/** `--force` removes what it replaces; nobody means that of the folder they stand in, or of their own home. */
-function refuseDangerous(path: string): void {
-  for (const precious of [process.cwd(), homedir()]) {
-    if (`${resolve(precious)}${sep}`.startsWith(path === sep ? sep : `${path}${sep}`)) {
-      throw new P2pnodeError(
-        'ERR_TARGET_DANGEROUS',
-        'usage',
-        `--force would remove ${path}, and with it ${precious}; choose another place with -o`,
-      )
-    }
-  }
+/** Reads a file from where `sizeBytes` says on, across interruptions. */
+async function readFile(
+  { context, client, address, signal }: Download,
+  sizeBytes: () => number,
+  take: (chunk: Uint8Array) => Promise<void>,
+): Promise<void> {
+  await patiently(context, client, async () => {
+    const offset = sizeBytes()
+    const { body } = await client.download('/api/v1/content/cat', {
+      query: { address, ...(offset === 0 ? {} : { offset }) },
+      signal,
+    })
+    for await (const chunk of body) await take(chunk)
+  })
 }
 
-async function writeFile(
-  context: CliContext,
-  client: Client,
-  address: string,
-  target: Target,
-  signal: AbortSignal,
-): Promise<Written> {
+async function writeFile(download: Download, target: Target): Promise<Written> {
   const writer = await FileWriter.create(target.partialPath)
   try {
-    await patiently(context, client, async () => {
-      const offset = writer.sizeBytes
-      const { body } = await client.download('/api/v1/content/cat', {
-        query: { address, ...(offset === 0 ? {} : { offset }) },
-        signal,
-      })
-      for await (const chunk of body) await writer.write(chunk)
-    })
+    await readFile(
+      download,
+      () => writer.sizeBytes,
+      (chunk) => writer.write(chunk),
+    )
     const { sha256, sizeBytes } = await writer.end()
-    return { size: sizeBytes, sha256, files: 1 }
+    return { path: target.path, size: sizeBytes, sha256, files: 1 }
   } catch (error) {
     await writer.abandon()
     throw error
@@ -145,21 +203,15 @@ async function writeFile(
 }
 
 async function writeFolder(
-  context: CliContext,
-  client: Client,
-  address: string,
-  resolved: Schema<'Resolved'>,
+  { context, client, address, signal }: Download,
   target: Target,
-  signal: AbortSignal,
+  name: string,
 ): Promise<Written> {
   return patiently(context, client, async () => {
     // What an interrupted attempt wrote is made again: the blocks are in the store by then.
     await target.discard()
-    const { body } = await client.download('/api/v1/content/tar', {
-      query: { address, name: safeName(resolved) },
-      signal,
-    })
+    const { body } = await client.download('/api/v1/content/tar', { query: { address, name }, signal })
     const { sizeBytes, files } = await writeTree(body, target.partialPath, { signal })
-    return { size: sizeBytes, sha256: null, files }
+    return { path: target.path, size: sizeBytes, sha256: null, files }
   })
 }

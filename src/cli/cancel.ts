@@ -1,8 +1,11 @@
 const EXIT_CANCELLED = 7
 
+/** Ctrl-C, the polite end that service managers ask for, and a terminal that was closed. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /**
- * Turns the first Ctrl-C (or SIGTERM) into an aborted signal, so that a command can cancel what it began and remove
- * what it half wrote; a second one ends the process at once.
+ * Turns the first Ctrl-C (or SIGTERM, SIGHUP) into an aborted signal, so that a command can cancel what it began and
+ * remove what it half wrote; a second one ends the process at once.
  */
 export function watchForCancel(): { signal: AbortSignal; end: () => void } {
   const controller = new AbortController()
@@ -10,13 +13,11 @@ export function watchForCancel(): { signal: AbortSignal; end: () => void } {
     if (controller.signal.aborted) process.exit(EXIT_CANCELLED)
     controller.abort()
   }
-  process.on('SIGINT', onSignal)
-  process.on('SIGTERM', onSignal)
+  for (const name of SIGNALS) process.on(name, onSignal)
   return {
     signal: controller.signal,
     end: () => {
-      process.off('SIGINT', onSignal)
-      process.off('SIGTERM', onSignal)
+      for (const name of SIGNALS) process.off(name, onSignal)
     },
   }
 }

@@ -1,11 +1,20 @@
-/** One command line worth showing, and what it is for. A test runs each of them against a node. */
+/** One command line worth showing, and what it is for. A test runs each of them against a node, unless it never ends. */
 export interface Example {
   /** What follows `p2pnode`; CID, PEER and the like are put in by whoever runs it. */
   command: string
   does: string
+  /** Runs until it is stopped, or needs something that a test cannot give. */
+  byHand?: true
 }
 
-export const EXAMPLES = {
+/** By the words of the command. In the order in which a test may run them: later ones use what earlier ones made. */
+export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
+  start: [
+    { command: 'start', does: 'a node for yourself', byHand: true },
+    { command: 'start --role worker --set storage.quota=200GiB', does: 'a server', byHand: true },
+    { command: 'start --bootstrap /ip4/192.0.2.7/tcp/4700/p2p/PEER', does: 'join a node', byHand: true },
+  ],
+  connect: [{ command: 'connect /ip4/ADDRESS/tcp/4700/p2p/PEER', does: 'as `p2pnode id` prints it there' }],
   add: [
     { command: 'add README.md', does: 'a file; prints its CID' },
     { command: 'add docs --pin manual', does: 'a folder with everything in it, pinned under a name' },
@@ -24,9 +33,31 @@ export const EXAMPLES = {
     { command: 'ls', does: 'what is pinned' },
     { command: 'ls CID', does: 'a folder' },
   ],
-} satisfies Record<string, Example[]>
+  'car export': [{ command: 'car export CID -o copy.car', does: 'a file with everything below the CID' }],
+  'car import': [
+    { command: 'car import copy.car --pin copy', does: 'the blocks of it, with its roots pinned' },
+  ],
+  'pin add': [{ command: 'pin add CID --name keep', does: 'fetch what is missing, and keep it' }],
+  'pin rm': [{ command: 'pin rm CID --name keep', does: 'let go of it' }],
+  jobs: [
+    { command: 'jobs ls --state running', does: 'what the node works on' },
+    { command: 'jobs wait JOB', does: 'until it has ended', byHand: true },
+  ],
+  events: [{ command: 'events --topics jobs,peers', does: 'until Ctrl-C', byHand: true }],
+  backup: [{ command: 'backup node.tar', does: 'while the node runs' }],
+  restore: [{ command: '--home NEW restore node.tar', does: 'into a folder that is empty', byHand: true }],
+  'config init': [{ command: 'config init --role worker', does: 'HOME/config.yaml', byHand: true }],
+  'config show': [{ command: 'config show storage', does: 'the keys below storage' }],
+  'config set': [
+    { command: 'config set storage.quota 200GiB', does: 'one value' },
+    { command: 'config set content.gateways []', does: 'a list, as JSON' },
+  ],
+  'token create': [{ command: 'token create monitoring --scope read', does: 'may look, not touch' }],
+  completion: [{ command: 'completion bash', does: 'load it with: source <(p2pnode completion bash)' }],
+}
 
-export function examplesText(examples: Example[]): string {
+/** The lines of help that follow the options. */
+export function examplesText(examples: readonly Example[]): string {
   const width = Math.max(...examples.map(({ command }) => command.length))
   return `\nExamples:\n${examples.map(({ command, does }) => `  p2pnode ${command.padEnd(width)}  ${does}`).join('\n')}`
 }

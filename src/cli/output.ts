@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { styleText } from 'node:util'
+import { formatBytes, formatCount, printable, printableLines } from './format.ts'
 
 /** What a command shows while it works: drawn as a bar on a terminal, as lines in a pipe, as JSON lines with `--json`. */
 export interface Progress {
@@ -27,13 +29,16 @@ const BAR_CELLS = 24
 
 /**
  * Where a command's words go. Results go to standard output and nothing else does; with `--json` that is exactly one
- * line. Progress, warnings and errors go to standard error.
+ * line. Progress, warnings and errors go to standard error. Where standard output carries the bytes of a file, the
+ * result goes to standard error too.
  */
 export class Output {
   readonly json: boolean
   readonly quiet: boolean
   readonly #stdout: NodeJS.WriteStream
   readonly #stderr: NodeJS.WriteStream
+  readonly #closed = new AbortController()
+  #carriesBytes = false
   #lastProgressAtMs = 0
   #barShown = false
   #rate: { atMs: number; done: number; perSecond: number } | undefined
@@ -43,11 +48,19 @@ export class Output {
     this.quiet = options.quiet
     this.#stdout = options.stdout
     this.#stderr = options.stderr
+    this.#stdout.on('error', (error) => this.#closed.abort(error))
+    // Where not even an error can be told, the exit code still tells it.
+    this.#stderr.on('error', () => {})
+  }
+
+  /** Aborts when standard output takes no more: its reader went away (EPIPE), or its disk is full. */
+  get closed(): AbortSignal {
+    return this.#closed.signal
   }
 
   /** Whether people watch: colour and bars make sense. */
   get interactive(): boolean {
-    return this.#stderr.isTTY && !this.json
+    return this.#stderr.isTTY && !this.json && process.env.TERM !== 'dumb'
   }
 
   get columns(): number {
@@ -61,35 +74,35 @@ export class Output {
   /** The command's result: `value` as one JSON line, or what `human` makes of it. */
   result(value: unknown, human: () => string): void {
     this.endProgress()
-    if (this.json) this.#stdout.write(`${JSON.stringify(value)}\n`)
-    else {
-      const text = human()
-      if (text !== '') this.#stdout.write(text.endsWith('\n') ? text : `${text}\n`)
-    }
+    const stream = this.#carriesBytes ? this.#stderr : this.#stdout
+    const text = this.json ? JSON.stringify(value) : human()
+    if (text !== '') stream.write(text.endsWith('\n') ? text : `${text}\n`)
   }
 
   /** One line of a result that is a stream (`events`, `ls` of a large folder); with `--json` one JSON line each. */
   line(value: unknown, human: () => string): void {
+    this.closed.throwIfAborted()
     this.endProgress()
     this.#stdout.write(`${this.json ? JSON.stringify(value) : human()}\n`)
   }
 
-  /** Bytes as they are; resolves when more may be written. */
-  async raw(bytes: Uint8Array): Promise<void> {
+  /** From now on standard output belongs to the bytes of a file. */
+  startBytes(): void {
     this.endProgress()
-    if (this.#stdout.write(bytes)) return
-    await new Promise<void>((resolve, reject) => {
-      const onDrain = (): void => {
-        this.#stdout.off('error', onError)
-        resolve()
-      }
-      const onError = (error: Error): void => {
-        this.#stdout.off('drain', onDrain)
-        reject(error)
-      }
-      this.#stdout.once('drain', onDrain)
-      this.#stdout.once('error', onError)
-    })
+    this.#carriesBytes = true
+  }
+
+  /** Bytes as they are; resolves when more may be written. */
+  async raw(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    this.startBytes()
+    this.closed.throwIfAborted()
+    if (!this.#stdout.write(bytes))
+      await once(this.#stdout, 'drain', { signal: AbortSignal.any([signal, this.closed]) })
+  }
+
+  /** Resolves once standard output has taken everything, or failed to; see `closed`. */
+  async flush(): Promise<void> {
+    if (!this.closed.aborted) await new Promise((resolve) => this.#stdout.write('', resolve))
   }
 
   /** A remark that is no result. */
@@ -97,18 +110,21 @@ export class Output {
     if (this.quiet) return
     this.endProgress()
     if (this.json) this.#stderr.write(`${JSON.stringify({ note: text })}\n`)
-    else this.#stderr.write(`${text}\n`)
+    else this.#stderr.write(`${printableLines(text)}\n`)
   }
 
   warn(text: string): void {
     this.endProgress()
     if (this.json) this.#stderr.write(`${JSON.stringify({ warning: text })}\n`)
-    else this.#stderr.write(`${styleText('yellow', 'warning:', { stream: this.#stderr })} ${text}\n`)
+    else
+      this.#stderr.write(
+        `${styleText('yellow', 'warning:', { stream: this.#stderr })} ${printableLines(text)}\n`,
+      )
   }
 
   error(text: string): void {
     this.endProgress()
-    this.#stderr.write(`${styleText('red', 'error:', { stream: this.#stderr })} ${text}\n`)
+    this.#stderr.write(`${styleText('red', 'error:', { stream: this.#stderr })} ${printableLines(text)}\n`)
   }
 
   progress(progress: Progress): void {
@@ -150,7 +166,8 @@ export class Output {
         : ` ${Math.floor((100 * progress.done) / progress.total)} %`
     const perSecond = this.#rate?.perSecond ?? 0
     const rate = perSecond > 0 ? `, ${amount(perSecond)}/s` : ''
-    return `${progress.label}${percent} ${amount(progress.done)}${of}${rate}${progress.note === undefined ? '' : ` (${progress.note})`}`
+    const note = progress.note === undefined ? '' : ` (${progress.note})`
+    return printable(`${progress.label}${percent} ${amount(progress.done)}${of}${rate}${note}`)
   }
 
   #drawBar(progress: Progress): void {
@@ -167,55 +184,4 @@ export class Output {
     this.#barShown = true
     this.#stderr.write(`\r\u001B[2K${bar}${this.#progressText(progress).slice(0, Math.max(10, room))}`)
   }
-}
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
-
-/** `1.5 MiB`; at most three digits before the unit changes. */
-export function formatBytes(bytes: number): string {
-  const power = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10))
-  const value = bytes / 1024 ** power
-  return `${power === 0 ? Math.round(value) : value.toFixed(value < 10 ? 2 : 1)} ${UNITS[power] ?? 'B'}`
-}
-
-export function formatCount(count: number): string {
-  return Math.round(count).toLocaleString('en-US').replaceAll(',', ' ')
-}
-
-/** `3 d 4 h`, `12 min`, `850 ms`: the two largest units. */
-export function formatDuration(durationMs: number): string {
-  if (durationMs < 1_000) return `${Math.round(durationMs)} ms`
-  const parts: [number, string][] = [
-    [Math.floor(durationMs / 86_400_000), 'd'],
-    [Math.floor(durationMs / 3_600_000) % 24, 'h'],
-    [Math.floor(durationMs / 60_000) % 60, 'min'],
-    [Math.floor(durationMs / 1_000) % 60, 's'],
-  ]
-  const from = parts.findIndex(([value]) => value > 0)
-  return parts
-    .slice(from, from + 2)
-    .filter(([value]) => value > 0)
-    .map(([value, unit]) => `${value} ${unit}`)
-    .join(' ')
-}
-
-/** `2026-11-21 14:03:20` in the machine's own time. */
-export function formatTime(atMs: number): string {
-  const date = new Date(atMs)
-  const two = (value: number): string => String(value).padStart(2, '0')
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
-}
-
-/**
- * A text from elsewhere (a file's name, a peer's agent) as it may be shown: control characters would let it move the cursor,
- * change what was printed before, or worse.
- */
-export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replaceAll(
-    /[\u0000-\u001F\u007F-\u009F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g,
-    (character) => {
-      return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-    },
-  )
 }

@@ -1,5 +1,6 @@
 import Table from 'cli-table3'
-import { type Output, printable } from './output.ts'
+import { printable } from './format.ts'
+import type { Output } from './output.ts'
 
 const BARE = {
   top: '',

@@ -1,6 +1,5 @@
 import { type Command, Option } from 'commander'
 import { type Run, wholeNumber } from './register.ts'
-import { EXAMPLES, examplesText } from '../examples.ts'
 import type { AddOptions } from '../work/add.ts'
 import type { GetOptions } from '../work/get.ts'
 
@@ -21,7 +20,6 @@ export function registerContent(program: Command, run: Run): void {
     .option('--pin <NAME>', 'name of the pin (default: the name of the file)')
     .option('--no-pin', 'do not pin: the next gc may remove it')
     .option('--detach', 'do not wait for the end of the job once the bytes are sent')
-    .addHelpText('after', examplesText(EXAMPLES.add))
     .action(async (path: string, options: AddOptions, command: Command) =>
       run(command, async (context) => (await import('../work/add.ts')).add(context, path, options)),
     )
@@ -36,7 +34,6 @@ export function registerContent(program: Command, run: Run): void {
     )
     .option('--force', 'replace what is there')
     .option('--detach', 'only fetch into the store; print the job')
-    .addHelpText('after', examplesText(EXAMPLES.get))
     .action(async (address: string, options: GetOptions, command: Command) =>
       run(command, async (context) => (await import('../work/get.ts')).get(context, address, options)),
     )
@@ -47,7 +44,6 @@ export function registerContent(program: Command, run: Run): void {
     .argument('<address>', ADDRESS)
     .option('--offset <N>', 'first byte', wholeNumber(0))
     .option('--length <N>', 'bytes at most', wholeNumber(0))
-    .addHelpText('after', examplesText(EXAMPLES.cat))
     .action(async (address: string, options: { offset?: number; length?: number }, command: Command) =>
       run(command, async (context) => (await import('../work/read.ts')).cat(context, address, options)),
     )
@@ -56,7 +52,6 @@ export function registerContent(program: Command, run: Run): void {
     .command('ls')
     .summary('list a folder, or what is pinned')
     .argument('[address]', `${ADDRESS} of a folder`)
-    .addHelpText('after', examplesText(EXAMPLES.ls))
     .action(async (address: string | undefined, _: unknown, command: Command) =>
       run(command, async (context) =>
         address === undefined
@@ -72,7 +67,8 @@ export function registerContent(program: Command, run: Run): void {
     .argument('<file>')
     .option('--pin <NAME>', 'name of the pins of its roots')
     .option('--no-pin', 'do not pin; the archive need not be complete')
-    .action(async (file: string, options: { pin?: string | boolean }, command: Command) =>
+    .option('--detach', 'do not wait for the end of the job once the bytes are sent')
+    .action(async (file: string, options: { pin?: string | boolean; detach?: boolean }, command: Command) =>
       run(command, async (context) => (await import('../work/car.ts')).importCar(context, file, options)),
     )
   car

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { EXAMPLES, examplesText } from '../examples.ts'
 import { registerConfig } from './config.ts'
 import { registerContent } from './content.ts'
 import { registerCompletion } from './completion.ts'
@@ -21,4 +22,13 @@ export function registerAll(program: Command, run: Run): void {
   registerConfig(program, run)
   registerTokens(program, run)
   registerCompletion(program, run)
+  for (const [words, examples] of Object.entries(EXAMPLES))
+    commandAt(program, words).addHelpText('after', examplesText(examples))
+}
+
+function commandAt(program: Command, words: string): Command {
+  let command: Command | undefined = program
+  for (const word of words.split(' ')) command = command?.commands.find((child) => child.name() === word)
+  if (command === undefined) throw new Error(`examples name a command that does not exist: ${words}`)
+  return command
 }

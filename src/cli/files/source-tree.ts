@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Dirent, Stats } from 'node:fs'
-import { lstat, readdir, readlink } from 'node:fs/promises'
+import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 
@@ -61,16 +61,21 @@ function readable(path: string, error: unknown): P2pnodeError {
 }
 
 /** Names are bytes on disk and text in a DAG: one that is not UTF-8 cannot be kept as it is, so it is refused by name. */
-function decodeName(name: Buffer, folder: string): string {
+function decodeName(name: Buffer, where: string): string {
   const text = name.toString('utf8')
   if (!Buffer.from(text, 'utf8').equals(name)) {
     throw sourceError(
       'ERR_SOURCE_NAME',
-      `a name in ${folder} is not valid UTF-8: ${JSON.stringify(name.toString('latin1'))}; rename it first`,
-      folder,
+      `${where} is not valid UTF-8: ${JSON.stringify(name.toString('latin1'))}; rename it first`,
+      where,
     )
   }
   return text
+}
+
+async function linkTarget(absolutePath: string): Promise<string> {
+  const target = await readlink(absolutePath, { encoding: 'buffer' })
+  return decodeName(target, `what the link ${absolutePath} points to`)
 }
 
 function typeOf(stats: Stats): string {
@@ -97,9 +102,10 @@ async function entryOf(
       sizeBytes: type === 'file' ? stats.size : 0,
       mode: stats.mode & 0o7777,
       mtimeMs: stats.mtimeMs,
-      ...(type === 'symlink' ? { target: await readlink(absolutePath) } : {}),
+      ...(type === 'symlink' ? { target: await linkTarget(absolutePath) } : {}),
     }
   } catch (error) {
+    if (error instanceof P2pnodeError) throw error
     throw readable(absolutePath, error)
   }
 }
@@ -135,7 +141,9 @@ export async function listSource(path: string, signal: AbortSignal): Promise<Sou
     } catch (error) {
       throw readable(parent.absolutePath, error)
     }
-    const sorted = names.map((entry) => decodeName(entry.name, parent.absolutePath)).sort(byBytes)
+    const sorted = names
+      .map((entry) => decodeName(entry.name, `a name in ${parent.absolutePath}`))
+      .sort(byBytes)
     const children: SourceEntry[] = []
     for (let at = 0; at < sorted.length; at += STAT_CONCURRENCY) {
       const group = sorted.slice(at, at + STAT_CONCURRENCY)
@@ -186,4 +194,22 @@ export async function listSource(path: string, signal: AbortSignal): Promise<Sou
     skipped,
     fingerprint: hash.digest('hex'),
   }
+}
+
+/**
+ * As `listSource`, for a path that was named by hand: a link stands for what it points to, as with `cp`, under its own
+ * name. Links inside a tree stay links.
+ *
+ * @throws as `listSource`; ERR_SOURCE_NOT_FOUND also for a link to nowhere
+ */
+export async function listNamedSource(path: string, signal: AbortSignal): Promise<SourceTree> {
+  const named = resolve(path)
+  let realPath: string
+  try {
+    realPath = (await lstat(named)).isSymbolicLink() ? await realpath(named) : named
+  } catch (error) {
+    throw readable(named, error)
+  }
+  const tree = await listSource(realPath, signal)
+  return { ...tree, name: basename(named) || tree.name }
 }

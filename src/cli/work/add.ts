@@ -1,14 +1,12 @@
-import { createHash } from 'node:crypto'
-import { lstat, realpath } from 'node:fs/promises'
-import { basename, resolve } from 'node:path'
-import type { Client, Schema } from '../../client/index.ts'
+import type { Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
-import { endpointOf, withClient } from '../daemon.ts'
+import { withClient } from '../daemon.ts'
 import { readFileFrom, readTarFrom, tarSizeBytes } from '../files/read-source.ts'
-import { listSource, type SourceTree } from '../files/source-tree.ts'
-import { cancelQuietly, printDetached, waitForResult } from '../job.ts'
-import { formatBytes, formatCount, printable } from '../output.ts'
+import { listNamedSource, type SourceTree } from '../files/source-tree.ts'
+import { printDetached, waitForResult } from '../job.ts'
+import { formatBytes, formatCount, printable } from '../format.ts'
 import { patiently } from '../patience.ts'
+import { send } from '../send.ts'
 
 export interface AddOptions {
   profile: 'unixfs-v1-2025' | 'unixfs-v0-2015'
@@ -28,22 +26,12 @@ interface AddResult {
 /** How many skipped entries are named one by one. */
 const MAX_SKIPPED_SHOWN = 10
 
-/** A link named on the command line stands for what it points to, as with `cp`; links inside a tree stay links. */
-async function sourceAt(path: string, signal: AbortSignal): Promise<SourceTree> {
-  const named = resolve(path)
-  const isLink = await lstat(named).then(
-    (stats) => stats.isSymbolicLink(),
-    () => false,
-  )
-  const tree = await listSource(isLink ? await realpath(named).catch(() => named) : named, signal)
-  return { ...tree, name: basename(named) || tree.name }
-}
-
 export async function add(context: CliContext, path: string, options: AddOptions): Promise<number> {
-  const tree = await sourceAt(path, context.signal)
+  const tree = await listNamedSource(path, context.signal)
   warnOfSkipped(context, tree)
   const [root] = tree.entries
   const isTree = root?.type !== 'file'
+  const sizeBytes = isTree ? await tarSizeBytes(tree) : tree.fileBytes
   const params: Schema<'AddParams'> = {
     source: isTree ? 'tree' : 'file',
     name: tree.name,
@@ -53,7 +41,17 @@ export async function add(context: CliContext, path: string, options: AddOptions
     preserveMode: isTree,
   }
   return withClient(context, async (client) => {
-    const job = await send(context, client, tree, params, isTree ? await tarSizeBytes(tree) : tree.fileBytes)
+    const job = await send(context, client, {
+      kind: 'add',
+      params,
+      fingerprint: tree.fingerprint,
+      sizeBytes,
+      label: `adding ${tree.name}`,
+      bytesFrom: (offset) =>
+        root?.type === 'file'
+          ? readFileFrom(root, offset, context.signal)
+          : readTarFrom(tree, offset, context.signal),
+    })
     if (options.detach === true) {
       printDetached(context, job)
       return 0
@@ -69,57 +67,6 @@ export async function add(context: CliContext, path: string, options: AddOptions
     }
     return 0
   })
-}
-
-/** Sends the bytes, across interruptions, and returns the job that takes them. */
-async function send(
-  context: CliContext,
-  client: Client,
-  tree: SourceTree,
-  params: Schema<'AddParams'>,
-  sizeBytes: number,
-): Promise<Schema<'JobRecord'>> {
-  const [root] = tree.entries
-  let job: Schema<'JobRecord'> | undefined
-  try {
-    const opened = await client.upload({
-      open: {
-        kind: 'add',
-        params,
-        // The same source with other options is another job.
-        fingerprint: createHash('sha256')
-          .update(JSON.stringify([tree.fingerprint, params]))
-          .digest('hex'),
-        size: sizeBytes,
-      },
-      source: (offset) =>
-        params.source === 'file' && root !== undefined
-          ? readFileFrom(root, offset, context.signal)
-          : readTarFrom(tree, offset, context.signal),
-      signal: context.signal,
-      onOpened: (session) => {
-        job = session.job
-      },
-      onProgress: (done) =>
-        context.output.progress({
-          label: `adding ${printable(tree.name)}`,
-          done,
-          total: sizeBytes,
-          unit: 'bytes',
-        }),
-      relocate: () => endpointOf(context),
-    })
-    return opened.job
-  } catch (error) {
-    // Ctrl-C, and a source that cannot be read: nobody will come back with these bytes.
-    if (job !== undefined && (context.signal.aborted || isSourceError(error)))
-      await cancelQuietly(client, job.id)
-    throw error
-  }
-}
-
-function isSourceError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_SOURCE_')
 }
 
 function warnOfSkipped(context: CliContext, tree: SourceTree): void {

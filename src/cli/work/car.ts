@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { CliContext } from '../context.ts'
-import { endpointOf, withClient } from '../daemon.ts'
+import { withClient } from '../daemon.ts'
 import { readFileFrom } from '../files/read-source.ts'
-import { listSource } from '../files/source-tree.ts'
+import { listNamedSource } from '../files/source-tree.ts'
 import { Target } from '../files/target.ts'
 import { FileWriter } from '../files/write-file.ts'
-import { cancelQuietly, waitForResult } from '../job.ts'
-import { formatBytes, formatCount, printable } from '../output.ts'
+import { printDetached, waitForResult } from '../job.ts'
+import { formatBytes, formatCount, printable } from '../format.ts'
 import { patiently } from '../patience.ts'
+import { send } from '../send.ts'
 
 interface ImportResult {
   roots: string[]
@@ -19,53 +19,35 @@ interface ImportResult {
 export async function importCar(
   context: CliContext,
   file: string,
-  options: { pin?: string | boolean },
+  options: { pin?: string | boolean; detach?: boolean },
 ): Promise<number> {
-  const tree = await listSource(file, context.signal)
+  const tree = await listNamedSource(file, context.signal)
   const [entry] = tree.entries
   if (entry === undefined || entry.type !== 'file') {
     throw new P2pnodeError('ERR_SOURCE_TYPE', 'usage', `${file} is no file`, { details: { path: file } })
   }
-  const params = {
-    pin: options.pin === false ? null : typeof options.pin === 'string' ? options.pin : tree.name,
-  }
   return withClient(context, async (client) => {
-    let jobId: string | undefined
-    try {
-      const { job } = await client.upload({
-        open: {
-          kind: 'car-import',
-          params,
-          fingerprint: createHash('sha256')
-            .update(JSON.stringify([tree.fingerprint, params]))
-            .digest('hex'),
-          size: tree.fileBytes,
-        },
-        source: (offset) => readFileFrom(entry, offset, context.signal),
-        signal: context.signal,
-        onOpened: (session) => {
-          jobId = session.job.id
-        },
-        onProgress: (done) =>
-          context.output.progress({
-            label: `importing ${printable(tree.name)}`,
-            done,
-            total: tree.fileBytes,
-            unit: 'bytes',
-          }),
-        relocate: () => endpointOf(context),
-      })
-      const result = await patiently(context, client, () => waitForResult<ImportResult>(context, client, job))
-      context.output.result(
-        result,
-        () =>
-          `${result.roots.join('\n')}\nimported ${formatCount(result.blocks)} blocks, ${formatBytes(result.size)}`,
-      )
+    const job = await send(context, client, {
+      kind: 'car-import',
+      params: {
+        pin: options.pin === false ? null : typeof options.pin === 'string' ? options.pin : tree.name,
+      },
+      fingerprint: tree.fingerprint,
+      sizeBytes: tree.fileBytes,
+      label: `importing ${tree.name}`,
+      bytesFrom: (offset) => readFileFrom(entry, offset, context.signal),
+    })
+    if (options.detach === true) {
+      printDetached(context, job)
       return 0
-    } catch (error) {
-      if (jobId !== undefined && context.signal.aborted) await cancelQuietly(client, jobId)
-      throw error
     }
+    const result = await patiently(context, client, () => waitForResult<ImportResult>(context, client, job))
+    context.output.result(
+      result,
+      () =>
+        `${result.roots.join('\n')}\nimported ${formatCount(result.blocks)} blocks, ${formatBytes(result.size)}`,
+    )
+    return 0
   })
 }
 
@@ -78,7 +60,9 @@ export async function exportCar(
     const open = async (): Promise<AsyncIterable<Uint8Array>> =>
       (await client.download('/api/v1/content/car', { query: { address }, signal: context.signal })).body
     if (options.output === '-') {
-      for await (const chunk of await open()) await context.output.raw(chunk)
+      const bytes = await open()
+      context.output.startBytes()
+      for await (const chunk of bytes) await context.output.raw(chunk, context.signal)
       return 0
     }
     const resolved = await client.get('/api/v1/content/resolve', {
@@ -96,7 +80,7 @@ export async function exportCar(
       await target.commit()
       context.output.result(
         { path: target.path, size: sizeBytes, sha256, root: resolved.cid },
-        () => `${target.path} (${formatBytes(sizeBytes)})`,
+        () => `${printable(target.path)} (${formatBytes(sizeBytes)})`,
       )
       return 0
     } catch (error) {

@@ -2,15 +2,19 @@ import { lstat, statfs } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { loadConfig } from '../../../config/index.ts'
+import { version } from '../../../config/version.ts'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import { NO_DAEMON_CODE, type Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
+import { printableLines, shellWord } from '../format.ts'
 
 type Check = Schema<'DoctorReport'>['checks'][number]
 
 const LOW_DISK_BYTES = 1024 ** 3
 const PORT_PROBE_MS = 500
+/** A clock before this was never set. */
+const EARLIEST_PLAUSIBLE_MS = Date.UTC(2026, 0, 1)
 
 /** Asks the running node; without one, looks at what would keep it from starting. Exit code 1 where something failed. */
 export async function doctor(context: CliContext): Promise<number> {
@@ -25,7 +29,7 @@ export async function doctor(context: CliContext): Promise<number> {
     checks
       .map(
         (check) =>
-          `${marks[check.state]}  ${check.name}: ${check.message}${check.fix === undefined ? '' : `\n      ${check.fix}`}`,
+          `${marks[check.state]}  ${check.name}: ${printableLines(check.message)}${check.fix === undefined ? '' : `\n      ${printableLines(check.fix)}`}`,
       )
       .join('\n'),
   )
@@ -44,29 +48,42 @@ async function askDaemon(context: CliContext): Promise<Check[]> {
   }
 }
 
+/** Everything that can be seen without a node, of what would keep one from starting. */
 async function lookAround(context: CliContext): Promise<Check[]> {
-  const checks: Check[] = [{ name: 'node', state: 'ok', message: `Node.js ${process.versions.node}` }]
+  const checks: Check[] = [
+    { name: 'node', state: 'ok', message: `p2pnode ${version} on Node.js ${process.versions.node}` },
+    checkClock(Date.now()),
+  ]
   try {
     const { config } = await loadConfig({ home: context.home, env: context.env, flags: {} })
     checks.push({ name: 'configuration', state: 'ok', message: 'valid' })
     const swarmPorts = config.network.listen.flatMap((address) =>
       [...address.matchAll(/\/tcp\/(\d+)/g)].map((match) => Number(match[1])),
     )
-    for (const port of [config.api.port, ...swarmPorts]) checks.push(...(await checkPort(port)))
+    const keyOfPort = new Map(swarmPorts.map((port) => [port, 'network.listen']))
+    keyOfPort.set(config.api.port, 'api.port')
+    keyOfPort.delete(0)
+    checks.push(...(await Promise.all([...keyOfPort].map(([port, key]) => checkPort(port, key)))))
   } catch (error) {
     checks.push({
       name: 'configuration',
       state: 'fail',
       message: error instanceof Error ? error.message : String(error),
-      fix: 'p2pnode config validate',
+      fix: 'correct it, then check with: p2pnode config validate',
     })
   }
-  checks.push(await checkKey(context.home), await checkDisk(context.home))
+  checks.push(...(await checkModes(context.home)), await checkDisk(context.home))
   return checks
 }
 
-async function checkPort(port: number): Promise<Check[]> {
-  if (port === 0) return []
+function checkClock(nowMs: number): Check {
+  const message = new Date(nowMs).toISOString()
+  return nowMs < EARLIEST_PLAUSIBLE_MS
+    ? { name: 'clock', state: 'fail', message, fix: 'set the clock: signatures and leases depend on it' }
+    : { name: 'clock', state: 'ok', message }
+}
+
+async function checkPort(port: number, key: string): Promise<Check> {
   const taken = await new Promise<boolean>((resolve) => {
     const socket = connect({ host: '127.0.0.1', port })
     socket.setTimeout(PORT_PROBE_MS)
@@ -76,28 +93,33 @@ async function checkPort(port: number): Promise<Check[]> {
     }
     socket.on('connect', end(true)).on('error', end(false)).on('timeout', end(false))
   })
-  return [
-    taken
-      ? {
-          name: `port ${port}`,
-          state: 'fail',
-          message: 'another program listens there',
-          fix: 'stop it, or choose another port (p2pnode config set api.port PORT)',
-        }
-      : { name: `port ${port}`, state: 'ok', message: 'free' },
-  ]
+  const name = `port ${port}`
+  return taken
+    ? {
+        name,
+        state: 'fail',
+        message: 'another program listens there',
+        fix: `stop it, or choose another port: p2pnode config set ${key} …`,
+      }
+    : { name, state: 'ok', message: 'free' }
 }
 
-async function checkKey(home: string): Promise<Check> {
-  const path = join(home, 'identity.key')
-  try {
-    const { mode } = await lstat(path)
-    return (mode & 0o077) === 0
-      ? { name: 'identity', state: 'ok', message: 'readable by its owner alone' }
-      : { name: 'identity', state: 'fail', message: 'others can read the key', fix: `chmod 600 ${path}` }
-  } catch {
-    return { name: 'identity', state: 'ok', message: 'none yet; the first start makes one' }
+async function checkModes(home: string): Promise<Check[]> {
+  const checks: Check[] = []
+  for (const name of ['identity.key', 'api.token']) {
+    const path = join(home, name)
+    try {
+      const { mode } = await lstat(path)
+      checks.push(
+        (mode & 0o077) === 0
+          ? { name, state: 'ok', message: 'readable by its owner alone' }
+          : { name, state: 'fail', message: 'others can read it', fix: `chmod 600 ${shellWord(path)}` },
+      )
+    } catch {
+      checks.push({ name, state: 'ok', message: 'none yet; the first start makes one' })
+    }
   }
+  return checks
 }
 
 async function checkDisk(home: string): Promise<Check> {

@@ -3,7 +3,7 @@ import { failureOfJob, type Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
 import { showJob } from '../job.ts'
-import { formatBytes, formatCount, formatDuration, formatTime } from '../output.ts'
+import { formatBytes, formatCount, formatDuration, formatTime, printable } from '../format.ts'
 import { factsText, tableText } from '../table.ts'
 
 type Job = Schema<'JobRecord'>
@@ -108,7 +108,7 @@ export async function events(context: CliContext, topics: string | undefined): P
     })) {
       context.output.line(
         event,
-        () => `${formatTime(Date.now())}  ${event.event}  ${JSON.stringify(event.data)}`,
+        () => `${formatTime(Date.now())}  ${event.event}  ${printable(JSON.stringify(event.data))}`,
       )
     }
     return 0

@@ -1,42 +1,78 @@
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
-import { NO_DAEMON_CODE } from '../../client/index.ts'
+import { type Client, NO_DAEMON_CODE, readApiFile } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
-import { formatBytes, formatCount, formatDuration } from '../output.ts'
+import { formatBytes, formatCount, formatDuration, printable } from '../format.ts'
 import { factsText } from '../table.ts'
 
 /** A stop may take 10 s by contract; then somebody should look at it. */
 const STOP_PATIENCE_MS = 20_000
-const STOP_POLL_MS = 100
+const STOP_POLL_MS = 50
+/** How long the process may take to end after its API did; a start right after must find the data folder free. */
+const EXIT_PATIENCE_MS = 10_000
 
-/** Asks the node to stop and waits until it answers no more. */
+/** Asks the node to stop and waits until it answers no more and, where it runs on this machine, its process has ended. */
 export async function stop(context: CliContext): Promise<number> {
   return withClient(context, async (client) => {
+    const pid = context.api === undefined ? readApiFile(context.home)?.pid : undefined
     await client.post('/api/v1/stop', { signal: context.signal })
-    const deadlineMs = performance.now() + STOP_PATIENCE_MS
-    while (performance.now() < deadlineMs) {
-      await sleep(STOP_POLL_MS, undefined, { signal: context.signal })
-      try {
-        await client.get('/health/live', {
-          signal: AbortSignal.any([context.signal, AbortSignal.timeout(2_000)]),
-        })
-      } catch (error) {
-        if (
-          error instanceof P2pnodeError &&
-          (error.code === NO_DAEMON_CODE || error.code === 'ERR_CONNECTION_LOST')
-        ) {
-          context.output.result({ stopped: true }, () => 'stopped')
-          return 0
-        }
-      }
-    }
-    throw new P2pnodeError(
-      'ERR_STOP_TIMEOUT',
-      'timeout',
-      `the node still answers after ${STOP_PATIENCE_MS / 1_000} s; see its log`,
-    )
+    await until(context, STOP_PATIENCE_MS, async () => !(await answers(context, client)), 'still answers')
+    if (pid !== undefined)
+      await until(context, EXIT_PATIENCE_MS, async () => !isRunning(pid), `(process ${pid}) has not ended`)
+    context.output.result({ stopped: true }, () => 'stopped')
+    return 0
   })
+}
+
+async function until(
+  context: CliContext,
+  patienceMs: number,
+  reached: () => Promise<boolean>,
+  otherwise: string,
+): Promise<void> {
+  const deadlineMs = performance.now() + patienceMs
+  while (!(await reached())) {
+    if (performance.now() > deadlineMs) {
+      throw new P2pnodeError(
+        'ERR_STOP_TIMEOUT',
+        'timeout',
+        `the node ${otherwise} after ${patienceMs / 1_000} s; see its log`,
+      )
+    }
+    await sleep(STOP_POLL_MS, undefined, { signal: context.signal })
+  }
+}
+
+async function answers(context: CliContext, client: Client): Promise<boolean> {
+  try {
+    await client.get('/health/live', {
+      signal: AbortSignal.any([context.signal, AbortSignal.timeout(2_000)]),
+    })
+    return true
+  } catch (error) {
+    return !(
+      error instanceof P2pnodeError &&
+      (error.code === NO_DAEMON_CODE || error.code === 'ERR_CONNECTION_LOST')
+    )
+  }
+}
+
+/**
+ * Whether a process runs, as far as this one can tell. One of another user or container counts as ended, and so does one that
+ * ended but was not yet asked for its exit code: it has let go of everything.
+ */
+function isRunning(pid: number): boolean {
+  // Process 1 is the machine's own, or a container's that this command is not in.
+  if (pid <= 1) return false
+  try {
+    process.kill(pid, 0)
+    if (process.platform !== 'linux') return true
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
 }
 
 function jobsText(counts: Record<string, number>): string {
@@ -66,7 +102,7 @@ export async function status(context: CliContext): Promise<number> {
           ['home', report.home],
           ['version', report.version],
         ]),
-        ...report.problems.map((problem) => `problem: ${problem}`),
+        ...report.problems.map((problem) => `problem: ${printable(problem)}`),
       ].join('\n'),
     )
     return 0

@@ -1,7 +1,7 @@
 import type { Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
-import { formatDuration, formatTime } from '../output.ts'
+import { formatDuration, formatTime } from '../format.ts'
 import { tableText } from '../table.ts'
 
 function describe(peer: Schema<'PeerSummary'>): string {

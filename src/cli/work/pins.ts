@@ -2,7 +2,7 @@ import type { Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
 import { printDetached, waitForResult } from '../job.ts'
-import { formatTime } from '../output.ts'
+import { formatTime, printable } from '../format.ts'
 import { tableText } from '../table.ts'
 
 type Kind = 'recursive' | 'direct'
@@ -39,7 +39,9 @@ export async function remove(
       signal: context.signal,
     })
     context.output.result(answer, () =>
-      answer.removed.map((pin) => `unpinned ${pin.cid}${pin.name === '' ? '' : ` (${pin.name})`}`).join('\n'),
+      answer.removed
+        .map((pin) => `unpinned ${pin.cid}${pin.name === '' ? '' : ` (${printable(pin.name)})`}`)
+        .join('\n'),
     )
     return 0
   })

@@ -1,7 +1,7 @@
 import type { Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
-import { formatBytes, printable } from '../output.ts'
+import { formatBytes, printable } from '../format.ts'
 import { tableText } from '../table.ts'
 
 export async function cat(
@@ -14,7 +14,8 @@ export async function cat(
       query: { address, ...range },
       signal: context.signal,
     })
-    for await (const chunk of download.body) await context.output.raw(chunk)
+    context.output.startBytes()
+    for await (const chunk of download.body) await context.output.raw(chunk, context.signal)
     return 0
   })
 }

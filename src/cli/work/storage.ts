@@ -1,10 +1,10 @@
-import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
-import { diskError, Target } from '../files/target.ts'
+import { Target } from '../files/target.ts'
+import { FileWriter } from '../files/write-file.ts'
 import { printDetached, waitForResult } from '../job.ts'
-import { formatBytes, formatCount } from '../output.ts'
+import { formatBytes, formatCount, printable, shellWord } from '../format.ts'
 
 export async function gc(context: CliContext, detach: boolean): Promise<number> {
   return withClient(context, async (client) => {
@@ -55,32 +55,23 @@ const BACKUP_MODE = 0o600
 export async function backup(context: CliContext, file: string): Promise<number> {
   return withClient(context, async (client) => {
     const target = await Target.at(file, { force: false })
-    let bytes = 0
+    const writer = await FileWriter.create(target.partialPath, { mode: BACKUP_MODE, hash: false })
     try {
       const download = await client.download('/api/v1/backup', { signal: context.signal })
-      const handle = await open(target.partialPath, 'wx', BACKUP_MODE).catch((error: unknown) => {
-        throw diskError(error, file)
-      })
-      try {
-        for await (const chunk of download.body) {
-          await handle.writev([chunk])
-          bytes += chunk.length
-          context.output.progress({ label: 'backup', done: bytes, unit: 'bytes' })
-        }
-        await handle.sync()
-      } catch (error) {
-        throw diskError(error, file)
-      } finally {
-        await handle.close()
+      for await (const chunk of download.body) {
+        await writer.write(chunk)
+        context.output.progress({ label: 'backup', done: writer.sizeBytes, unit: 'bytes' })
       }
+      await writer.end({ sync: true })
       await target.commit()
     } catch (error) {
+      await writer.abandon()
       await target.discard()
       throw error
     }
     context.output.result(
-      { path: target.path, size: bytes },
-      () => `${target.path} (${formatBytes(bytes)}); it holds keys: keep it safe`,
+      { path: target.path, size: writer.sizeBytes },
+      () => `${printable(target.path)} (${formatBytes(writer.sizeBytes)}); it holds keys: keep it safe`,
     )
     return 0
   })
@@ -95,7 +86,7 @@ export async function restore(context: CliContext, file: string): Promise<number
   context.output.result(
     { home: context.home, ...restored },
     () =>
-      `restored ${context.home} (${formatCount(restored.files)} files, ${formatBytes(restored.bytes)}); start it with: p2pnode --home ${context.home} start`,
+      `restored ${printable(context.home)} (${formatCount(restored.files)} files, ${formatBytes(restored.bytes)}); start it with: p2pnode --home ${shellWord(context.home)} start`,
   )
   return 0
 }

@@ -1,6 +1,6 @@
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
-import { formatTime } from '../output.ts'
+import { formatTime } from '../format.ts'
 import { tableText } from '../table.ts'
 
 export async function create(

@@ -16,16 +16,26 @@ export function isInterruption(error: unknown): boolean {
   return error instanceof P2pnodeError && INTERRUPTIONS.has(error.code)
 }
 
+interface PatienceOptions {
+  /** Nothing was asked of the daemon before: one that is not there at all is then a failure. */
+  first?: boolean
+  /** Failures that pass by themselves, tried again until the signal aborts. */
+  passes?: (error: unknown) => boolean
+  /** Ends the waiting; by default, Ctrl-C. */
+  signal?: AbortSignal
+}
+
 /**
  * Does something that needs the daemon, again and again while the daemon is away for a while. `attempt` must be able to
- * go on where it was. With `first`, nothing was asked of the daemon before: one that is not there at all is then a failure.
+ * go on where it was.
  */
 export async function patiently<T>(
   context: CliContext,
   client: Client,
   attempt: () => Promise<T>,
-  options: { first?: boolean } = {},
+  options: PatienceOptions = {},
 ): Promise<T> {
+  const signal = options.signal ?? context.signal
   let awaySinceMs: number | undefined
   let delayMs = RETRY_DELAY_MS
   for (;;) {
@@ -33,7 +43,12 @@ export async function patiently<T>(
     try {
       return await attempt()
     } catch (error) {
-      if (!isInterruption(error) || context.signal.aborted) throw error
+      if (signal.aborted) throw error
+      if (options.passes?.(error) === true) {
+        await sleep(MAX_RETRY_DELAY_MS / 4, undefined, { signal })
+        continue
+      }
+      if (!isInterruption(error)) throw error
       const isAbsent = error instanceof P2pnodeError && error.code === NO_DAEMON_CODE
       if (options.first === true && awaySinceMs === undefined && isAbsent) throw error
       // An attempt that lasted was connected for a while: the patience begins anew.
@@ -43,7 +58,7 @@ export async function patiently<T>(
         context.output.note('the daemon went away; waiting for it to come back')
       }
       if (performance.now() - awaySinceMs > PATIENCE_MS) throw error
-      await sleep(delayMs, undefined, { signal: context.signal })
+      await sleep(delayMs, undefined, { signal })
       delayMs = Math.min(MAX_RETRY_DELAY_MS, delayMs * 2)
       try {
         // A restarted daemon may listen on another port.

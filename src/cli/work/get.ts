@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { Client, Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
@@ -124,9 +125,8 @@ async function toDisk(
   targetFor: (resolved: Schema<'Resolved'>) => Promise<Target>,
 ): Promise<Pending> {
   const { context, client, address, signal } = download
-  const resolved = await patiently(context, client, () =>
-    client.get('/api/v1/content/resolve', { params: { query: { address } }, signal }),
-  )
+  const ask = () => client.get('/api/v1/content/resolve', { params: { query: { address } }, signal })
+  const resolved = await patiently(context, client, ask, { passes: isMissing, signal })
   const target = await targetFor(resolved)
   try {
     const isFile = resolved.type === 'file' || resolved.type === 'raw'
@@ -176,14 +176,25 @@ async function readFile(
   sizeBytes: () => number,
   take: (chunk: Uint8Array) => Promise<void>,
 ): Promise<void> {
-  await patiently(context, client, async () => {
+  const read = async (): Promise<void> => {
     const offset = sizeBytes()
     const { body } = await client.download('/api/v1/content/cat', {
       query: { address, ...(offset === 0 ? {} : { offset }) },
       signal,
     })
     for await (const chunk of body) await take(chunk)
-  })
+  }
+  await patiently(context, client, read, { passes: isMissing, signal })
+}
+
+/**
+ * What the reading misses the job may still get: it waits for sources to come back, and its own end, which aborts the
+ * reading, says whether they did.
+ */
+function isMissing(error: unknown): boolean {
+  return (
+    error instanceof P2pnodeError && (error.code === 'ERR_NOT_FOUND' || error.code === 'ERR_FETCH_STALLED')
+  )
 }
 
 async function writeFile(download: Download, target: Target): Promise<Written> {
@@ -207,11 +218,12 @@ async function writeFolder(
   target: Target,
   name: string,
 ): Promise<Written> {
-  return patiently(context, client, async () => {
+  const write = async (): Promise<Written> => {
     // What an interrupted attempt wrote is made again: the blocks are in the store by then.
     await target.discard()
     const { body } = await client.download('/api/v1/content/tar', { query: { address, name }, signal })
     const { sizeBytes, files } = await writeTree(body, target.partialPath, { signal })
     return { path: target.path, size: sizeBytes, sha256: null, files }
-  })
+  }
+  return patiently(context, client, write, { passes: isMissing, signal })
 }

@@ -11,8 +11,8 @@ import { walkDag } from '../read/car.ts'
 import type { Target } from '../read/resolve.ts'
 import { resolveAddress } from '../read/resolve.ts'
 
-/** A fetch that got nothing is tried again so often, where there is reason to hope. */
-const TRIES_WITHOUT_PROGRESS = 4
+/** A fetch that got nothing is tried again so often, where there is reason to hope: for a minute in all. */
+const TRIES_WITHOUT_PROGRESS = 6
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 30_000
 

@@ -47,6 +47,15 @@ function bash(root: Node): string {
     ]
     return `    ${quote(node.words)}) candidates=${quote(words.join(' '))} ;;`
   })
+  const choices = flatten(root).flatMap((node) =>
+    node.options
+      .filter((option) => option.choices.length > 0)
+      .flatMap((option) =>
+        option.flags.map(
+          (flag) => `    ${quote(`${node.words} ${flag}`)}) candidates=${quote(option.choices.join(' '))} ;;`,
+        ),
+      ),
+  )
   const groups = flatten(root)
     .filter((node) => node.children.length > 0 && node !== root)
     .map((node) => quote(node.words))
@@ -67,6 +76,9 @@ _p2pnode() {
   case "$path" in
 ${cases.join('\n')}
   esac
+  case "$path \${COMP_WORDS[COMP_CWORD - 1]}" in
+${choices.join('\n')}
+  esac
   COMPREPLY=($(compgen -W "$candidates" -- "$current"))
 }
 complete -o default -F _p2pnode p2pnode
@@ -81,31 +93,52 @@ ${bash(root)}`
 }
 
 function fish(root: Node): string {
-  const lines = ['# fish completion of p2pnode; load it with: p2pnode completion fish | source']
-  const options = (node: Node, condition: string): void => {
-    for (const option of node.options) {
-      const flags = option.flags
-        .map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`))
-        .join(' ')
-      const choices = option.choices.length === 0 ? '' : ` -xa ${quote(option.choices.join(' '))}`
-      lines.push(
-        `complete -c p2pnode${condition} ${flags}${option.takesValue && choices === '' ? ' -r' : ''}${choices} -d ${quote(option.description)}`,
-      )
-    }
-  }
-  options(root, '')
-  for (const node of root.children) {
-    lines.push(
-      `complete -c p2pnode -n __fish_use_subcommand -a ${quote(lastWord(node))} -d ${quote(node.summary)}`,
-    )
-    options(node, ` -n ${quote(`__fish_seen_subcommand_from ${lastWord(node)}`)}`)
-    for (const child of node.children) {
-      lines.push(
-        `complete -c p2pnode -n ${quote(`__fish_seen_subcommand_from ${lastWord(node)}`)} -xa ${quote(lastWord(child))} -d ${quote(child.summary)}`,
-      )
-    }
-  }
-  return `${lines.join('\n')}\n`
+  const nodes = flatten(root)
+  const groups = nodes.filter((node) => node.children.length > 0 && node !== root).map((node) => node.words)
+  const lines = nodes.flatMap((node) => {
+    const at = `complete -c p2pnode -n ${quote(`__p2pnode_at ${node.words}`.trim())}`
+    return [
+      ...node.children.map((child) => `${at} -f -a ${quote(lastWord(child))} -d ${quote(child.summary)}`),
+      // The options of the program fit everywhere.
+      ...node.options.map((option) => fishOption(option, node === root ? 'complete -c p2pnode' : at)),
+    ]
+  })
+  return `# fish completion of p2pnode; load it with: p2pnode completion fish | source
+function __p2pnode_at
+  set -l words (commandline -opc)
+  set -e words[1]
+  set -l path ''
+  set -l is_value 0
+  for word in $words
+    if test $is_value = 1
+      set is_value 0
+      continue
+    end
+    switch $word
+      case --home --api --token
+        set is_value 1
+      case '-*'
+      case '*'
+        if test -z "$path"
+          set path $word
+        else if contains -- "$path" ${groups.map(quote).join(' ')}
+          set path "$path $word"
+        end
+    end
+  end
+  test "$path" = "$argv"
+end
+${lines.join('\n')}
+`
+}
+
+function fishOption(option: Node['options'][number], command: string): string {
+  const flags = option.flags
+    .map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`))
+    .join(' ')
+  const value =
+    option.choices.length > 0 ? ` -xa ${quote(option.choices.join(' '))}` : option.takesValue ? ' -r' : ''
+  return `${command} ${flags}${value} -d ${quote(option.description)}`
 }
 
 /** A completion script made of the commands themselves, so that it cannot lag behind them. */

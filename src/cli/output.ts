@@ -39,7 +39,7 @@ export class Output {
   readonly #stderr: NodeJS.WriteStream
   readonly #closed = new AbortController()
   #carriesBytes = false
-  #lastProgressAtMs = 0
+  #lastProgressAtMs: number | undefined
   #barShown = false
   #rate: { atMs: number; done: number; perSecond: number } | undefined
 
@@ -131,8 +131,8 @@ export class Output {
     if (this.quiet) return
     const nowMs = performance.now()
     const intervalMs = this.json ? JSON_MS : this.interactive ? REDRAW_MS : LINE_MS
-    if (nowMs - this.#lastProgressAtMs < intervalMs) return
-    const first = this.#lastProgressAtMs === 0
+    const first = this.#lastProgressAtMs === undefined
+    if (this.#lastProgressAtMs !== undefined && nowMs - this.#lastProgressAtMs < intervalMs) return
     this.#lastProgressAtMs = nowMs
     // A command that ends within the first interval should not leave a line of progress in a log.
     if (first && !this.interactive && !this.json) return

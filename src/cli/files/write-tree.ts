@@ -168,11 +168,20 @@ export async function writeTree(
   const tar = extract()
   let sourceFailure: { error: unknown } | undefined
   const watched = async function* (): AsyncGenerator<Uint8Array> {
+    const iterator = source[Symbol.asyncIterator]()
+    // Around `next` alone: a failure of the unpacking is thrown into this generator at its `yield`.
+    const next = async (): Promise<IteratorResult<Uint8Array>> => {
+      try {
+        return await iterator.next()
+      } catch (error) {
+        sourceFailure = { error }
+        throw error
+      }
+    }
     try {
-      yield* source
-    } catch (error) {
-      sourceFailure = { error }
-      throw error
+      for (let step = await next(); step.done !== true; step = await next()) yield step.value
+    } finally {
+      await iterator.return?.()
     }
   }
   const unpack = async (): Promise<void> => {

@@ -3,7 +3,7 @@ export interface Example {
   /** What follows `p2pnode`; CID, PEER and the like are put in by whoever runs it. */
   command: string
   does: string
-  /** Runs until it is stopped, or needs something that a test cannot give. */
+  /** Runs until it is stopped, changes the configuration, or needs something that a test cannot give. */
   byHand?: true
 }
 
@@ -49,8 +49,8 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'config init': [{ command: 'config init --role worker', does: 'HOME/config.yaml', byHand: true }],
   'config show': [{ command: 'config show storage', does: 'the keys below storage' }],
   'config set': [
-    { command: 'config set storage.quota 200GiB', does: 'one value' },
-    { command: 'config set content.gateways []', does: 'a list, as JSON' },
+    { command: 'config set storage.quota 200GiB', does: 'one value', byHand: true },
+    { command: 'config set content.gateways []', does: 'a list, as JSON', byHand: true },
   ],
   'token create': [{ command: 'token create monitoring --scope read', does: 'may look, not touch' }],
   completion: [{ command: 'completion bash', does: 'load it with: source <(p2pnode completion bash)' }],

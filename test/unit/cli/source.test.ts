@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { appendFile, chmod, mkdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -88,6 +88,23 @@ describe('a tree of files', () => {
       expect(await tarSizeBytes(tree)).toBe((await gather(readTarFrom(tree, 0, never))).length)
     },
   )
+
+  it('is as large as it says, for names and targets of every length', async () => {
+    const path = await folders.make()
+    for (const length of [1, 98, 99, 100, 101, 102, 155, 156, 255]) {
+      await writeFile(join(path, 'f'.repeat(length)), 'x'.repeat(length))
+      await writeFile(join(path, 'é'.repeat(Math.ceil(length / 3))), 'x')
+      await mkdir(join(path, 'd'.repeat(length)))
+      await symlink('t'.repeat(length), join(path, 'l'.repeat(length)))
+      await symlink('é'.repeat(length), join(path, 'm'.repeat(length)))
+    }
+    for (const name of await readdir(path)) {
+      const tree = await listSource(join(path, name), never)
+      expect(await tarSizeBytes(tree)).toBe((await gather(readTarFrom(tree, 0, never))).length)
+    }
+    const tree = await listSource(path, never)
+    expect(await tarSizeBytes(tree)).toBe((await gather(readTarFrom(tree, 0, never))).length)
+  })
 
   it('leaves out sockets, and says so', async () => {
     const path = await folders.make()

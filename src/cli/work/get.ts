@@ -45,11 +45,16 @@ interface Download {
   context: CliContext
   client: Client
   address: string
-  /** Ctrl-C, or the end of the job that fetches. */
+  /** Ctrl-C, or the failure of the job that fetches. */
   signal: AbortSignal
+  /** Whether the job may still get what the reading misses. */
+  passes: (error: unknown) => boolean
 }
 
 const STANDARD_OUTPUT = '-'
+
+/** The job may end between a miss and the next look; what is missing after that was removed (nothing pins it), or is rotten. */
+const MAX_LATE_MISSES = 2
 
 /** Fetches and writes at the same time: the daemon's job fills the store, and what arrives is read from it at once. */
 export async function get(context: CliContext, address: string, options: GetOptions): Promise<number> {
@@ -69,8 +74,8 @@ export async function get(context: CliContext, address: string, options: GetOpti
       return 0
     }
     try {
-      const { written, result } = await beside(context, client, job, (signal) => {
-        const download = { context, client, address, signal }
+      const { written, result } = await beside(context, client, job, (watched) => {
+        const download = { context, client, address, ...watched }
         return output === STANDARD_OUTPUT
           ? toStandardOutput(download)
           : toDisk(download, async (resolved) => named ?? Target.at(safeName(resolved), { force }))
@@ -96,17 +101,28 @@ async function beside(
   context: CliContext,
   client: Client,
   job: Schema<'JobRecord'>,
-  write: (signal: AbortSignal) => Promise<Pending>,
+  write: (watched: Pick<Download, 'signal' | 'passes'>) => Promise<Pending>,
 ): Promise<{ written: Written; result: GetResult }> {
   const stop = new AbortController()
   const signal = AbortSignal.any([context.signal, stop.signal])
   const fetching = patiently(context, client, () =>
     client.resultOfJob(job.id, { signal, onChange: (now) => showJob(context, now) }),
   ) as Promise<GetResult>
-  fetching.catch(() => stop.abort())
+  let lateMisses = 0
+  let isFetched = false
+  fetching.then(
+    () => {
+      isFetched = true
+    },
+    () => stop.abort(),
+  )
+  const passes = (error: unknown): boolean => {
+    if (isFetched) lateMisses += 1
+    return isMissing(error) && lateMisses <= MAX_LATE_MISSES
+  }
   let pending: Pending | undefined
   try {
-    pending = await write(signal)
+    pending = await write({ signal, passes })
     const result = await fetching
     await pending.commit()
     return { written: pending.written, result }
@@ -124,9 +140,9 @@ async function toDisk(
   download: Download,
   targetFor: (resolved: Schema<'Resolved'>) => Promise<Target>,
 ): Promise<Pending> {
-  const { context, client, address, signal } = download
+  const { context, client, address, signal, passes } = download
   const ask = () => client.get('/api/v1/content/resolve', { params: { query: { address } }, signal })
-  const resolved = await patiently(context, client, ask, { passes: isMissing, signal })
+  const resolved = await patiently(context, client, ask, { passes, signal })
   const target = await targetFor(resolved)
   try {
     const isFile = resolved.type === 'file' || resolved.type === 'raw'
@@ -172,7 +188,7 @@ function safeName({ name, cid }: Schema<'Resolved'>): string {
 
 /** Reads a file from where `sizeBytes` says on, across interruptions. */
 async function readFile(
-  { context, client, address, signal }: Download,
+  { context, client, address, signal, passes }: Download,
   sizeBytes: () => number,
   take: (chunk: Uint8Array) => Promise<void>,
 ): Promise<void> {
@@ -184,13 +200,10 @@ async function readFile(
     })
     for await (const chunk of body) await take(chunk)
   }
-  await patiently(context, client, read, { passes: isMissing, signal })
+  await patiently(context, client, read, { passes, signal })
 }
 
-/**
- * What the reading misses the job may still get: it waits for sources to come back, and its own end, which aborts the
- * reading, says whether they did.
- */
+/** What the reading misses, the job, as long as it runs, may still get: it waits for sources to come back. */
 function isMissing(error: unknown): boolean {
   return (
     error instanceof P2pnodeError && (error.code === 'ERR_NOT_FOUND' || error.code === 'ERR_FETCH_STALLED')
@@ -214,7 +227,7 @@ async function writeFile(download: Download, target: Target): Promise<Written> {
 }
 
 async function writeFolder(
-  { context, client, address, signal }: Download,
+  { context, client, address, signal, passes }: Download,
   target: Target,
   name: string,
 ): Promise<Written> {
@@ -225,5 +238,5 @@ async function writeFolder(
     const { sizeBytes, files } = await writeTree(body, target.partialPath, { signal })
     return { path: target.path, size: sizeBytes, sha256: null, files }
   }
-  return patiently(context, client, write, { passes: isMissing, signal })
+  return patiently(context, client, write, { passes, signal })
 }

@@ -108,6 +108,20 @@ describe('get', () => {
     }
   })
 
+  it('waits for what the job has not got yet, but not for what went away after', async () => {
+    let misses = 0
+    const miss = { error: { code: 'ERR_NOT_FOUND', kind: 'not-found', message: 'nobody has it' } }
+    daemon.routes[CAT] = (_, response) => {
+      misses += 1
+      if (misses === 1) json(response, miss, 404)
+      else response.end(content)
+    }
+    expect((await run('get', CID, '-o', 'late')).code).toBe(0)
+    daemon.routes[CAT] = (_, response) => json(response, miss, 404)
+    expect((await run('get', CID, '-o', 'gone')).code).toBe(4)
+    expect(await readdir(out)).toEqual(['late'])
+  })
+
   it('tells the failure of the job, and leaves nothing', async () => {
     daemon.routes[CAT] = (_, response) => void response.write(content)
     const error = { code: 'ERR_BLOCK_INVALID', kind: 'verification', message: 'a block \u001B[2J lies' }

@@ -34,6 +34,8 @@ export interface OpenStorageOptions {
   log: Logger
   /** Called for each block that was found rotten, after it was quarantined. */
   onRot?: (cid: CID) => void
+  /** Called once if nothing can be written any more until a new start; reads go on. */
+  onFailure?: (error: Error) => void
   /** For tests: what stands between the block files and the disk. */
   fs?: FileSystem
 }
@@ -56,6 +58,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenStor
     durability: config.durability,
     meteredPaths: [state.path, `${state.path}-wal`, `${state.path}-shm`],
     log: log.child({ part: 'storage' }),
+    ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   })
   let blocks: TieredBlockStore
   try {

@@ -145,12 +145,13 @@ export function blockOperations(db: Database, context: WriterContext): Operation
       if (hasEndedLease.get() !== undefined) context.commit(() => dropEndedLeases.run())
     },
 
-    /** Gives the pages that removed blocks left back to the file system, in small steps. */
+    /** Gives the pages that removed blocks left, and the log's length, back to the file system, in small steps. */
     async 'blocks.vacuum'(_args: object, call: OperationCall): Promise<void> {
       while (!call.signal.aborted && (freePages.get() ?? 0) > 0) {
         db.pragma(`incremental_vacuum(${VACUUM_PAGES_PER_STEP})`)
         await context.turn()
       }
+      db.pragma('wal_checkpoint(TRUNCATE)')
       // A transaction of its own, so that the figures are told.
       context.commit(() => undefined)
     },

@@ -1,8 +1,8 @@
 import { type GroupItem, packGroup } from './group.ts'
 import type { Writer } from './writer.ts'
 
-/** Items of one transaction: some 10 ms of the writer's time, so that other operations get their turn. */
-const MAX_GROUP_ITEMS = 512
+/** Items of one transaction: some 5 ms of each thread, so that other operations get their turn. */
+const MAX_GROUP_ITEMS = 256
 
 /** Bytes of one transaction: two of them fit in the log between two checkpoints several times over. */
 const MAX_GROUP_BYTES = 2 * 1024 * 1024

@@ -12,7 +12,7 @@ import type { Tiers } from './tiers.ts'
 
 /**
  * Puts under way: at 300 MiB/s and some 50 ms a put, half of the bytes would do. Small blocks are bounded by the count,
- * eight groups of a commit. More puts than may wait are refused: their callers ignore the promise.
+ * sixteen groups of a commit. More puts than may wait are refused: their callers ignore the promise.
  */
 const PUT_LIMITS = { count: 4_096, bytes: 32 * 1024 * 1024, waiting: 65_536 }
 

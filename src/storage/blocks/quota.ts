@@ -2,11 +2,8 @@ import { quotaExceeded } from '../errors.ts'
 import { allocatedBytes, DATA_LIMIT_BYTES } from './layout.ts'
 import type { WriterFigures } from './writer-messages.ts'
 
-/**
- * Pages that one row may dirty besides those of its bytes: two of the row's table, and a path in each of its two
- * indexes. They go to the log first and grow the database later, hence twice.
- */
-const PAGES_PER_ROW = 2 * 4
+/** Pages that one row may dirty besides those of its bytes: two of the row's table, and a path in each of its two indexes. */
+const PAGES_PER_ROW = 4
 
 /**
  * The hard bound on everything the home folder's storage takes. A put reserves what it may cost before anything is
@@ -18,7 +15,7 @@ export class Quota {
   readonly #writer: { readonly figures: WriterFigures }
   readonly #files: { readonly quarantineBytes: number }
   #reservedFileBytes = 0
-  #reservedDataBytes = 0
+  #reservedPageBytes = 0
 
   constructor(
     quotaBytes: number,
@@ -43,23 +40,23 @@ export class Quota {
     const { freeBytes, pageSizeBytes } = this.#writer.figures
     const isFile = blockBytes > DATA_LIMIT_BYTES
     const fileBytes = isFile ? allocatedBytes(blockBytes) : 0
-    const dataBytes =
-      PAGES_PER_ROW * pageSizeBytes +
-      (isFile ? 0 : 2 * (Math.ceil(blockBytes / pageSizeBytes) + 1) * pageSizeBytes)
-    // Small blocks fill free pages of the database before it grows.
-    const growthBytes = Math.max(0, this.#reservedDataBytes + dataBytes - freeBytes)
+    const dataPages = isFile ? 0 : Math.ceil(blockBytes / pageSizeBytes) + 1
+    const pageBytes = (PAGES_PER_ROW + dataPages) * pageSizeBytes
+    // Dirty pages go to the log first and to the database later, where they fill free ones before the file grows.
+    const logBytes = this.#reservedPageBytes + pageBytes
+    const growthBytes = Math.max(0, logBytes - freeBytes)
     const usedBytes = this.usedBytes()
-    if (usedBytes + this.#reservedFileBytes + fileBytes + growthBytes > this.quotaBytes) {
-      throw quotaExceeded(fileBytes + dataBytes, usedBytes, this.quotaBytes)
+    if (usedBytes + this.#reservedFileBytes + fileBytes + logBytes + growthBytes > this.quotaBytes) {
+      throw quotaExceeded(fileBytes + 2 * pageBytes, usedBytes, this.quotaBytes)
     }
     this.#reservedFileBytes += fileBytes
-    this.#reservedDataBytes += dataBytes
+    this.#reservedPageBytes += pageBytes
     let held = true
     return () => {
       if (!held) return
       held = false
       this.#reservedFileBytes -= fileBytes
-      this.#reservedDataBytes -= dataBytes
+      this.#reservedPageBytes -= pageBytes
     }
   }
 }

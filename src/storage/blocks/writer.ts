@@ -39,6 +39,8 @@ export async function openWriter(options: {
   durability: Durability
   meteredPaths?: string[]
   log: Logger
+  /** Called once if the thread ends by itself: from then on nothing can be written, and only a new start helps. */
+  onFailure?: (error: Error) => void
 }): Promise<Writer> {
   const workerData: WriterData = {
     databasePath: options.databasePath,
@@ -51,7 +53,7 @@ export async function openWriter(options: {
     name: 'blocks-writer',
   })
   const figures = await opened(worker)
-  return new WorkerWriter(worker, figures, options.log)
+  return new WorkerWriter(worker, figures, options.log, options.onFailure)
 }
 
 /** Waits until the thread has opened and migrated the database. */
@@ -85,15 +87,22 @@ class WorkerWriter implements Writer {
   figures: WriterFigures
   readonly #worker: Worker
   readonly #log: Logger
+  readonly #onFailure: ((error: Error) => void) | undefined
   readonly #calls = new Map<number, PendingCall>()
   #nextId = 1
   #failure: unknown
   #closed: Promise<void> | undefined
   #onClosed: () => void = () => {}
 
-  constructor(worker: Worker, figures: WriterFigures, log: Logger) {
+  constructor(
+    worker: Worker,
+    figures: WriterFigures,
+    log: Logger,
+    onFailure: ((error: Error) => void) | undefined,
+  ) {
     this.#worker = worker
     this.#log = log
+    this.#onFailure = onFailure
     this.figures = figures
     worker.on('message', (message: FromWriter) => this.#receive(message))
     worker.on('error', (error: unknown) => this.#fail(writerLost(error)))
@@ -157,7 +166,10 @@ class WorkerWriter implements Writer {
   #fail(error: P2pnodeError): void {
     if (this.#failure !== undefined) return
     this.#failure = error
-    if (this.#closed === undefined) this.#log.error({ err: error }, 'the block writer thread ended')
+    if (this.#closed === undefined) {
+      this.#log.error({ err: error }, 'the block writer thread ended')
+      this.#onFailure?.(error)
+    }
     const calls = [...this.#calls.values()]
     this.#calls.clear()
     for (const call of calls) {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type FileSystem, nodeFileSystem } from '../../../../src/storage/blocks/file-system.ts'
 import { blocksLayout } from '../../../../src/storage/blocks/layout.ts'
+import type { CollectStepReply } from '../../../../src/storage/maintenance/operations.ts'
 import { MIB, openBlocks, temporaryHome, testBlock } from '../../../support/storage-blocks.ts'
 
 /** What the home folder really takes: whole blocks of the file system. */
@@ -73,6 +74,32 @@ describe('the quota', () => {
     )
     expect(results.some(({ status }) => status === 'rejected')).toBe(true)
     expect(opened.store.usage().usedBytes).toBeLessThanOrEqual(quotaBytes)
+  })
+
+  test('what is collected can be used again', async () => {
+    await using home = await temporaryHome()
+    const quotaBytes = 32 * MIB
+    await using opened = await openBlocks(home.path, { quotaBytes })
+    async function fill(name: string): Promise<number> {
+      const blocks = Array.from({ length: 2_400 }, (_, index) => testBlock(`${name} ${index}`, 12_000))
+      for (let start = 0; start < blocks.length; start += 100) {
+        const step = blocks.slice(start, start + 100)
+        await Promise.allSettled(step.map(({ cid, bytes }) => opened.store.put(cid, bytes)))
+      }
+      expect(opened.store.usage().usedBytes).toBeLessThanOrEqual(quotaBytes)
+      return opened.store.usage().blocks
+    }
+    const first = await fill('first')
+    const horizon = await opened.writer.call<number>('maintenance.horizon', {})
+    for (let state = ''; state !== 'done'; ) {
+      const step = await opened.writer.call<CollectStepReply>('maintenance.collect', { horizon })
+      await opened.store.discard(step.removed)
+      state = step.state
+    }
+    expect(opened.store.usage().blocks).toBe(0)
+    await opened.writer.call('blocks.vacuum', {})
+    expect(opened.store.usage().usedBytes).toBeLessThan(MIB)
+    expect(await fill('second')).toBeGreaterThan(first * 0.9)
   })
 
   test('a block that is held is put again for nothing', async () => {

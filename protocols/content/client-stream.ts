@@ -163,10 +163,17 @@ export class ClientStream {
       return
     }
     this.#end(streamFailed('closed here'))
+    const deadline = setTimeout(
+      () => stream.abort(streamFailed('closing takes too long')),
+      this.#init.limits.sourceIdleMs,
+    )
     try {
-      await stream.close({ signal: AbortSignal.timeout(this.#init.limits.sourceIdleMs) })
+      await this.#writer.end()
+      await stream.close()
     } catch (error) {
       stream.abort(error as Error)
+    } finally {
+      clearTimeout(deadline)
     }
   }
 

@@ -1,25 +1,16 @@
-import type { PeerId } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
-import { P2pnodeError } from '../shared/errors.ts'
 import { Pacer } from '../shared/pacer.ts'
 import { Wakeup } from '../shared/wakeup.ts'
 import { cancelled, hashUnsupported, notFound, stalled } from './errors.ts'
 import { Frontier, type Item, makeItem } from './frontier.ts'
 import { isSupportedHash, keyOf } from './hash.ts'
-import { Intake } from './intake.ts'
-import {
-  type ContentLimits,
-  MAX_ACTIVE_SOURCES,
-  MAX_ATTEMPTS_PER_PEER,
-  MAX_FRONTIER,
-  PROGRESS_INTERVAL_MS,
-  RETRY_AFTER_MS,
-} from './limits.ts'
+import { type ContentLimits, MAX_FRONTIER, PROGRESS_INTERVAL_MS } from './limits.ts'
 import { Puts } from './puts.ts'
 import { RootQuestion } from './root-question.ts'
-import { Source, type SourceListener } from './source.ts'
+import type { Source, SourceListener } from './source.ts'
+import { SourceSet } from './source-set.ts'
 import type { StreamPool } from './stream-pool.ts'
 import type { DagFetch, FetchDagOptions, FetchStatistics } from './types.ts'
 import { Waiters } from './waiters.ts'
@@ -76,7 +67,6 @@ export class DagFetchSession implements DagFetch, SourceListener {
   readonly #end = new AbortController()
   readonly #settle = Promise.withResolvers<FetchStatistics>()
   readonly #wake = new Wakeup()
-  readonly #intake: Intake
   readonly #puts: Puts
   readonly #ticker: NodeJS.Timeout
   readonly #frontier = new Frontier()
@@ -84,13 +74,12 @@ export class DagFetchSession implements DagFetch, SourceListener {
   #ready: Item[] = []
   /** From the look-up until the block is kept, by key: others of the same block, which wait for that. */
   readonly #underWay = new Map<string, Item[]>()
-  readonly #sources = new Set<Source>()
-  readonly #attempts = new Map<string, number>()
+  readonly #sources: SourceSet
   readonly #waiters = new Waiters()
   /** The first Want, by root, while it is being answered. */
   #rootQuestion: RootQuestion | undefined
-  #connecting = 0
-  #retrying = 0
+  /** Sources that were too slow to answer the question by root, and may have it all the same. */
+  readonly #passedOver = new Set<string>()
   #knownBytes = 0
   #meanBlockBytes = FIRST_BLOCK_BYTES
   #meanWidth = FIRST_WIDTH
@@ -105,14 +94,22 @@ export class DagFetchSession implements DagFetch, SourceListener {
     this.done = this.#settle.promise
     // Whoever only calls `need` is told there.
     this.done.catch(() => {})
-    this.#intake = new Intake(options.sources, this.#end.signal, () => this.#wake.notify())
+    this.#sources = new SourceSet({
+      ...init,
+      root,
+      peers: options.sources,
+      statistics: this.statistics.sources,
+      signal: this.#end.signal,
+      listener: this,
+      onChange: () => this.#wake.notify(),
+      onError: (error) => this.#finish(error),
+    })
     this.#puts = new Puts(options.sink, this.#end.signal)
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
     this.#ticker.unref()
     const onAbort = (): void => this.#finish(cancelled(options.signal.reason))
     if (options.signal.aborted) queueMicrotask(onAbort)
     else options.signal.addEventListener('abort', onAbort, { once: true, signal: this.#end.signal })
-    void this.#intake.run((error) => this.#finish(error))
     this.#run().catch((error: unknown) => this.#finish(error))
   }
 
@@ -147,7 +144,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
     this.#frontier.add(firstVisits({ root: this.#root, scope, path, range }))
     const pacer = new Pacer()
     while (!this.#ended) {
-      this.#engage()
+      this.#sources.engage()
       const canLookUp = this.#rootQuestion === undefined && this.#ready.length < MAX_READY
       const items = canLookUp ? this.#frontier.take(LOOKUP_BATCH, () => this.#mayTakeInner()) : []
       if (items.length > 0) await this.#lookUp(items)
@@ -221,45 +218,11 @@ export class DagFetchSession implements DagFetch, SourceListener {
     this.#frontier.markVisited(item)
   }
 
-  /** Takes on sources up to the bound. */
-  #engage(): void {
-    while (this.#sources.size + this.#connecting < MAX_ACTIVE_SOURCES) {
-      const peer = this.#intake.take()
-      if (peer === undefined) return
-      void this.#connect(peer)
-    }
-  }
-
-  async #connect(peer: PeerId): Promise<void> {
-    const name = peer.toString()
-    const attempts = (this.#attempts.get(name) ?? 0) + 1
-    const isUsed = [...this.#sources].some((source) => source.name === name)
-    if (isUsed || attempts > MAX_ATTEMPTS_PER_PEER) return
-    if (!this.#init.trust.decide(name, 'fetch', { cid: this.#root.toString() }).allowed) return
-    this.#attempts.set(name, attempts)
-    this.#connecting += 1
-    try {
-      const stream = await this.#init.pool.acquire(peer, this.#end.signal)
-      if (this.#ended) {
-        this.#init.pool.release(peer, stream)
-        return
-      }
-      const statistics = this.statistics.sources[name] ?? { blocks: 0, bytes: 0, failures: 0 }
-      this.statistics.sources[name] = statistics
-      this.#sources.add(new Source({ peer, stream, statistics, listener: this }))
-    } catch (error) {
-      this.#init.log.debug({ peer: name, error: String(error) }, 'a source could not be reached')
-    } finally {
-      this.#connecting -= 1
-      this.#wake.notify()
-    }
-  }
-
   /** Hands out what is queued: each time to the source with the least to do, a little at a time. */
   #assign(): void {
     if (this.#rootQuestion !== undefined) return
     const estimate = (item: Item): number => item.visit.sizeHint || this.#meanBlockBytes
-    const able = [...this.#sources].filter((source) => source.stream.isOpen)
+    const able = this.#sources.active.filter((source) => source.stream.isOpen)
     while (this.#ready.length > 0 && able.length > 0) {
       able.sort((a, b) => a.load - b.load)
       const source = able[0]!
@@ -291,6 +254,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
         this.#received(source, item, bytes, creditBytes, true)
       },
       onEnd: (error) => {
+        if (this.#rootQuestion?.isCancelled === true) this.#passedOver.add(source.name)
         this.#rootQuestion = undefined
         if (!this.#ended && this.#rootIsOwed(root)) this.#ready.unshift(root)
         if (error === undefined) this.#wake.notify()
@@ -371,36 +335,20 @@ export class DagFetchSession implements DagFetch, SourceListener {
   }
 
   onLost(source: Source, error: Error): void {
-    if (this.#ended || !this.#sources.delete(source)) return
-    source.statistics.failures += 1
-    this.#reportServed(source)
-    this.#init.log.debug({ peer: source.name, error: error.message }, 'a source was lost')
-    // A connection may break and a node restart; who lies or breaks rules is not asked again.
-    if (error instanceof P2pnodeError && error.code === 'ERR_STREAM_FAILED') this.#retryLater(source.peer)
-    this.#wake.notify()
-  }
-
-  #retryLater(peer: PeerId): void {
-    const attempts = this.#attempts.get(peer.toString()) ?? 0
-    if (attempts >= MAX_ATTEMPTS_PER_PEER) return
-    this.#retrying += 1
-    setTimeout(() => {
-      this.#retrying -= 1
-      if (!this.#ended) void this.#connect(peer)
-      this.#wake.notify()
-    }, RETRY_AFTER_MS * attempts).unref()
+    this.#sources.lost(source, error)
   }
 
   /** Ends the fetch where nobody is left to ask for something that is queued. */
   #checkSources(): void {
     if (this.#rootQuestion !== undefined || this.#ready.length === 0) return
-    const sources = [...this.#sources]
+    const sources = this.#sources.active
     if (sources.some((source) => source.isResting) && sources.every((source) => source.outstanding === 0)) {
       // Those that lacked much are asked again, since nobody else has anything to do.
       for (const source of sources) source.wakeUp()
       this.#assign()
     }
-    if (!this.#intake.isExhausted || this.#connecting + this.#retrying > 0) return
+    this.#reconsiderPassedOver(sources)
+    if (this.#sources.mayComeMore) return
     const orphans = this.#ready.filter(
       (item) => !sources.some(({ name }) => item.missedBy?.has(name) !== true),
     )
@@ -411,6 +359,17 @@ export class DagFetchSession implements DagFetch, SourceListener {
       this.#ready.splice(this.#ready.indexOf(item), 1)
       this.#waiters.reject(item.key, error)
       this.#release(item.key)
+    }
+  }
+
+  #reconsiderPassedOver(sources: Source[]): void {
+    if (this.#passedOver.size === 0) return
+    for (const { missedBy } of this.#ready) {
+      if (sources.some(({ name }) => missedBy?.has(name) !== true)) continue
+      for (const name of this.#passedOver) missedBy?.delete(name)
+      this.#passedOver.clear()
+      this.#assign()
+      return
     }
   }
 
@@ -431,8 +390,11 @@ export class DagFetchSession implements DagFetch, SourceListener {
   /** Where a source has nothing to do, it takes over from those with much before them. */
   #relieveSlow(now: number): void {
     const busy = (source: Source): boolean => source.outstanding > 0 || this.#rootQuestion?.source === source
-    const sources = [...this.#sources]
+    const sources = this.#sources.active
     if (this.#ready.length > 0 || sources.every(busy)) return
+    const question = this.#rootQuestion
+    const isFree = (source: Source): boolean => !busy(source) && question?.canAlsoBeAsked(source) === true
+    if (question !== undefined && question.ageMs > RELIEVE_ABOVE_MS && sources.some(isFree)) question.cancel()
     const slowAfterMs = this.#init.limits.sourceIdleMs * SLOW_AFTER_IDLE_PERIODS
     for (const source of sources.filter(busy)) {
       const silentMs = now - Math.max(source.lastBlockMs, source.askedMs)
@@ -455,21 +417,11 @@ export class DagFetchSession implements DagFetch, SourceListener {
     const reason = error === undefined || error instanceof Error ? error : new Error(String(error))
     clearInterval(this.#ticker)
     this.#end.abort(reason ?? cancelled())
-    for (const source of this.#sources) {
-      this.#reportServed(source)
-      this.#init.pool.release(source.peer, source.stream)
-    }
-    this.#sources.clear()
+    this.#sources.dismiss()
     this.#waiters.rejectAll(reason ?? notFound(this.#root))
     if (reason === undefined) {
       this.#report(true)
       this.#settle.resolve(this.statistics)
     } else this.#settle.reject(reason)
-  }
-
-  #reportServed(source: Source): void {
-    if (source.receivedBytes === 0) return
-    const durationMs = Math.round(performance.now() - source.startedMs)
-    this.#init.trust.report(source.name, 'transfer-served', { bytes: source.receivedBytes, durationMs })
   }
 }

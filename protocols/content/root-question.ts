@@ -24,13 +24,16 @@ export class RootQuestion {
   readonly source: Source
   readonly #init: RootQuestionInit
   readonly #received = new Set<string>()
+  readonly #wantId: number
+  readonly #startMs = performance.now()
   #receivedBytes = 0
+  isCancelled = false
 
   constructor(init: RootQuestionInit) {
     this.#init = init
     this.source = init.source
     const { root, source, onEnd } = init
-    source.stream.wantDag(
+    this.#wantId = source.stream.wantDag(
       {
         ...init.want,
         root: root.visit.cid,
@@ -44,12 +47,28 @@ export class RootQuestion {
         onBlock: (cid, bytes, creditBytes) => this.#onBlock(cid, bytes, creditBytes),
         onMissing: () => {},
         onDone: () => {
+          // Where it was cancelled it is passed over for now: the others are asked first.
           if (!this.#received.has(root.key)) (root.missedBy ??= new Set()).add(source.name)
           onEnd(undefined)
         },
         onLost: (error) => onEnd(error),
       },
     )
+  }
+
+  get ageMs(): number {
+    return performance.now() - this.#startMs
+  }
+
+  canAlsoBeAsked(other: Source): boolean {
+    return other !== this.source && this.#init.root.missedBy?.has(other.name) !== true
+  }
+
+  /** Others have nothing to do meanwhile: what has not been sent is asked for by CID, from all of them. */
+  cancel(): void {
+    if (this.isCancelled) return
+    this.isCancelled = true
+    this.source.stream.cancel(this.#wantId)
   }
 
   #accepts(cid: CID): boolean {

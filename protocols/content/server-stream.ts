@@ -32,15 +32,16 @@ import type { BlockSource } from './types.ts'
 import { expand, firstVisits, needsExpansion, type Visit } from './walk.ts'
 
 /** One block on its way from the store to the stream, or the end of a Want. */
-type Step =
-  | {
-      kind: 'block'
-      open: OpenWant
-      cid: CID
-      index: number | undefined
-      bytes: Promise<Uint8Array | undefined>
-    }
-  | { kind: 'done'; open: OpenWant }
+type Step = BlockStep | { kind: 'done'; open: OpenWant }
+
+interface BlockStep {
+  kind: 'block'
+  open: OpenWant
+  cid: CID
+  index: number | undefined
+  bytes: Promise<Uint8Array | undefined>
+  isRead: boolean
+}
 
 export interface ServerStreamInit {
   stream: Stream
@@ -292,7 +293,11 @@ export class ServerStream {
     await slots.acquire(peer, this.#end.signal)
     this.#blocksInMemory += 1
     const bytes = this.#get(cid)()
-    this.#push({ kind: 'block', open, cid, index, bytes })
+    const step: BlockStep = { kind: 'block', open, cid, index, bytes, isRead: false }
+    void bytes.then(() => {
+      step.isRead = true
+    })
+    this.#push(step)
     return () => bytes
   }
 
@@ -329,7 +334,8 @@ export class ServerStream {
     for (;;) {
       const step = this.#steps.shift()
       if (step === undefined) {
-        if (this.#planned) return
+        if (this.#planned) break
+        this.#writer.flushSoon()
         await this.#sender.wait(this.#end.signal)
         continue
       }
@@ -339,19 +345,18 @@ export class ServerStream {
         continue
       }
       try {
-        await this.#sendBlock(step.open, step.cid, step.index, await step.bytes)
+        if (!step.isRead) this.#writer.flushSoon()
+        await this.#sendBlock(step, await step.bytes)
       } finally {
         this.#releaseBlock()
       }
     }
+    this.#waitsForClient = true
+    await this.#writer.end()
   }
 
-  async #sendBlock(
-    open: OpenWant,
-    cid: CID,
-    index: number | undefined,
-    bytes: Uint8Array | undefined,
-  ): Promise<void> {
+  async #sendBlock(step: BlockStep, bytes: Uint8Array | undefined): Promise<void> {
+    const { open, cid, index } = step
     if (open.cancelled || open.isSpent) return
     if (bytes === undefined) {
       open.miss(cid)
@@ -389,6 +394,7 @@ export class ServerStream {
   }
 
   async #write(header: Uint8Array, data: Uint8Array | undefined, cost: number): Promise<void> {
+    if (this.#credit.available < cost) this.#writer.flushSoon()
     this.#waitsForClient = true
     try {
       await this.#credit.take(cost, this.#end.signal)

@@ -85,12 +85,12 @@ export class CreditWindow {
   }
 
   /**
-   * What arrived has been dealt with. Returns the bytes to grant now: nothing until an eighth of the window has come
+   * What arrived has been dealt with. Returns the bytes to grant now: nothing until a quarter of the window has come
    * together, so that a grant is sent for many blocks and the sender is never near its end.
    */
   release(bytes: number): number {
     this.#released += bytes
-    if (this.#released * 8 < this.#windowBytes) return 0
+    if (this.#released * 4 < this.#windowBytes) return 0
     const grant = this.#released
     this.#released = 0
     this.#granted += grant

@@ -1,7 +1,7 @@
 /**
  * Measures the protocol against a raw libp2p stream (TCP, Noise, yamux over loopback) between two processes.
  *
- *     node test/support/content-bench.ts [--size MIB] [--block KIB] [--rounds N] [--window MIB] [--frame KIB] [--profile DIR]
+ *     node test/support/content-bench.ts [--size MIB] [--block KIB] [--rounds N] [--only raw|content] [--window MIB] [--frame KIB] [--profile DIR]
  *
  * Prints one JSON line. Blocks are served from memory and counted by the sink, so that it is the protocol that is
  * measured and no disk.
@@ -28,6 +28,7 @@ const { values } = parseArgs({
     block: { type: 'string', default: '1024' },
     window: { type: 'string' },
     frame: { type: 'string' },
+    only: { type: 'string' },
     child: { type: 'boolean', default: false },
     profile: { type: 'string' },
   },
@@ -130,28 +131,29 @@ async function measure(): Promise<void> {
   const node = await startNode({ limits })
   await node.libp2p.dial(multiaddr(addresses[0]!))
   const server = node.libp2p.getPeers()[0]!
-  const cpuSeconds = async (): Promise<[number, number]> => {
+  const cpuSeconds = async (): Promise<[number, number, number]> => {
     const answer = once(child, 'message')
     child.send('usage')
     const [{ cpu }] = (await answer) as [{ cpu: NodeJS.CpuUsage }]
     const own = process.cpuUsage()
-    return [(own.user + own.system) / 1e6, (cpu.user + cpu.system) / 1e6]
+    const thread = process.threadCpuUsage()
+    return [own, thread, cpu].map(({ user, system }) => (user + system) / 1e6) as [number, number, number]
   }
   const rounds: object[] = []
   for (let round = 0; round < Number(values.rounds); round++) {
     const before = await cpuSeconds()
-    const rawSeconds = await receiveRaw(node.libp2p, addresses[0]!)
+    const rawSeconds = values.only === 'content' ? 0 : await receiveRaw(node.libp2p, addresses[0]!)
     const between = await cpuSeconds()
-    const contentSeconds = await fetchCounting(node, CID.parse(root), server)
+    const contentSeconds = values.only === 'raw' ? 0 : await fetchCounting(node, CID.parse(root), server)
     const after = await cpuSeconds()
-    const round1 = (value: number): number => Number(value.toFixed(1))
+    const round1 = (value: number): number => Number(value.toFixed(2))
     rounds.push({
       rawMibPerSecond: Math.round(totalBytes / MIB / rawSeconds),
       contentMibPerSecond: Math.round(totalBytes / MIB / contentSeconds),
       ratio: Number((rawSeconds / contentSeconds).toFixed(2)),
-      // Steadier than the clock on a busy machine: processor seconds of the receiver and of the sender.
-      rawCpuSeconds: [round1(between[0] - before[0]), round1(between[1] - before[1])],
-      contentCpuSeconds: [round1(after[0] - between[0]), round1(after[1] - between[1])],
+      // Steadier than the clock on a busy machine: processor seconds of the receiver, of its main thread, of the sender.
+      rawCpuSeconds: between.map((value, index) => round1(value - before[index]!)),
+      contentCpuSeconds: after.map((value, index) => round1(value - between[index]!)),
     })
   }
   const rssMib = Math.round(process.memoryUsage.rss() / MIB)

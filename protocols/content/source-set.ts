@@ -1,0 +1,124 @@
+import type { PeerId } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
+import type { Logger } from '../../src/telemetry/types.ts'
+import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import { P2pnodeError } from '../shared/errors.ts'
+import { Intake } from './intake.ts'
+import { MAX_ACTIVE_SOURCES, MAX_ATTEMPTS_PER_PEER, RETRY_AFTER_MS } from './limits.ts'
+import { Source, type SourceListener } from './source.ts'
+import type { StreamPool } from './stream-pool.ts'
+import type { FetchStatistics } from './types.ts'
+
+export interface SourceSetInit {
+  root: CID
+  peers: AsyncIterable<PeerId> | Iterable<PeerId>
+  pool: StreamPool
+  trust: Policy & Evidence
+  log: Logger
+  statistics: FetchStatistics['sources']
+  /** Aborted when the fetch ends. */
+  signal: AbortSignal
+  listener: SourceListener
+  /** A source has come or gone, or no more will come. */
+  onChange: () => void
+  /** The iterable of peers failed. */
+  onError: (error: unknown) => void
+}
+
+/** The sources of one fetch: taken on as they become known, up to a bound; tried again when they are lost. */
+export class SourceSet {
+  readonly #init: SourceSetInit
+  readonly #intake: Intake
+  readonly #sources = new Set<Source>()
+  readonly #attempts = new Map<string, number>()
+  #connecting = 0
+  #retrying = 0
+
+  constructor(init: SourceSetInit) {
+    this.#init = init
+    this.#intake = new Intake(init.peers, init.signal, init.onChange)
+    void this.#intake.run(init.onError)
+  }
+
+  get active(): Source[] {
+    return [...this.#sources]
+  }
+
+  /** False where those that are active are all that there will ever be. */
+  get mayComeMore(): boolean {
+    return !this.#intake.isExhausted || this.#connecting + this.#retrying > 0
+  }
+
+  /** Takes on what has become known, up to the bound. */
+  engage(): void {
+    while (this.#sources.size + this.#connecting < MAX_ACTIVE_SOURCES) {
+      const peer = this.#intake.take()
+      if (peer === undefined) return
+      void this.#connect(peer)
+    }
+  }
+
+  lost(source: Source, error: Error): void {
+    if (this.#init.signal.aborted || !this.#sources.delete(source)) return
+    source.statistics.failures += 1
+    this.#reportServed(source)
+    this.#init.log.debug({ peer: source.name, error: error.message }, 'a source was lost')
+    // A connection may break and a node restart; who lies or breaks rules is not asked again.
+    if (error instanceof P2pnodeError && error.code === 'ERR_STREAM_FAILED') this.#retryLater(source.peer)
+    this.#init.onChange()
+  }
+
+  /** The fetch has ended: gives the streams back. */
+  dismiss(): void {
+    for (const source of this.#sources) {
+      this.#reportServed(source)
+      this.#init.pool.release(source.peer, source.stream)
+    }
+    this.#sources.clear()
+  }
+
+  async #connect(peer: PeerId): Promise<void> {
+    const { pool, trust, root, statistics, signal, listener, log } = this.#init
+    const name = peer.toString()
+    const attempts = (this.#attempts.get(name) ?? 0) + 1
+    const isUsed = [...this.#sources].some((source) => source.name === name)
+    if (isUsed || attempts > MAX_ATTEMPTS_PER_PEER) return
+    if (!trust.decide(name, 'fetch', { cid: root.toString() }).allowed) return
+    this.#attempts.set(name, attempts)
+    this.#connecting += 1
+    try {
+      const stream = await pool.acquire(peer, signal)
+      if (signal.aborted) {
+        pool.release(peer, stream)
+        return
+      }
+      const counts = statistics[name] ?? { blocks: 0, bytes: 0, failures: 0 }
+      statistics[name] = counts
+      this.#sources.add(new Source({ peer, stream, statistics: counts, listener }))
+    } catch (error) {
+      log.debug({ peer: name, error: String(error) }, 'a source could not be reached')
+    } finally {
+      this.#connecting -= 1
+      this.#init.onChange()
+    }
+  }
+
+  #retryLater(peer: PeerId): void {
+    const attempts = this.#attempts.get(peer.toString()) ?? 0
+    if (attempts >= MAX_ATTEMPTS_PER_PEER) return
+    this.#retrying += 1
+    const retry = (): void => {
+      this.#retrying -= 1
+      if (this.#init.signal.aborted) return
+      void this.#connect(peer)
+      this.#init.onChange()
+    }
+    setTimeout(retry, RETRY_AFTER_MS * attempts).unref()
+  }
+
+  #reportServed(source: Source): void {
+    if (source.receivedBytes === 0) return
+    const durationMs = Math.round(performance.now() - source.startedMs)
+    this.#init.trust.report(source.name, 'transfer-served', { bytes: source.receivedBytes, durationMs })
+  }
+}

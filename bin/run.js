@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
 
 const main = new URL('../dist/main.js', import.meta.url)
 
@@ -10,5 +11,10 @@ if (!existsSync(fileURLToPath(main))) {
   process.exit(2)
 }
 enableCompileCache()
+if (process.argv.includes('start')) {
+  // Both must be set before the daemon is loaded; the measurements are in docs/decisions/0004.
+  process.env.UV_THREADPOOL_SIZE ??= '16'
+  setFlagsFromString('--external-memory-accounted-in-global-limit')
+}
 const { run } = await import(main.href)
 await run(process.argv.slice(2))

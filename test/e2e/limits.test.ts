@@ -21,8 +21,8 @@ describe('no room', () => {
   const lab = new Lab()
   const mounts: string[] = []
   afterAll(async () => {
-    await lab.close()
     for (const path of mounts) execFileSync('umount', ['-l', path])
+    await lab.close()
   })
 
   it('at the quota an add fails with exit code 1 and says what to do; reads go on; after a collection it works', async () => {

@@ -6,6 +6,7 @@ import { keyOf } from './hashes.ts'
 import type { IndexRow } from './index-reader.ts'
 import { DATA_LIMIT_BYTES } from './layout.ts'
 import type { Leases } from './leases.ts'
+import type { DiskReserve } from './disk-reserve.ts'
 import type { Quota } from './quota.ts'
 import { removeUnlessHeld } from './removals.ts'
 import type { Tiers } from './tiers.ts'
@@ -33,6 +34,7 @@ interface PendingPut {
 export class Puts {
   readonly #tiers: Tiers
   readonly #quota: Quota
+  readonly #disk: DiskReserve
   readonly #leases: Leases
   readonly #committer: GroupCommitter
   readonly #admission = new Admission(PUT_LIMITS)
@@ -40,9 +42,10 @@ export class Puts {
   readonly #pending = new Map<string, PendingPut>()
   readonly #touches = new Set<Promise<unknown>>()
 
-  constructor(tiers: Tiers, quota: Quota, leases: Leases) {
+  constructor(tiers: Tiers, quota: Quota, disk: DiskReserve, leases: Leases) {
     this.#tiers = tiers
     this.#quota = quota
+    this.#disk = disk
     this.#leases = leases
     this.#committer = new GroupCommitter(tiers.writer)
   }
@@ -125,6 +128,7 @@ export class Puts {
     let giveBack: (() => void) | undefined
     try {
       giveBack = this.#quota.reserve(bytes.byteLength)
+      await this.#disk.admit(bytes.byteLength)
       if (bytes.byteLength <= DATA_LIMIT_BYTES) {
         await this.#committer.add({ kind: ITEM_DATA, mh, sizeBytes: bytes.byteLength, data: bytes })
       } else await this.#tiers.locks.run(key, () => this.#storeFile(mh, bytes))

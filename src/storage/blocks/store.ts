@@ -14,6 +14,7 @@ import { type BlocksLayout, MAX_BLOCK_BYTES } from './layout.ts'
 import { Leases } from './leases.ts'
 import { MemoryTier } from './memory.ts'
 import { Puts } from './puts.ts'
+import { DiskReserve } from './disk-reserve.ts'
 import { Quota } from './quota.ts'
 import { Reads } from './reads.ts'
 import { discard, removeOrphan } from './removals.ts'
@@ -63,7 +64,7 @@ export class TieredBlockStore implements BlockStore {
     }
     this.#quota = new Quota(options.quotaBytes, writer, files)
     this.#leases = new Leases(writer, index)
-    this.#puts = new Puts(this.#tiers, this.#quota, this.#leases)
+    this.#puts = new Puts(this.#tiers, this.#quota, new DiskReserve(layout.rootPath), this.#leases)
     this.#reads = new Reads(this.#tiers, options.onRot)
     this.#sweep = new Sweep({ layout, fs, log, remove: (mh) => removeOrphan(this.#tiers, mh) })
     if (writer.figures.unclean) this.#sweep.start()

@@ -1,0 +1,59 @@
+import { statfs } from 'node:fs/promises'
+import { diskFull } from '../errors.ts'
+
+/**
+ * Blocks leave so much of the disk free: a disk that is full to the last byte could not take the few pages either that
+ * a collection, the end of a job or a lease must write, and so nothing could ever be freed. One sixteenth of a small
+ * disk; on a large one, several logs of SQLite at their usual size (4 MiB each).
+ */
+const RESERVE_SHARE = 1 / 16
+const MAX_RESERVE_BYTES = 64 * 1024 * 1024
+/** Other programs write too: what was measured is believed for so long, or until so much was admitted. */
+const MEASURE_INTERVAL_MS = 250
+const MEASURE_AFTER_BYTES = 16 * 1024 * 1024
+
+/** Refuses new blocks while the disk's last bytes are needed for looking after the old ones. */
+export class DiskReserve {
+  readonly #path: string
+  #freeBytes = 0
+  #reserveBytes = 0
+  #admittedBytes = 0
+  #measuredAtMs = Number.NEGATIVE_INFINITY
+  #measuring: Promise<void> | undefined
+
+  /** @param path any folder on the disk */
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  /** @throws ERR_DISK_FULL where the block would go into the reserve */
+  async admit(blockBytes: number): Promise<void> {
+    const isOld = performance.now() - this.#measuredAtMs > MEASURE_INTERVAL_MS
+    if (isOld || this.#admittedBytes > MEASURE_AFTER_BYTES) await this.#measureOnce()
+    // Nobody is refused by an old figure: somebody may just have made room.
+    if (!this.#fits(blockBytes)) await this.#measureOnce()
+    if (!this.#fits(blockBytes)) throw diskFull(undefined)
+    this.#admittedBytes += blockBytes
+  }
+
+  #fits(blockBytes: number): boolean {
+    return this.#freeBytes - this.#admittedBytes - blockBytes >= this.#reserveBytes
+  }
+
+  #measureOnce(): Promise<void> {
+    this.#measuring ??= this.#measure()
+    return this.#measuring
+  }
+
+  async #measure(): Promise<void> {
+    try {
+      const { bavail, blocks, bsize } = await statfs(this.#path)
+      this.#freeBytes = bavail * bsize
+      this.#reserveBytes = Math.min(MAX_RESERVE_BYTES, blocks * bsize * RESERVE_SHARE)
+      this.#admittedBytes = 0
+      this.#measuredAtMs = performance.now()
+    } finally {
+      this.#measuring = undefined
+    }
+  }
+}

@@ -1,5 +1,5 @@
 import { Array as List, Boolean, Enum, Integer, Number as Real, String as Text } from 'typebox'
-import type { TArray, TBoolean, TEnum, TInteger, TNumber, TNumberOptions, TSchema, TString } from 'typebox'
+import type { TArray, TBoolean, TEnum, TInteger, TNumber, TSchema, TString } from 'typebox'
 import { formatDuration, formatRate, formatSize, parseDuration, parseRate, parseSize } from './units.ts'
 
 /**
@@ -113,7 +113,7 @@ export function rate(options: LeafOptions<string> & Bounds): TNumber & Annotatio
   const { from, to, ...rest } = options
   const maximum = bound(parseRate, to)
   const bounds = { minimum: bound(parseRate, from), ...(Number.isFinite(maximum) ? { maximum } : {}) }
-  return Real({ ...rest, ...bounds, written: 'rate' } as TNumberOptions) as TNumber & Annotation<'rate'>
+  return Real({ ...rest, ...bounds, written: 'rate' }) as TNumber & Annotation<'rate'>
 }
 
 type ListKind = 'multiaddrs' | 'bootstrap' | 'gateways'
@@ -137,7 +137,7 @@ function quantity(written: Written, parse: Parse, options: LeafOptions<string> &
     minimum: bound(parse, from),
     maximum: bound(parse, to),
     written,
-  } as TNumberOptions)
+  })
 }
 
 type Parse = (text: string) => number | undefined

@@ -21,16 +21,3 @@ export const Status = {
   invalid: 7,
   /** too much is under way here; ask again later, or elsewhere */
   busy: 8,
-  /** the answerer's own failure */
-  failed: 9,
-} as const
-
-export type StatusName = keyof typeof Status
-
-const NAMES = new Map<number, StatusName>(
-  Object.entries(Status).map(([name, code]) => [code, name as StatusName]),
-)
-
-export function statusName(code: number): StatusName {
-  return NAMES.get(code) ?? 'failed'
-}

@@ -123,7 +123,7 @@ function acceptBodies(app: FastifyInstance): void {
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) => {
     // Clients that always send the type, also with requests that have no body.
     if (text === '') done(null, undefined)
-    else parse(request, text, done)
+    else void parse(request, text, done)
   })
   app.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null, undefined))
 }

@@ -58,7 +58,8 @@ export async function uploadSource(client: Client, options: UploadOptions): Prom
     } catch (error) {
       // A daemon that was never there is no interruption. One that went away with the first question unanswered is, and
       // asking again is safe: the fingerprint finds the session if there is one.
-      if (!isInterruption(error) || (opened === undefined && awaySinceMs === undefined && isAbsence(error))) throw error
+      if (!isInterruption(error) || (opened === undefined && awaySinceMs === undefined && isAbsence(error)))
+        throw error
       awaySinceMs ??= performance.now()
       if (performance.now() - awaySinceMs > patienceMs) throw error
       await pause(options.signal)
@@ -191,8 +192,7 @@ const INTERRUPTIONS = new Set([
 const isInterruption = (error: unknown): boolean =>
   error instanceof P2pnodeError && INTERRUPTIONS.has(error.code)
 
-const isAbsence = (error: unknown): boolean =>
-  error instanceof P2pnodeError && error.code === NO_DAEMON_CODE
+const isAbsence = (error: unknown): boolean => error instanceof P2pnodeError && error.code === NO_DAEMON_CODE
 
 async function pause(signal: AbortSignal | undefined): Promise<void> {
   try {

@@ -86,7 +86,7 @@ class DurableJobs implements Jobs {
 
   register<Params, Result>(handler: JobHandler<Params, Result>): void {
     // What was stored as parameters of a kind comes back to the handler of that kind.
-    this.#runner.register(handler as JobHandler)
+    this.#runner.register(handler)
   }
 
   async submit(kind: string, params: unknown, options: SubmitOptions = {}): Promise<JobRecord> {
@@ -176,7 +176,7 @@ class DurableJobs implements Jobs {
         },
         failed: (error: unknown) => {
           signal.removeEventListener('abort', abort)
-          reject(error as Error)
+          reject(error)
         },
       }
       const abort = () => {

@@ -10,7 +10,14 @@ import type { ContentService } from '../content/types.ts'
 import { createGossip } from '../gossip/index.ts'
 import { loadOrCreateIdentity, type PassphrasePurpose } from '../identity/index.ts'
 import { createJobs, type Jobs } from '../jobs/index.ts'
-import { boundedStop, createNetwork, knownRoutes, libp2pOptions, type Network, startError } from '../network/index.ts'
+import {
+  boundedStop,
+  createNetwork,
+  knownRoutes,
+  libp2pOptions,
+  type Network,
+  startError,
+} from '../network/index.ts'
 import { type OpenStorage, openStorage } from '../storage/open.ts'
 import { acquireHomeLock, backupHome, openState } from '../storage/state/index.ts'
 import { createMetrics } from '../telemetry/metrics.ts'

@@ -72,7 +72,7 @@ function redactObject(object: Record<string, unknown>, depth: number): Record<st
 /** What an error says: its own fields too, such as `code` and `details`, and what caused it. */
 function redactError(error: Error, depth: number): Record<string, unknown> {
   const { name, message, stack, cause } = error
-  const own = redactObject({ ...error }, depth)
+  const own = redactObject(Object.fromEntries(Object.entries(error)), depth)
   return {
     ...own,
     type: name,

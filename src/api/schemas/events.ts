@@ -3,8 +3,6 @@ import { Health } from './node.ts'
 import { JobRecord } from './jobs.ts'
 import { StorageUsage } from './storage.ts'
 
-export const Topic = Type.Enum(['jobs', 'peers', 'storage'], { type: 'string' })
-
 export const EventQuery = Type.Object(
   {
     topics: Type.Optional(

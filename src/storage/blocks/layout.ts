@@ -68,5 +68,6 @@ export function folderName(name: string): string {
 
 /** All 1 024 folders, in order. */
 export function folderNames(): string[] {
-  return [...FOLDER_ALPHABET].flatMap((first) => [...FOLDER_ALPHABET].map((second) => first + second))
+  const letters = FOLDER_ALPHABET.split('')
+  return letters.flatMap((first) => letters.map((second) => first + second))
 }

@@ -116,5 +116,5 @@ function generic(
   codec: { name: string; code: number; decode(bytes: Uint8Array): unknown },
 ): CID[] {
   const block = createUnsafe({ cid, bytes, codec })
-  return Array.from(block.links(), ([, child]) => child as CID)
+  return Array.from(block.links(), ([, child]) => child)
 }

@@ -228,7 +228,7 @@ function plainBytes(bytes: Uint8Array): Uint8Array {
 
 interface Statements {
   get: Statement<[string], { value: Uint8Array }>
-  has: Statement<[string], unknown>
+  has: Statement<[string]>
   put: Statement<[string, Uint8Array]>
   delete: Statement<[string]>
   from: Statement<[string, number], Row>

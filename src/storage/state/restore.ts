@@ -181,9 +181,14 @@ class FolderWriter {
   }
 
   async #syncAndClose(file: FileHandle): Promise<void> {
-    const sync = file
-      .sync()
-      .finally(() => file.close())
+    const finish = async (): Promise<void> => {
+      try {
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+    }
+    const sync = finish()
       .catch((error: unknown) => {
         this.#syncError ??= error
       })

@@ -158,7 +158,7 @@ describe('a tree', () => {
 describe('a directory of many entries', () => {
   const many = (count: number, nameBytes: number): TreeEntry[] =>
     Array.from({ length: count }, (_, index) => ({
-      path: `${index.toString().padStart(nameBytes, 'n')}`,
+      path: index.toString().padStart(nameBytes, 'n'),
       content: text(`${index % 7}`),
     }))
 

@@ -3,7 +3,7 @@ import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { JobContext, JobHandler, JobRecord } from '../../../src/jobs/index.ts'
 import { openJobs, patience, temporaryFolder, until } from '../../support/jobs.ts'
 
-type AnyHandler = JobHandler<unknown, unknown>
+type AnyHandler = JobHandler
 
 function handler(
   run: (context: JobContext<unknown>) => Promise<unknown>,

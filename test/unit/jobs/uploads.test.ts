@@ -10,10 +10,7 @@ async function* parts(...values: string[]): AsyncGenerator<Uint8Array> {
   for (const value of values) yield text(value)
 }
 
-function handler(
-  run: (context: JobContext<unknown>) => Promise<unknown>,
-  concurrency = 2,
-): JobHandler<unknown, unknown> {
+function handler(run: (context: JobContext<unknown>) => Promise<unknown>, concurrency = 2): JobHandler {
   return { kind: 'add', concurrency, resumable: true, title: () => 'add', run }
 }
 

@@ -176,7 +176,7 @@ test('a database of a newer release is refused and left as it is', async () => {
 test.each([
   ['text', async (path: string) => writeFile(path, 'this is not a database, it is a diary'.repeat(200))],
   ['a database cut short', async (path: string) => truncate(path, 8_192)],
-  ['a database of another program', async (path: string) => void foreign(path)],
+  ['a database of another program', async (path: string) => foreign(path)],
 ])('%s is refused and left as it is', async (_, damage) => {
   await using folder = await temporaryFolder()
   const path = await oldHome(folder.path)

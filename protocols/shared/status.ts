@@ -21,3 +21,8 @@ export const Status = {
   invalid: 7,
   /** too much is under way here; ask again later, or elsewhere */
   busy: 8,
+  /** the answerer's own failure */
+  failed: 9,
+} as const
+
+export type StatusName = keyof typeof Status

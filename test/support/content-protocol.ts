@@ -208,7 +208,7 @@ export function cidOf(code: number, bytes: Uint8Array): CID {
   return CID.createV1(code, Digest.create(0x12, createHash('sha256').update(bytes).digest()))
 }
 
-export interface ImportedEntry {
+interface ImportedEntry {
   path: string
   cid: CID
 }

@@ -24,5 +24,3 @@ export const Status = {
   /** the answerer's own failure */
   failed: 9,
 } as const
-
-export type StatusName = keyof typeof Status

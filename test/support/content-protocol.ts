@@ -208,11 +208,6 @@ export function cidOf(code: number, bytes: Uint8Array): CID {
   return CID.createV1(code, Digest.create(0x12, createHash('sha256').update(bytes).digest()))
 }
 
-interface ImportedEntry {
-  path: string
-  cid: CID
-}
-
 /** Imports files as UnixFS into `blocks`; returns the entries by path, '' for the wrapping directory. */
 export async function importFiles(
   blocks: MemoryBlocks,

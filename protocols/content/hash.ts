@@ -17,7 +17,8 @@ const ALGORITHMS: ReadonlyMap<number, string> = new Map([
 /**
  * True when the bytes are those that the CID names.
  *
- * Hashing one block takes about a millisecond at most and runs inline: handing it to a thread was measured to cost more.
+ * Hashing one block takes about a millisecond and runs inline. Measured over 512 MiB in blocks of 1 MiB: digests on the
+ * thread pool took 2 to 5 % off this thread and cost the process 10 % more; hashing each piece as it comes won nothing.
  *
  * @throws ERR_HASH_UNSUPPORTED
  */

@@ -32,8 +32,8 @@ export interface ContentLimits {
 export const defaultLimits: ContentLimits = {
   // A gigabit over 60 ms holds 7.5 MiB in flight. On loopback 4, 8 and 16 MiB measured alike.
   creditWindowBytes: 8 * 1024 * 1024,
-  // A quarter of the largest frame allowed: the receiver of a stream gets a muxer's frame only when it is whole, so
-  // smaller pieces let both ends work at the same time; below this the header and the event for each piece show.
+  // A quarter of the largest frame allowed. Writes do not depend on it, 64 KiB to 1 MiB measured alike; smaller frames
+  // let a slow client's credit move in smaller steps.
   frameDataBytes: 256 * 1024,
   // A client fetches one DAG a stream, and a person's browser opens a dozen things at once.
   maxInboundStreamsPerPeer: 16,
@@ -48,7 +48,7 @@ export const defaultLimits: ContentLimits = {
   maxBlocksInMemory: 48,
   // A congested path loses a second or two; a peer that is silent for five is slower than asking another.
   sourceIdleMs: 5_000,
-  // A slow client must take one frame (256 KiB) in this time: 9 KiB/s.
+  // A slow client must take one write (256 KiB) in this time: 9 KiB/s.
   clientIdleMs: 30_000,
   unusedStreamMs: 60_000,
   // Shorter than the server's, so that the client is never the one who finds the stream gone.

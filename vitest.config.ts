@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/long/**', 'test/browser/**'],
+    exclude: ['test/long/**', 'test/browser/**', 'test/package/**'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

@@ -52,7 +52,8 @@ export function carImportJob(dependencies: CarJobDependencies): JobHandler<CarIm
       const pace = new Pace()
       const saved = context.checkpoint as CarCheckpoint | undefined
       try {
-        const state = saved ?? (await readStart(reader))
+        // A copy: what is counted from here on must not change the commit that a next run would start from.
+        const state = saved === undefined ? await readStart(reader) : { ...saved }
         const checkpoint = (): CarCheckpoint => ({ ...state })
         for (;;) {
           signal.throwIfAborted()

@@ -164,12 +164,18 @@ export async function transferRows(lab: Lab, options: { bytes: number; runs: num
       hold: { atMost: 40 },
     },
   )
-  rows.push(...(await severalSourceRows(lab, seed, cid, Math.min(bytes, 256 * MIB))))
+  rows.push(
+    ...(await severalSourceRows(
+      lab,
+      await lab.daemon({ set: { 'storage.quota': '40GiB' } }),
+      Math.min(bytes, 256 * MIB),
+    )),
+  )
   return rows
 }
 
 /** Three sources of the same file: no block twice, and with equal links nearly three times one. */
-async function severalSourceRows(lab: Lab, seed: Daemon, wholeCid: string, bytes: number): Promise<Row[]> {
+async function severalSourceRows(lab: Lab, seed: Daemon, bytes: number): Promise<Row[]> {
   const path = join(await lab.folder(), 'shared')
   await writeRandomFile(path, bytes)
   const { cid } = await seed.json<{ cid: string }>(['add', path])
@@ -180,21 +186,7 @@ async function severalSourceRows(lab: Lab, seed: Daemon, wholeCid: string, bytes
     if (added.cid !== cid) throw new Error('the same file got another CID')
     seeds.push(node)
   }
-  void wholeCid
-  const served = async (): Promise<number> => {
-    const stats = await Promise.all(seeds.map((node) => node.json<Stats>(['stats'])))
-    return stats.reduce((sum, each) => sum + each.content.servedBytes, 0)
-  }
-  const before = await served()
-  const free = await fetchIntoStore(
-    lab,
-    seeds.map((node) => node.address),
-    cid,
-    bytes,
-  )
-  const sent = (await served()) - before
-  await free.node.stop()
-
+  // The capped links come first: once sources know each other, the DHT would lead around the proxy.
   const linkBytesPerSecond = 16 * MIB
   const ports = seeds.map((node) => /\/tcp\/(\d+)/.exec(node.address)?.[1] ?? '0')
   const proxy = new Peer(script('throttle-proxy.ts'), [String(linkBytesPerSecond), ...ports])
@@ -205,6 +197,20 @@ async function severalSourceRows(lab: Lab, seed: Daemon, wholeCid: string, bytes
     await one.node.stop()
     const three = await fetchIntoStore(lab, through, cid, bytes)
     await three.node.stop()
+
+    const served = async (): Promise<number> => {
+      const stats = await Promise.all(seeds.map((node) => node.json<Stats>(['stats'])))
+      return stats.reduce((sum, each) => sum + each.content.servedBytes, 0)
+    }
+    const before = await served()
+    const free = await fetchIntoStore(
+      lab,
+      seeds.map((node) => node.address),
+      cid,
+      bytes,
+    )
+    const sent = (await served()) - before
+    await free.node.stop()
     return [
       {
         name: 'blocks sent once, 3 sources',

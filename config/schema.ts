@@ -98,7 +98,7 @@ export const schema = Section({
     }),
     memory: size({
       description: 'Memory for blocks that were read lately.',
-      default: '64MiB',
+      default: '32MiB',
       from: '0',
       to: '64GiB',
     }),

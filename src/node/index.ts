@@ -177,7 +177,16 @@ async function startServices(
   // Storage.
   const stateDb = await openState({ path: join(lock.home, 'state.db'), log })
   lifecycle.started('state', () => stateDb.close(), STORAGE_STOP_TIMEOUT_MS)
-  const storage = await openStorage({ home: lock.home, config: config.storage, state: stateDb, log })
+  let storageFailure: unknown
+  const storage = await openStorage({
+    home: lock.home,
+    config: config.storage,
+    state: stateDb,
+    log,
+    onFailure: (error) => {
+      storageFailure = error
+    },
+  })
   lifecycle.started('storage', () => storage.close(), STORAGE_STOP_TIMEOUT_MS)
 
   const jobs = createJobs({
@@ -251,6 +260,9 @@ async function startServices(
   // The API comes last and goes first: who asks gets an answer from a node that is whole.
   const health = (): { state: 'starting' | 'ready' | 'stopping' | 'degraded'; problems: string[] } => {
     const problems = problemsOf(storage)
+    if (storageFailure !== undefined) {
+      problems.push('nothing can be stored any more: the writer of blocks.db failed; see the log and restart')
+    }
     const now = nodeState()
     if (now === 'starting') return { state: 'starting', problems }
     if (now !== 'ready') return { state: 'stopping', problems }

@@ -25,7 +25,7 @@ describe('the layers of the configuration', () => {
     expect(config.storage).toMatchObject({
       quotaBytes: 50 * GiB,
       offerBytes: 25 * GiB,
-      memoryBytes: 64 * 1024 ** 2,
+      memoryBytes: 32 * 1024 ** 2,
     })
     expect(config.jobs).toEqual({ sourceTimeoutMs: 24 * 3_600_000, retentionMs: 30 * 86_400_000 })
     expect([...sources.keys()]).toEqual([...KEYS.keys()])

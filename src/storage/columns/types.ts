@@ -1,0 +1,98 @@
+import type { HeldColumn, Proof, SignedBytes, SlabId, SlabIndex } from '../../../protocols/chunk/types.ts'
+
+/** Who pays for a column's room. */
+export type Purse =
+  | { kind: 'depositor'; peer: string }
+  /** The capped pool for what repairs and leaving holders bring. */
+  | { kind: 'repair' }
+
+export interface DraftOptions {
+  slab: SlabId
+  publicKey: Uint8Array
+  group: SlabId
+  column: number
+  /** Reserved at once; a draft that outgrows it fails with `noSpace`. */
+  maxColumnBytes: number
+  untilMs: number
+  lease: SignedBytes
+  leaseSequence: number
+  purse: Purse
+}
+
+/** A column that is held, with what its holder must know about it. */
+export interface ColumnRow {
+  slab: SlabId
+  column: number
+  group: SlabId
+  k: number
+  n: number
+  indexHash: Uint8Array
+  columnBytes: number
+  untilMs: number
+  leaseSequence: number
+  purse: Purse
+  storedAtMs: number
+}
+
+/** A column being written: pieces in order, then the index. Keeps its reservation until it ends. */
+export interface Draft {
+  beginPiece(pieceBytes: number): void
+  write(bytes: Uint8Array): Promise<void>
+  /**
+   * Resolves once file, name and row survive power loss.
+   * @throws ChunkRefusedError: `invalid` (pieces and index differ), `conflict`, `tombstoned`, `noSpace`
+   */
+  commit(index: SlabIndex): Promise<ColumnRow>
+  abort(): Promise<void>
+}
+
+export interface ColumnsUsage {
+  /** `storage.offer`. */
+  offeredBytes: number
+  /** Files rounded up to whole file-system blocks, reservations of drafts included. */
+  usedBytes: number
+  repairBytes: number
+  repairPoolBytes: number
+  columns: number
+}
+
+/**
+ * The sealed columns that this node keeps for others: one file a slab below HOME/columns, rows in state.db. Nothing in
+ * it can be read by this node.
+ */
+export interface Columns {
+  /** @throws ChunkRefusedError: `noSpace`, `tombstoned`, `conflict` (held already, or being written) */
+  begin(options: DraftOptions): Promise<Draft>
+  get(slab: SlabId): ColumnRow | undefined
+  have(slabs: readonly SlabId[]): HeldColumn[]
+  /** By slab id, after `after`, at most `limit`. */
+  list(options: { after?: SlabId; limit: number }): ColumnRow[]
+  ofGroup(group: SlabId): ColumnRow[]
+  index(slab: SlabId): Promise<SignedBytes | undefined>
+  /** The newest lease, as it was signed. */
+  lease(slab: SlabId): SignedBytes | undefined
+  /** Verified against the index; rot is quarantined, reported to `onRot` and counts as not held. */
+  piece(slab: SlabId, segment: number, options: { signal: AbortSignal }): Promise<Uint8Array | undefined>
+  prove(slab: SlabId, segment: number, leaf: number): Promise<Proof | undefined>
+  /** Takes over a newer lease. @throws ChunkRefusedError: `notHeld`, `conflict` */
+  renew(slab: SlabId, lease: { signed: SignedBytes; untilMs: number; sequence: number }): Promise<void>
+  /** Removes a column without a tombstone: expired, trimmed, handed over. Durable. False: it was not held. */
+  remove(slab: SlabId): Promise<boolean>
+  /** Keeps the deletion until `keepUntilMs` and removes the column, in one transaction. */
+  bury(deletion: { slab: SlabId; signed: SignedBytes; keepUntilMs: number }): Promise<void>
+  isBuried(slab: SlabId): boolean
+  tombstones(after: number, limit: number): { deletions: SignedBytes[]; next: number }
+  /** Columns whose lease ended before `nowMs`, at most `limit`. */
+  expired(nowMs: number, limit: number): ColumnRow[]
+  /** Removes tombstones that are past their time; returns how many. */
+  forgetTombstones(nowMs: number): Promise<number>
+  /** Bytes that a depositor may still use, and what repair may. */
+  free(peer: string): { depositorBytes: number; repairBytes: number }
+  usage(): ColumnsUsage
+  /** Reads every column at a bounded rate; what is rotten is quarantined and reported. */
+  scrub(options: {
+    signal: AbortSignal
+    onProgress?: (checked: number, rotten: number) => void
+  }): Promise<{ checkedColumns: number; rottenColumns: number }>
+  close(): Promise<void>
+}

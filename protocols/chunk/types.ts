@@ -146,6 +146,8 @@ export interface ChunkHolder {
   begin(open: StoreOpen, peer: string): Promise<ColumnDraft>
   have(slabs: readonly SlabId[]): HeldColumn[]
   index(slab: SlabId): Promise<SignedBytes | undefined>
+  /** The newest lease that is known here: whoever repairs stores with it. */
+  lease(slab: SlabId): SignedBytes | undefined
   /** Bytes of a held piece from `offset`, verified as a whole before they are given; undefined where it is not held (any more). */
   piece(slab: SlabId, segment: number, options: { signal: AbortSignal }): Promise<Uint8Array | undefined>
   /** A leaf with its proof; undefined where the column is not held or is rotten. */
@@ -191,6 +193,8 @@ export interface Chunk {
   have(peer: PeerId, slabs: readonly SlabId[], signal: AbortSignal): Promise<HeldColumn[]>
   /** Checked: signature and slab id. @throws ERR_NOT_FOUND, ERR_CHUNK_INVALID */
   index(peer: PeerId, slab: SlabId, signal: AbortSignal): Promise<SlabIndex>
+  /** Checked: signature and slab id. @throws ERR_NOT_FOUND, ERR_CHUNK_INVALID */
+  lease(peer: PeerId, slab: SlabId, signal: AbortSignal): Promise<Lease>
   /** Pieces of the peer's column in order, each verified against the index. @throws ERR_NOT_FOUND, ERR_CHUNK_INVALID */
   fetch(
     peer: PeerId,

@@ -50,6 +50,47 @@ export interface PutResult {
   missing: number
 }
 
+/** Parameters of `rm`: a link (of either power) to one of the owner's objects. */
+export interface RmParams {
+  link: string
+}
+
+export interface RmResult {
+  id: string
+  name: string
+  version: number
+  slabs: number
+  /** Columns whose holders said that they deleted them. */
+  confirmed: number
+  /** Columns of holders that were not reached: they learn of it when they come back. */
+  pending: number
+  /** Those holders, at most 64. */
+  pendingPeers: string[]
+}
+
+/** Parameters of `repair`: a link of either power. */
+export interface RepairParams {
+  link: string
+}
+
+export interface RepairResult {
+  slabs: number
+  /** Columns that were made again, each with a receipt. */
+  repaired: number
+  /** Columns that are still missing: too few eligible holders. */
+  missing: number
+}
+
+/** Parameters of `prune`; its result is a `PruneReport`. */
+export interface PruneParams {
+  dryRun: boolean
+}
+
+/** Parameters of `leave`; its result is a `LeaveReport`. The node goes on until whoever asked stops it. */
+export interface LeaveParams {
+  force: boolean
+}
+
 export type VaultEntryType = 'file' | 'directory' | 'symlink'
 
 export interface VaultEntry {

@@ -85,6 +85,7 @@ export default {
       ],
       'A service stands on storage, jobs and protocols, not on other services.',
     ),
+    room('tar', 'src/tar/', [], 'A format of streams, needed by every service that takes or gives folders.'),
     room('identity', 'src/identity/', [], 'Keys depend on nothing that could leak them.'),
     room('storage', 'src/storage/', ['src/telemetry/'], 'Storage is the ground: services stand on it.'),
     room(
@@ -121,6 +122,7 @@ export default {
         'src/identity/',
         'src/gossip/',
         'src/telemetry/',
+        'src/tar/',
         'protocols/content/',
       ],
       'A service stands on storage, jobs and protocols, not on other services.',

@@ -5,7 +5,7 @@ import { Committer } from './committer.ts'
 import type { ImportRun } from './run.ts'
 import type { FileCheckpoint } from './checkpoint.ts'
 import { emptyTotals } from './checkpoint.ts'
-import { PullReader } from './pull-reader.ts'
+import { PullReader } from '../../tar/pull-reader.ts'
 
 /** What is asked of the source at a time; it gives what it has, usually 64 KiB. */
 const READ_BYTES = 1024 * 1024

@@ -9,7 +9,7 @@ import { BlockWriter } from './block-writer.ts'
 import { readCarBlock, readCarHeader } from './car-reader.ts'
 import type { CommitInterval } from './committer.ts'
 import { COMMIT_INTERVAL, Committer } from './committer.ts'
-import { PullReader } from './pull-reader.ts'
+import { PullReader } from '../../tar/pull-reader.ts'
 
 const CONCURRENT_IMPORTS = 2
 /** What follows the blocks of a CAR of version 2 (an index) is read and dropped in parts of this size. */

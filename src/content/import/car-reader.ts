@@ -3,7 +3,7 @@ import { CID } from 'multiformats/cid'
 import { carInvalid } from '../errors.ts'
 import type { Block } from '../unixfs/node.ts'
 import { ownCopy } from '../unixfs/chunker.ts'
-import type { PullReader } from './pull-reader.ts'
+import type { PullReader } from '../../tar/pull-reader.ts'
 
 /** Some thousand roots; more would be a way to make us hold memory. */
 const MAX_HEADER_BYTES = 1024 * 1024

@@ -1,4 +1,5 @@
-import { entryRefused, treeTooLarge } from '../errors.ts'
+import { entryRefused } from '../../tar/errors.ts'
+import { treeTooLarge } from '../errors.ts'
 import type { Pace } from '../pace.ts'
 import { buildDirectory } from '../unixfs/directory.ts'
 import { isRawChild } from '../unixfs/file.ts'

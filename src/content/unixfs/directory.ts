@@ -1,4 +1,4 @@
-import { entryRefused } from '../errors.ts'
+import { entryRefused } from '../../tar/errors.ts'
 import type { Pace } from '../pace.ts'
 import { HAMT_FANOUT, HAMT_HASH_BYTES, HAMT_HASH_CODE, hamtHash, slotPrefix } from './hamt.ts'
 import type { Block, Child, DirectoryLink } from './node.ts'

@@ -1,4 +1,4 @@
-import { tarInvalid } from '../errors.ts'
+import { tarInvalid } from './errors.ts'
 
 /** Everything in a tar is in units of this size. */
 export const TAR_BLOCK_BYTES = 512

@@ -1,5 +1,5 @@
-import { entryRefused, tarInvalid, tarTruncated } from '../errors.ts'
-import type { PullReader } from '../import/pull-reader.ts'
+import { entryRefused, tarInvalid, tarTruncated } from './errors.ts'
+import type { PullReader } from './pull-reader.ts'
 import { decodePaxRecords, decodeTarHeader, decodeText, isZeroBlock, TAR_BLOCK_BYTES } from './decode.ts'
 import type { TarHeader } from './decode.ts'
 

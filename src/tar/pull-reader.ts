@@ -1,4 +1,8 @@
-import type { JobSource } from '../../jobs/types.ts'
+/** A stream of bytes that begins somewhere in a longer one: the source of a job. */
+export interface ByteSource extends AsyncIterable<Uint8Array> {
+  /** Where the first byte lies in the whole stream. */
+  readonly offset: number
+}
 
 /** Reads a stream of bytes by asking for so many of them, and knows where in the whole stream it stands. */
 export class PullReader {
@@ -6,7 +10,7 @@ export class PullReader {
   #part: Uint8Array = new Uint8Array(0)
   #offset: number
 
-  constructor(source: JobSource) {
+  constructor(source: ByteSource) {
     this.#iterator = source[Symbol.asyncIterator]()
     this.#offset = source.offset
   }

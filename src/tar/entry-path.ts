@@ -1,4 +1,4 @@
-import { entryRefused } from '../errors.ts'
+import { entryRefused } from './errors.ts'
 
 /** The longest name of common file systems is 255 bytes; some allow 255 UTF-16 units, up to 765 bytes. */
 const MAX_NAME_BYTES = 1024

@@ -103,3 +103,15 @@ export interface Restorer {
     signal: AbortSignal
   }): Promise<{ column: number; peer: PeerId; receipt: Receipt }[]>
 }
+
+/** Carries an owner's deletions to holders that cannot be reached directly. */
+export interface Tombstones {
+  /**
+   * Keeps the signed deletions on this node, from where peers that come back fetch them, and gossips them as fast as the
+   * topic allows (about 100 a second). Resolves when all were handed to gossip. Whoever is there is told with
+   * `Chunk.remove` first: that alone confirms.
+   *
+   * @throws ERR_CANCELLED
+   */
+  spread(deletions: readonly SignedBytes[], signal: AbortSignal): Promise<void>
+}

@@ -89,6 +89,8 @@ export interface Columns {
   /** Bytes that a depositor may still use, and what repair may. */
   free(peer: string): { depositorBytes: number; repairBytes: number }
   usage(): ColumnsUsage
+  /** Files without a row, rows without a file: counted, and removed unless `dryRun`. Columns being written are neither. */
+  sweep(options: { dryRun: boolean; signal: AbortSignal }): Promise<{ orphans: number; bytes: number }>
   /** Reads every column at a bounded rate; what is rotten is quarantined and reported. */
   scrub(options: {
     signal: AbortSignal

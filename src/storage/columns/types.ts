@@ -68,6 +68,8 @@ export interface Columns {
   /** By slab id, after `after`, at most `limit`. */
   list(options: { after?: SlabId; limit: number }): ColumnRow[]
   ofGroup(group: SlabId): ColumnRow[]
+  /** Groups of which anything is held, by id, after `after`, at most `limit`. */
+  groups(options: { after?: SlabId; limit: number }): SlabId[]
   index(slab: SlabId): Promise<SignedBytes | undefined>
   /** The newest lease, as it was signed. */
   lease(slab: SlabId): SignedBytes | undefined

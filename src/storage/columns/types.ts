@@ -46,14 +46,30 @@ export interface Draft {
   abort(): Promise<void>
 }
 
+/**
+ * The very column that a store wants to bring is held already: same slab, column, group, k and n. Nothing has to be sent
+ * again. Whoever brings it may be given a receipt again, once the index turned out to be the same (`indexHash`); a
+ * lease with a higher number is to be taken over with `renew`.
+ */
+export interface AlreadyHeld {
+  alreadyHeld: ColumnRow
+}
+
 export interface ColumnsUsage {
   /** `storage.offer`. */
   offeredBytes: number
-  /** Files rounded up to whole file-system blocks, reservations of drafts included. */
+  /** Files rounded up to whole file-system blocks, rows, and the reservations of drafts. */
   usedBytes: number
+  /** What of that the pool for repair pays. */
   repairBytes: number
+  /** The most that the pool for repair may pay. */
   repairPoolBytes: number
   columns: number
+  /** Columns being written. */
+  drafts: number
+  /** Columns that were found rotten and have neither come again nor expired. */
+  rottenColumns: number
+  tombstones: number
 }
 
 /**
@@ -61,8 +77,11 @@ export interface ColumnsUsage {
  * it can be read by this node.
  */
 export interface Columns {
-  /** @throws ChunkRefusedError: `noSpace`, `tombstoned`, `conflict` (held already, or being written) */
-  begin(options: DraftOptions): Promise<Draft>
+  /**
+   * @throws ChunkRefusedError: `noSpace`, `tombstoned`, `conflict` (something else of this slab is held, or it is being
+   *   written), `busy` (too many drafts)
+   */
+  begin(options: DraftOptions): Promise<Draft | AlreadyHeld>
   get(slab: SlabId): ColumnRow | undefined
   have(slabs: readonly SlabId[]): HeldColumn[]
   /** By slab id, after `after`, at most `limit`. */
@@ -73,6 +92,8 @@ export interface Columns {
   index(slab: SlabId): Promise<SignedBytes | undefined>
   /** The newest lease, as it was signed. */
   lease(slab: SlabId): SignedBytes | undefined
+  /** Called after a column was found rotten and quarantined. Returns what ends it. */
+  onRot(listener: (row: ColumnRow) => void): () => void
   /** Verified against the index; rot is quarantined, reported to `onRot` and counts as not held. */
   piece(slab: SlabId, segment: number, options: { signal: AbortSignal }): Promise<Uint8Array | undefined>
   prove(slab: SlabId, segment: number, leaf: number): Promise<Proof | undefined>
@@ -80,11 +101,15 @@ export interface Columns {
   renew(slab: SlabId, lease: { signed: SignedBytes; untilMs: number; sequence: number }): Promise<void>
   /** Removes a column without a tombstone: expired, trimmed, handed over. Durable. False: it was not held. */
   remove(slab: SlabId): Promise<boolean>
-  /** Keeps the deletion until `keepUntilMs` and removes the column, in one transaction. */
+  /**
+   * Keeps the deletion until `keepUntilMs` and removes the column, in one transaction. Of a slab that is buried already
+   * only the time is prolonged.
+   * @throws ChunkRefusedError: `noSpace` (too many tombstones of slabs that were never held here)
+   */
   bury(deletion: { slab: SlabId; signed: SignedBytes; keepUntilMs: number }): Promise<void>
   isBuried(slab: SlabId): boolean
   tombstones(after: number, limit: number): { deletions: SignedBytes[]; next: number }
-  /** Columns whose lease ended before `nowMs`, at most `limit`. */
+  /** Columns whose lease ended before `nowMs`, the rotten among them, at most `limit`. */
   expired(nowMs: number, limit: number): ColumnRow[]
   /** Removes tombstones that are past their time; returns how many. */
   forgetTombstones(nowMs: number): Promise<number>

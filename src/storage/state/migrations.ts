@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import { createTables } from './migration-1.ts'
+import { createColumnTables } from './migration-2.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -17,4 +18,7 @@ export interface Migration {
 }
 
 /** Append only: what a release has shipped is never edited. */
-export const MIGRATIONS: readonly Migration[] = [{ version: 1, name: 'create the tables', run: createTables }]
+export const MIGRATIONS: readonly Migration[] = [
+  { version: 1, name: 'create the tables', run: createTables },
+  { version: 2, name: 'columns kept for others', run: createColumnTables },
+]

@@ -11,6 +11,8 @@ export interface DraftOptions {
   publicKey: Uint8Array
   group: SlabId
   column: number
+  k: number
+  n: number
   /** Reserved at once; a draft that outgrows it fails with `noSpace`. */
   maxColumnBytes: number
   untilMs: number

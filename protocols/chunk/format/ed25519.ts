@@ -1,0 +1,48 @@
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { PUBLIC_KEY_BYTES, SEED_BYTES, SIGNATURE_BYTES } from './limits.ts'
+
+/** Who signs statements: a slab's key, or a holder's peer key. */
+export interface Signer {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array
+  sign(bytes: Uint8Array): Uint8Array
+}
+
+// What DER puts before the 32 bytes of a key (RFC 8410).
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
+
+/**
+ * A signer from a 32-byte seed: a slab's, or the first half of a libp2p Ed25519 private key's `raw`.
+ *
+ * @throws RangeError where it has another length
+ */
+export function ed25519Signer(seed: Uint8Array): Signer {
+  if (seed.length !== SEED_BYTES) throw new RangeError('a seed has 32 bytes')
+  const der = Buffer.concat([PKCS8_PREFIX, seed])
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  der.fill(0)
+  const publicKey = rawPublicKey(createPublicKey(key))
+  return { publicKey, sign: (bytes) => sign(null, bytes, key) }
+}
+
+/** False for anything that is not a valid signature, malformed keys included. */
+export function verifyEd25519(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== PUBLIC_KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false
+  try {
+    const key = createPublicKey({
+      key: Buffer.concat([SPKI_PREFIX, publicKey]),
+      format: 'der',
+      type: 'spki',
+    })
+    return verify(null, bytes, key, signature)
+  } catch {
+    // Not a point of the curve.
+    return false
+  }
+}
+
+function rawPublicKey(key: KeyObject): Uint8Array {
+  const der = key.export({ format: 'der', type: 'spki' })
+  return Uint8Array.from(der.subarray(der.length - PUBLIC_KEY_BYTES))
+}

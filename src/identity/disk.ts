@@ -3,28 +3,28 @@ import { constants } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { link, mkdir, open, readdir, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { identityExposed, identityInvalid, identityUnreadable } from './errors.ts'
+import { type KeyForm, keyExposed, keyInvalid, keyUnreadable } from './errors.ts'
 
 /** Largest key file in bytes: one has about 500; a larger file is something else. */
 const MAX_KEY_FILE_BYTES = 4096
 
 /** The text of a key file that only its owner can read, or undefined where there is none. */
-export async function readKeyFile(path: string): Promise<string | undefined> {
+export async function readKeyFile(path: string, form: KeyForm): Promise<string | undefined> {
   try {
     // O_NONBLOCK: a named pipe in that place must not hang the start.
     const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     try {
       const stat = await handle.stat()
-      if (!stat.isFile()) throw identityInvalid(path, 'it is not a regular file')
-      refuseExposed(path, stat)
-      if (stat.size > MAX_KEY_FILE_BYTES) throw identityInvalid(path, `it has ${stat.size} bytes`)
+      if (!stat.isFile()) throw keyInvalid(form, path, 'it is not a regular file')
+      refuseExposed(form, path, stat)
+      if (stat.size > MAX_KEY_FILE_BYTES) throw keyInvalid(form, path, `it has ${stat.size} bytes`)
       return (await handle.readFile()).toString('utf8')
     } finally {
       await handle.close()
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw asReadable(path, error)
+    throw asReadable(form, path, error)
   }
 }
 
@@ -34,7 +34,7 @@ export async function readKeyFile(path: string): Promise<string | undefined> {
  *
  * @returns false where there is a file of that name already; it is not touched
  */
-export async function createKeyFile(path: string, text: string): Promise<boolean> {
+export async function createKeyFile(path: string, text: string, form: KeyForm): Promise<boolean> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const temporary = temporaryName(path)
   try {
@@ -44,7 +44,7 @@ export async function createKeyFile(path: string, text: string): Promise<boolean
     const { code } = error as NodeJS.ErrnoException
     // ENOENT: whoever was first has already swept this temporary away.
     if (code === 'EEXIST' || code === 'ENOENT') return false
-    throw asReadable(path, error)
+    throw asReadable(form, path, error)
   } finally {
     await removeTemporaries(path)
   }
@@ -56,7 +56,7 @@ export async function createKeyFile(path: string, text: string): Promise<boolean
  * Puts new content in place of the file's, durably, the old or the new one being there at any moment. A symbolic link
  * stays one; the file behind it is replaced.
  */
-export async function replaceKeyFile(path: string, text: string): Promise<void> {
+export async function replaceKeyFile(path: string, text: string, form: KeyForm): Promise<void> {
   const target = await realpath(path)
   const temporary = temporaryName(target)
   try {
@@ -65,7 +65,7 @@ export async function replaceKeyFile(path: string, text: string): Promise<void> 
     await syncFolder(dirname(target))
   } catch (error) {
     await rm(temporary, { force: true })
-    throw asReadable(path, error)
+    throw asReadable(form, path, error)
   }
 }
 
@@ -73,17 +73,17 @@ export async function replaceKeyFile(path: string, text: string): Promise<void> 
  * A private key is its owner's alone. The file that was opened is judged, so a symbolic link is judged by its target.
  * Windows has other means, and reports modes that say nothing.
  */
-function refuseExposed(path: string, { mode, uid }: Stats): void {
+function refuseExposed(form: KeyForm, path: string, { mode, uid }: Stats): void {
   const user = process.getuid?.()
   if (user === undefined) return
   const quoted = `'${path.replaceAll("'", "'\\''")}'`
   // Root's files are trusted: root can read and replace any file anyway.
   if (uid !== user && uid !== 0) {
-    throw identityExposed(path, `it belongs to user ${uid}, not to ${user}`, `chown ${user} ${quoted}`)
+    throw keyExposed(form, path, `it belongs to user ${uid}, not to ${user}`, `chown ${user} ${quoted}`)
   }
   if ((mode & 0o077) !== 0) {
     const found = (mode & 0o777).toString(8).padStart(4, '0')
-    throw identityExposed(path, `its mode is ${found}, so that others may use it`, `chmod 600 ${quoted}`)
+    throw keyExposed(form, path, `its mode is ${found}, so that others may use it`, `chmod 600 ${quoted}`)
   }
 }
 
@@ -133,8 +133,8 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-function asReadable(path: string, error: unknown): unknown {
+function asReadable(form: KeyForm, path: string, error: unknown): unknown {
   return (error as NodeJS.ErrnoException).syscall === undefined
     ? error
-    : identityUnreadable(path, error as Error)
+    : keyUnreadable(form, path, error as Error)
 }

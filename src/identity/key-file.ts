@@ -3,10 +3,10 @@ import { promisify } from 'node:util'
 import { Integer, Literal, Object as Struct, Optional, String as Text } from 'typebox'
 import type { Static } from 'typebox'
 import { Check } from 'typebox/value'
-import { identityInvalid, passphraseWrong } from './errors.ts'
+import { IDENTITY_FORM, type KeyForm, keyInvalid, passphraseWrong } from './errors.ts'
 
 /*
- * The format of `identity.key`; its specification with a vector is docs/identity-format.md.
+ * The format of `identity.key` and of `owner.key`; its specification with a vector is docs/identity-format.md.
  */
 
 /** Bytes of an Ed25519 secret (RFC 8032: the 32 bytes that the key pair is made from). */
@@ -38,9 +38,10 @@ const encryptionSchema = Struct(
 
 const fileSchema = Struct(
   {
-    format: Literal('p2pnode-identity'),
+    format: Text(),
     version: Literal(1),
-    peer: Text(),
+    peer: Optional(Text()),
+    owner: Optional(Text()),
     key: Optional(Text()),
     encryption: Optional(encryptionSchema),
   },
@@ -51,67 +52,72 @@ type Encryption = Static<typeof encryptionSchema>
 
 /** A parsed key file: the seed itself, or what it takes to get it. */
 export type KeyFile =
-  | { peer: string; encrypted: false; seed: Uint8Array }
-  | { peer: string; encrypted: true; open(passphrase: string): Promise<Uint8Array> }
+  | { name: string; encrypted: false; seed: Uint8Array }
+  | { name: string; encrypted: true; open(passphrase: string): Promise<Uint8Array> }
 
 /** Where the random bytes of a new file come from; tests of the format fix them. */
 export type RandomSource = (size: number) => Uint8Array
 
 /** The text of a key file that holds the seed as it is. */
-export function formatPlain(peer: string, seed: Uint8Array): string {
-  return print({ format: 'p2pnode-identity', version: 1, peer, key: toBase64(seed) })
+export function formatPlain(name: string, seed: Uint8Array, form: KeyForm = IDENTITY_FORM): string {
+  return print({ format: form.format, version: 1, [form.field]: name, key: toBase64(seed) })
 }
 
 /** The text of a key file that holds the seed under a passphrase: scrypt, then AES-256-GCM over the seed. */
 export async function formatEncrypted(
-  peer: string,
+  name: string,
   seed: Uint8Array,
   passphrase: string,
   random: RandomSource = randomBytes,
+  form: KeyForm = IDENTITY_FORM,
 ): Promise<string> {
   const salt = toBase64(random(SALT_BYTES))
   const nonce = random(NONCE_BYTES)
   const header = { kdf: 'scrypt', ...SCRYPT_COST, salt } as const
   const cipher = createCipheriv('aes-256-gcm', await deriveKey(passphrase, header), nonce)
-  cipher.setAAD(associatedData(peer, header))
+  cipher.setAAD(associatedData(form, name, header))
   const sealed = Buffer.concat([cipher.update(seed), cipher.final(), cipher.getAuthTag()])
   const encryption = { ...header, cipher: 'aes-256-gcm', nonce: toBase64(nonce), sealed: toBase64(sealed) }
-  return print({ format: 'p2pnode-identity', version: 1, peer, encryption })
+  return print({ format: form.format, version: 1, [form.field]: name, encryption })
 }
 
 /**
  * Reads the text of a key file; `path` is what errors call it.
  *
- * @throws ERR_IDENTITY_INVALID for anything that is not exactly the format; `open` throws ERR_PASSPHRASE_WRONG
+ * @throws ERR_IDENTITY_INVALID (or ERR_OWNER_KEY_INVALID) for anything that is not exactly the format; `open` throws ERR_PASSPHRASE_WRONG
  */
-export function parseKeyFile(text: string, path: string): KeyFile {
-  if (text.trim() === '') throw identityInvalid(path, 'the file is empty')
-  const parsed = parseJson(text, path)
+export function parseKeyFile(text: string, path: string, form: KeyForm = IDENTITY_FORM): KeyFile {
+  if (text.trim() === '') throw keyInvalid(form, path, 'the file is empty')
+  const parsed = parseJson(text, path, form)
   const version = (parsed as { version?: unknown } | null)?.version
   if (typeof version === 'number' && version > 1) {
-    throw identityInvalid(path, `it has version ${version} of the format, this p2pnode knows version 1`)
+    throw keyInvalid(form, path, `it has version ${version} of the format, this p2pnode knows version 1`)
   }
-  if (!Check(fileSchema, parsed))
-    throw identityInvalid(path, 'it is not a key file of p2pnode, or parts are missing')
-  const { peer, key, encryption } = parsed
+  const name = Check(fileSchema, parsed) && parsed.format === form.format ? parsed[form.field] : undefined
+  if (!Check(fileSchema, parsed) || name === undefined)
+    throw keyInvalid(form, path, 'it is not a key file of p2pnode, or parts are missing')
+  const { key, encryption } = parsed
+  if (parsed.peer !== undefined && parsed.owner !== undefined)
+    throw keyInvalid(form, path, 'it must have either "peer" or "owner"')
   if ((key === undefined) === (encryption === undefined)) {
-    throw identityInvalid(path, 'it must have either "key" or "encryption"')
+    throw keyInvalid(form, path, 'it must have either "key" or "encryption"')
   }
-  if (key !== undefined) return { peer, encrypted: false, seed: fromBase64(key, SEED_BYTES, 'key', path) }
-  return { peer, encrypted: true, open: prepareOpen(peer, encryption as Encryption, path) }
+  if (key !== undefined)
+    return { name, encrypted: false, seed: fromBase64(key, SEED_BYTES, 'key', path, form) }
+  return { name, encrypted: true, open: prepareOpen(name, encryption as Encryption, path, form) }
 }
 
-function prepareOpen(peer: string, encryption: Encryption, path: string) {
+function prepareOpen(name: string, encryption: Encryption, path: string, form: KeyForm) {
   const { N, r } = encryption
-  if ((N & (N - 1)) !== 0) throw identityInvalid(path, "scrypt's N is not a power of two")
+  if ((N & (N - 1)) !== 0) throw keyInvalid(form, path, "scrypt's N is not a power of two")
   if (scryptBytes(N, r) > MAX_SCRYPT_BYTES)
-    throw identityInvalid(path, 'its scrypt parameters ask for too much memory')
-  fromBase64(encryption.salt, SALT_BYTES, 'salt', path)
-  const nonce = fromBase64(encryption.nonce, NONCE_BYTES, 'nonce', path)
-  const sealed = fromBase64(encryption.sealed, SEED_BYTES + TAG_BYTES, 'sealed', path)
+    throw keyInvalid(form, path, 'its scrypt parameters ask for too much memory')
+  fromBase64(encryption.salt, SALT_BYTES, 'salt', path, form)
+  const nonce = fromBase64(encryption.nonce, NONCE_BYTES, 'nonce', path, form)
+  const sealed = fromBase64(encryption.sealed, SEED_BYTES + TAG_BYTES, 'sealed', path, form)
   return async (passphrase: string): Promise<Uint8Array> => {
     const decipher = createDecipheriv('aes-256-gcm', await deriveKey(passphrase, encryption), nonce)
-    decipher.setAAD(associatedData(peer, encryption)).setAuthTag(sealed.subarray(SEED_BYTES))
+    decipher.setAAD(associatedData(form, name, encryption)).setAuthTag(sealed.subarray(SEED_BYTES))
     try {
       return Buffer.concat([decipher.update(sealed.subarray(0, SEED_BYTES)), decipher.final()])
     } catch {
@@ -137,20 +143,20 @@ function scryptBytes(N: number, r: number): number {
 }
 
 /** Everything of the header that decides how the seed is got, so that none of it can be exchanged unnoticed. */
-function associatedData(peer: string, { N, r, p, salt }: KdfHeader): Buffer {
-  return Buffer.from(`p2pnode-identity 1 ${peer} scrypt ${N} ${r} ${p} ${salt} aes-256-gcm`, 'utf8')
+function associatedData(form: KeyForm, name: string, { N, r, p, salt }: KdfHeader): Buffer {
+  return Buffer.from(`${form.format} 1 ${name} scrypt ${N} ${r} ${p} ${salt} aes-256-gcm`, 'utf8')
 }
 
 function print(file: object): string {
   return `${JSON.stringify(file, null, 2)}\n`
 }
 
-function parseJson(text: string, path: string): unknown {
+function parseJson(text: string, path: string, form: KeyForm): unknown {
   try {
     return JSON.parse(text)
   } catch {
     // The parser's message quotes the text, and the text may hold the key.
-    throw identityInvalid(path, 'it is not whole JSON (truncated, or another kind of file)')
+    throw keyInvalid(form, path, 'it is not whole JSON (truncated, or another kind of file)')
   }
 }
 
@@ -159,8 +165,8 @@ function toBase64(bytes: Uint8Array): string {
 }
 
 /** Node's decoder skips what it does not know, so the text must be what encoding gives. */
-function fromBase64(text: string, sizeBytes: number, name: string, path: string): Buffer {
+function fromBase64(text: string, sizeBytes: number, name: string, path: string, form: KeyForm): Buffer {
   const bytes = Buffer.from(text, 'base64')
   if (bytes.length === sizeBytes && bytes.toString('base64') === text) return bytes
-  throw identityInvalid(path, `"${name}" is not ${sizeBytes} bytes in base64`)
+  throw keyInvalid(form, path, `"${name}" is not ${sizeBytes} bytes in base64`)
 }

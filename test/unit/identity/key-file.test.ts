@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { loadOrCreateIdentity } from '../../../src/identity/index.ts'
-import type { IdentityOptions } from '../../../src/identity/index.ts'
+import type { SecretFileOptions } from '../../../src/identity/index.ts'
 import { formatEncrypted, formatPlain, parseKeyFile } from '../../../src/identity/key-file.ts'
 
 const PAGE = new URL('../../../docs/identity-format.md', import.meta.url)
@@ -35,7 +35,7 @@ async function keyPathWith(text: string | Uint8Array, mode = 0o600): Promise<str
 
 const passphrase = (text: string | undefined) => () => Promise.resolve(text)
 
-async function refusal(options: IdentityOptions): Promise<{ code: string; message: string }> {
+async function refusal(options: SecretFileOptions): Promise<{ code: string; message: string }> {
   const before = await readFile(options.path).catch(() => undefined)
   const error = await loadOrCreateIdentity(options).then(
     () => expect.unreachable('it was accepted'),

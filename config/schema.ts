@@ -145,6 +145,11 @@ export const schema = Section({
       from: '1s',
       to: '400d',
     }),
+    publicRead: boolean({
+      description:
+        'Let programs on this machine (players, browsers) read a private file by its link alone, without a token.',
+      default: false,
+    }),
     audit: Section({
       interval: duration({
         description: 'How often each column is challenged to prove that it is there.',

@@ -1,4 +1,5 @@
 import type { ApiDependencies } from './dependencies.ts'
+import type { ReadLog } from './read-log.ts'
 import type { EventHub } from './events/hub.ts'
 import type { Timeouts } from './limits.ts'
 import type { Tokens } from './tokens.ts'
@@ -8,6 +9,8 @@ export interface ApiContext extends ApiDependencies {
   readonly timeouts: Timeouts
   readonly tokens: Tokens
   readonly events: EventHub
+  /** What the last reads of private files got from whom. */
+  readonly reads: ReadLog
   /** Aborts when the API begins to close: long polls end, the node is no longer ready. */
   readonly closing: AbortSignal
   /** The OpenAPI document; built at the first call. */

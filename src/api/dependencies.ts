@@ -8,6 +8,7 @@ import type { Storage } from '../storage/types.ts'
 import type { StateDatabase } from '../storage/state/index.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { EvidenceDetail } from '../trust/contract.ts'
+import type { VaultService } from '../vault/types.ts'
 import type { Timeouts } from './limits.ts'
 import type { ConfigReport, DoctorReport, IdReport, ReadyReport, StatusReport } from './schemas/node.ts'
 
@@ -76,6 +77,10 @@ export interface ApiDependencies {
   trust: TrustAdministration
   jobs: Jobs
   content: ContentService
+  /** Private files. */
+  vault?: VaultService | undefined
+  /** Whether a link alone, without a token, reads over loopback (`vault.publicRead`). */
+  publicRead: boolean
   contentStatistics: Content['statistics']
   storage: Pick<Storage, 'blocks' | 'pins'>
   /** Holds the table `token`. */

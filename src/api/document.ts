@@ -35,6 +35,7 @@ export async function buildDocument(routes: readonly Route[], version: string): 
         { name: 'network', description: 'peers, lists, evidence, providers' },
         { name: 'jobs', description: 'long operations and uploads' },
         { name: 'content', description: 'public content by address' },
+        { name: 'vault', description: 'private files by link; links are secrets' },
         { name: 'storage', description: 'blocks, pins, maintenance' },
         { name: 'events', description: 'what happens, as it happens' },
         { name: 'tokens', description: 'who may ask' },
@@ -70,7 +71,7 @@ export async function buildDocument(routes: readonly Route[], version: string): 
   await app.ready()
   const document = structuredClone(app.swagger()) as unknown as Json
   await app.close()
-  return withoutIds(document)
+  return withoutIds(nameRests(document))
 }
 
 function operation(route: Route, named: Map<string, Json>): Json {
@@ -81,9 +82,7 @@ function operation(route: Route, named: Map<string, Json>): Json {
     summary: route.summary,
     description: [route.description, `Access: ${accessText[route.access]}.`].filter(Boolean).join('\n\n'),
     // The pair of an empty object and a scheme: the token is optional (OpenAPI 3.1, 4.8.30).
-    security: { none: [], 'read-unless-loopback': [{}, { token: [] }] }[route.access as string] ?? [
-      { token: [] },
-    ],
+    security: optionalToken[route.access] ?? [{ token: [] }],
     ...(route.query === undefined ? {} : { querystring: withoutIds(route.query) }),
     ...(route.params === undefined ? {} : { params: withoutIds(route.params) }),
     ...(route.headers === undefined ? {} : { headers: withoutIds(route.headers) }),
@@ -101,9 +100,16 @@ function operation(route: Route, named: Map<string, Json>): Json {
   }
 }
 
+const optionalToken: Partial<Record<Access, object[]>> = {
+  none: [],
+  'read-unless-loopback': [{}, { token: [] }],
+  'read-unless-public': [{}, { token: [] }],
+}
+
 const accessText: Record<Access, string> = {
   none: 'no token',
   'read-unless-loopback': 'no token on loopback, else the scope read',
+  'read-unless-public': 'the scope read; no token on loopback where vault.publicRead is set',
   read: 'the scope read',
   write: 'the scope write',
   admin: 'the scope admin',
@@ -149,6 +155,14 @@ function referenced(schema: unknown, named: Map<string, Json>): unknown {
   if (typeof $id !== 'string') return copy
   named.set($id, { $id, ...copy })
   return { $ref: `${$id}#` }
+}
+
+/** The rest of a path, `*` for the router, is a parameter `path` in the document. */
+function nameRests(document: Json): Json {
+  const text = JSON.stringify(document)
+    .replaceAll('/{*}"', '/{path}"')
+    .replaceAll('"name":"*"', '"name":"path"')
+  return JSON.parse(text) as Json
 }
 
 /** In the document schemas are named by their place; an `$id` would change the base of references below it. */

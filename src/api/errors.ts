@@ -112,6 +112,18 @@ export const cidInvalid = (text: string): ApiError =>
 export const notAFile = (address: string, type: string): ApiError =>
   new ApiError('ERR_NOT_A_FILE', 'usage', `${address} is a ${type}, not a file`, { details: { type } })
 
+/** Of a path within a tree; the link is a secret and not repeated. */
+export const notAVaultFile = (path: string | undefined, type: string): ApiError =>
+  new ApiError(
+    'ERR_NOT_A_FILE',
+    'usage',
+    path === undefined ? 'The link leads to a tree, not a file' : `${path} is a ${type}, not a file`,
+    { details: { type } },
+  )
+
+export const vaultAbsent = (): ApiError =>
+  new ApiError('ERR_VAULT_ABSENT', 'unavailable', 'This node runs without a vault')
+
 export const uploadAborted = (cause?: unknown): ApiError =>
   new ApiError('ERR_UPLOAD_ABORTED', 'cancelled', 'The connection ended before the part was whole', { cause })
 

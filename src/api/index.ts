@@ -8,6 +8,7 @@ import { EventHub } from './events/hub.ts'
 import { publishJobs, publishPeers, publishStatus } from './events/sources.ts'
 import { TIMEOUTS } from './limits.ts'
 import { presentUsage } from './present.ts'
+import { ReadLog } from './read-log.ts'
 import { loadRootToken } from './root-token.ts'
 import { routes } from './routes.ts'
 import { createServer } from './server.ts'
@@ -59,6 +60,7 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
       rootToken: await loadRootToken(dependencies.home, log),
     }),
     events,
+    reads: new ReadLog(),
     closing: closing.signal,
     document: () => (document ??= buildDocument(routes, dependencies.version)),
   }

@@ -18,6 +18,20 @@ export const MAX_ADDRESS_LENGTH = 4096
 /** One part of a path: a CID, a peer id, the id of a job. */
 export const MAX_PARAM_LENGTH = 512
 
+/** A capability link has about 105 characters; one of a later kind may be longer, and is then refused by what reads it. */
+export const MAX_LINK_LENGTH = 512
+
+/** 24 words of at most 8 letters, and whatever white space was typed between them. */
+export const MAX_PHRASE_LENGTH = 1024
+
+export const MAX_PASSPHRASE_LENGTH = 1024
+
+/** Reads of private files whose figures are kept; each holds some dozens of peers. */
+export const MAX_LOGGED_READS = 256
+
+/** An exported owner's state or a .manifest file: both grow with files and slabs, and are read whole. */
+export const MAX_VAULT_FILE_BYTES = 64 * 1024 * 1024
+
 /** Names that people give: pins, tokens, downloads. File systems allow 255 bytes. */
 export const MAX_NAME_LENGTH = 255
 

@@ -57,6 +57,34 @@ export function contentHeaders(name: string, entityTag?: string): Record<string,
   }
 }
 
+/** What a browser shows by itself and does not run. SVG is left out: it is a document with scripts. */
+const SHOWN_TYPES = /^(?:(?:video|audio|image)\/(?!svg)[\w.+-]+|text\/plain|application\/pdf)$/
+
+/**
+ * Headers for bytes of a private file: what a browser can play or show it does, in place; anything else is saved. Nothing is
+ * kept on disk by a cache, and nothing is run.
+ */
+export function privateHeaders(
+  name: string,
+  mime: string | null,
+  sha256: string | null,
+): Record<string, string> {
+  const isShown = mime !== null && SHOWN_TYPES.test(mime)
+  return {
+    ...contentHeaders(name, sha256 === null ? undefined : `"${sha256}"`),
+    'cache-control': 'private, no-store',
+    ...(isShown
+      ? {
+          'content-type': mime,
+          'content-disposition': attachment(name).replace('attachment', 'inline'),
+          // A browser wraps what it plays in a page of its own, to which this policy applies.
+          'content-security-policy':
+            "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'",
+        }
+      : {}),
+  }
+}
+
 /** RFC 6266: a plain form for old readers, and the exact name in UTF-8 (RFC 8187). */
 function attachment(name: string): string {
   const plain = name.replace(/[^\x20-\x7e]|["\\%/]/g, '_')

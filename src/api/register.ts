@@ -29,6 +29,7 @@ export function registerRoute(app: FastifyInstance, route: Route, context: ApiCo
       body: validators.body?.check(request.body),
       bytes: () => bodyBytes(request.raw, { idleTimeoutMs: context.timeouts.uploadIdleMs }),
       method: request.method,
+      scope: request.scope ?? 'read',
       rawHeaders: request.headers,
       signal,
     }

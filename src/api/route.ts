@@ -1,9 +1,13 @@
 import type { Static, TObject, TSchema } from 'typebox'
 import type { ApiContext } from './context.ts'
+import type { Scope } from './tokens.ts'
 import type { HeldAnswer, StreamAnswer } from './streaming.ts'
 
-/** What a request must be allowed to do. `metrics`: nothing on loopback, `read` from elsewhere. */
-export type Access = 'none' | 'read-unless-loopback' | 'read' | 'write' | 'admin'
+/**
+ * What a request must be allowed to do. `read-unless-loopback`: nothing on loopback, `read` from elsewhere.
+ * `read-unless-public`: the same, but only where the operator set `vault.publicRead`.
+ */
+export type Access = 'none' | 'read-unless-loopback' | 'read-unless-public' | 'read' | 'write' | 'admin'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
@@ -24,6 +28,8 @@ export interface Call<Query, Params, Headers, Body> {
   /** The body of a route with `bodyType: 'bytes'`, as it arrives: bounded, with an idle timeout. */
   readonly bytes: () => AsyncIterable<Uint8Array>
   readonly method: string
+  /** What the caller's token allows; `read` where the route asks for none. */
+  readonly scope: Scope
   /** Raw headers, lower case, for what HTTP itself defines (`range`, `if-none-match`). */
   readonly rawHeaders: Readonly<Record<string, string | string[] | undefined>>
   /** Aborts when the client is gone or the server gives up on the request. */
@@ -71,7 +77,7 @@ export interface Route {
   handle(call: Call<unknown, unknown, unknown, unknown>, context: ApiContext): Promise<HandlerResult<unknown>>
 }
 
-export type Tag = 'node' | 'network' | 'jobs' | 'content' | 'storage' | 'events' | 'tokens'
+export type Tag = 'node' | 'network' | 'jobs' | 'content' | 'vault' | 'storage' | 'events' | 'tokens'
 
 /** Declares a route with the handler's types taken from its schemas. */
 export function route<

@@ -7,6 +7,9 @@ import { networkRoutes } from './routes/network.ts'
 import { nodeRoutes } from './routes/node.ts'
 import { storageRoutes } from './routes/storage.ts'
 import { tokenRoutes } from './routes/tokens.ts'
+import { vaultRoutes } from './routes/vault.ts'
+import { vaultFileRoutes } from './routes/vault-files.ts'
+import { vaultStateRoutes } from './routes/vault-state.ts'
 
 /** Every route of the API: the one table behind the server, the document and the typed client. */
 export const routes: readonly Route[] = [
@@ -14,6 +17,9 @@ export const routes: readonly Route[] = [
   ...networkRoutes,
   ...jobRoutes,
   ...contentRoutes,
+  ...vaultRoutes,
+  ...vaultFileRoutes,
+  ...vaultStateRoutes,
   ...storageRoutes,
   ...eventRoutes,
   ...tokenRoutes,

@@ -42,6 +42,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Runs while a JSON body is on its way. */
     bodyTimer: NodeJS.Timeout | undefined
+    /** What the token of the request allows; undefined where none was needed. */
+    scope: Scope | undefined
   }
 }
 
@@ -81,6 +83,7 @@ export async function createServer(context: ApiContext, routes: readonly Route[]
   })
   app.server.maxConnections = MAX_CONNECTIONS
   app.decorateRequest('bodyTimer', undefined)
+  app.decorateRequest('scope', undefined)
   acceptBodies(app)
 
   const guard = new HostGuard(context.listen.host, context.listen.names)
@@ -138,10 +141,14 @@ async function authorize(
 ): Promise<void> {
   const access = request.routeOptions.config.access ?? 'none'
   if (access === 'none') return
-  if (access === 'read-unless-loopback' && isLoopback(request.raw.socket.remoteAddress)) return
-  const needed: Scope = access === 'read-unless-loopback' ? 'read' : access
+  const open = access === 'read-unless-loopback' || (access === 'read-unless-public' && context.publicRead)
+  if (open && isLoopback(request.raw.socket.remoteAddress)) return
+  const needed: Scope = access === 'write' || access === 'admin' ? access : 'read'
   const held = scopeOf(context, request.headers.authorization)
-  if (held !== undefined && includes(held, needed)) return
+  if (held !== undefined && includes(held, needed)) {
+    request.scope = held
+    return
+  }
   if (held !== undefined) throw scopeMissing(needed, held)
   if (request.headers.authorization === undefined)
     throw unauthorized('This needs a token: Authorization: Bearer TOKEN')
@@ -258,7 +265,7 @@ function methodFinder(routes: readonly Route[]): (path: string) => string[] {
   let patterns: { pattern: RegExp; methods: string[] }[] | undefined
   return (path) => {
     patterns ??= routes.map(({ path: of, method, head }) => ({
-      pattern: new RegExp(`^${of.replace(/\./g, '\\.').replace(/:\w+/g, '[^/]+')}/?$`),
+      pattern: new RegExp(`^${of.replace(/\./g, '\\.').replace('/*', '/.+').replace(/:\w+/g, '[^/]+')}/?$`),
       methods: head === true ? [method, 'HEAD'] : [method],
     }))
     return patterns.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods)

@@ -30,7 +30,7 @@ export class HeldAnswer {
 
 /** One JSON text a line. */
 export async function* ndjson<T>(
-  items: AsyncIterable<T>,
+  items: AsyncIterable<T> | Iterable<T>,
   present: (item: T) => unknown,
 ): AsyncGenerator<string> {
   for await (const item of items) {

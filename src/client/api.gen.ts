@@ -331,6 +331,62 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/files/{link}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A private file for players and browsers
+         * @description Takes a single byte range by the `Range` header; the `ETag` is the SHA-256. A tree is answered as a tar stream. The link stands in the address: use it only towards this machine.
+         *
+         *     Access: the scope read; no token on loopback where vault.publicRead is set.
+         */
+        get: operations["file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * A private file for players and browsers
+         * @description Takes a single byte range by the `Range` header; the `ETag` is the SHA-256. A tree is answered as a tar stream. The link stands in the address: use it only towards this machine.
+         *
+         *     Access: the scope read; no token on loopback where vault.publicRead is set.
+         */
+        head: operations["fileHead-head"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/{link}/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file of a private tree for players and browsers
+         * @description As without a path; a folder is answered as a tar stream.
+         *
+         *     Access: the scope read; no token on loopback where vault.publicRead is set.
+         */
+        get: operations["filePath"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * A file of a private tree for players and browsers
+         * @description As without a path; a folder is answered as a tar stream.
+         *
+         *     Access: the scope read; no token on loopback where vault.publicRead is set.
+         */
+        head: operations["filePathHead-head"];
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/gc": {
         parameters: {
             query?: never;
@@ -382,7 +438,9 @@ export interface paths {
         };
         /**
          * Jobs, newest first
-         * @description Access: the scope read.
+         * @description Links to private files are hidden from tokens with the scope read.
+         *
+         *     Access: the scope read.
          */
         get: operations["listJobs"];
         put?: never;
@@ -402,7 +460,9 @@ export interface paths {
         };
         /**
          * One job
-         * @description Access: the scope read.
+         * @description Links to private files are hidden from tokens with the scope read.
+         *
+         *     Access: the scope read.
          */
         get: operations["showJob"];
         put?: never;
@@ -442,7 +502,7 @@ export interface paths {
         };
         /**
          * Wait until a job ended
-         * @description Answers as soon as the job ended, or with the job as it is after `timeoutMs`; then ask again.
+         * @description Answers as soon as the job ended, or with the job as it is after `timeoutMs`; then ask again. Links to private files are hidden from tokens with the scope read.
          *
          *     Access: the scope read.
          */
@@ -805,6 +865,430 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/vault/cat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bytes of a private file
+         * @description A failure on the way ends the connection, never the stream.
+         *
+         *     Access: the scope read.
+         */
+        post: operations["vaultCat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Entries of a folder of a tree
+         * @description One JSON text a line, by name.
+         *
+         *     Access: the scope read.
+         */
+        post: operations["vaultEntries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Measured health of a file, slab by slab
+         * @description A verify link is enough.
+         *
+         *     Access: the scope read.
+         */
+        post: operations["vaultHealth"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/inspect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a link says, without its key
+         * @description Access: the scope read.
+         */
+        post: operations["vaultInspect"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/leave": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand every column that this node holds over to others
+         * @description The node goes on afterwards, lending nothing; POST /stop ends it.
+         *
+         *     Access: the scope admin.
+         */
+        post: operations["vaultLeave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/manifests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a .manifest file
+         * @description From now on its link reads here even where the manifest's holders are gone.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["openManifest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/manifests/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The .manifest file of one of the owner's objects
+         * @description Access: the scope write.
+         */
+        post: operations["manifestFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/manifests/inspect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a .manifest file says, without its key
+         * @description Access: the scope read.
+         */
+        post: operations["inspectManifest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/objects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The owner's private files, by name and version
+         * @description Links are given to tokens with the scope write.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["vaultObjects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/prune": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remove what has expired, was deleted or was abandoned
+         * @description Access: the scope write.
+         */
+        post: operations["vaultPrune"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/reads/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a read got from whom
+         * @description Of the last reads for which a client chose an id.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["vaultRead"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/repair": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make missing columns of a file again, now
+         * @description A verify link is enough.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["vaultRepair"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a link leads to
+         * @description Access: the scope read.
+         */
+        post: operations["vaultResolve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/rm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete one of the owner's files from its holders
+         * @description The result says what is confirmed and what is pending at holders that are away.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["vaultRemove"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/share": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The same file with less power, or with all of it
+         * @description The power `owner` needs the scope admin: it can delete.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["vaultShare"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/state/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The owner's state as a file
+         * @description With a passphrase it is encrypted; without one whoever has it has every file.
+         *
+         *     Access: the scope admin.
+         */
+        post: operations["exportState"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/state/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add an exported state to this node's owner
+         * @description Access: the scope admin.
+         */
+        post: operations["importState"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/state/phrase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The recovery phrase
+         * @description Access: the scope admin.
+         */
+        post: operations["recoveryPhrase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/state/recover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring the owner's state back from its holders
+         * @description Access: the scope admin.
+         */
+        post: operations["recoverState"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/tar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A private file or tree as a tar stream
+         * @description A failure on the way ends the connection, never the stream.
+         *
+         *     Access: the scope read.
+         */
+        post: operations["vaultTar"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/docs": {
         parameters: {
             query?: never;
@@ -1070,12 +1554,27 @@ export interface components {
             }[];
             nextAfterId: number | null;
         };
+        ExportStateBody: {
+            passphrase?: string;
+        };
+        HealthBody: {
+            /**
+             * @description challenge the holders now, in place of the last audits
+             * @default false
+             */
+            fresh?: boolean;
+            /** @description a capability link: a secret */
+            link: string;
+        };
         IdReport: {
             agent: string;
             did: string;
             multiaddrs: string[];
             peerId: string;
             protocols: string[];
+        };
+        ImportedState: {
+            objects: number;
         };
         JobList: {
             jobs: components["schemas"]["JobRecord"][];
@@ -1114,6 +1613,23 @@ export interface components {
             /** @description milliseconds since the Unix epoch */
             updatedAtMs: number;
         };
+        LeaveBody: {
+            /**
+             * @description end also where something drops below its minimum
+             * @default false
+             */
+            force: boolean;
+        };
+        LinkBody: {
+            /** @description a capability link: a secret */
+            link: string;
+        };
+        LinkPathBody: {
+            /** @description a capability link: a secret */
+            link: string;
+            /** @description a file or folder of the tree, with forward slashes */
+            path?: string;
+        };
         ListEntry: {
             /** @description a peer id; on the block list also a range of addresses */
             peer: string;
@@ -1143,7 +1659,19 @@ export interface components {
             /** @description bytes in all, where they are known */
             size: number | null;
         };
-        OpenUpload: components["schemas"]["OpenAddUpload"] | components["schemas"]["OpenCarImportUpload"];
+        OpenedManifest: {
+            link: string;
+        };
+        OpenPutUpload: {
+            /** @description names the source, so that the same upload is taken up again after an interruption */
+            fingerprint: string;
+            /** @enum {string} */
+            kind: "put";
+            params: components["schemas"]["PutParams"];
+            /** @description bytes in all, where they are known */
+            size: number | null;
+        };
+        OpenUpload: components["schemas"]["OpenAddUpload"] | components["schemas"]["OpenCarImportUpload"] | components["schemas"]["OpenPutUpload"];
         PeerEvent: {
             peer: string;
             /** @enum {string} */
@@ -1192,10 +1720,51 @@ export interface components {
             kind: "connected" | "dht";
             peer: string;
         };
+        PruneBody: {
+            /**
+             * @description only say what would be removed
+             * @default false
+             */
+            dryRun: boolean;
+        };
+        PutParams: {
+            /** @default false */
+            allowDegraded: boolean;
+            fileName: string;
+            name: string;
+            /** @default true */
+            preserveMode: boolean;
+            /** @description auto, copies:N or rs:K/N */
+            redundancy?: string;
+            /**
+             * @description the file itself, or a tar stream of a tree
+             * @enum {string}
+             */
+            source: "file" | "tree";
+        };
+        ReadReport: {
+            sources: {
+                bytes: number;
+                failures: number;
+                peer: string;
+                pieces: number;
+            }[];
+        };
         ReadyReport: {
             problems: string[];
             /** @enum {string} */
             state: "ready" | "starting" | "stopping" | "degraded";
+        };
+        RecoverBody: {
+            phrase: string;
+        };
+        RecoveredState: {
+            objects: number;
+            version: number;
+        };
+        RecoveryPhrase: {
+            /** @description 24 words: whoever has them has every file */
+            phrase: string;
         };
         ResetEvent: {
             reason: string;
@@ -1210,6 +1779,18 @@ export interface components {
             size: number | null;
             /** @enum {string} */
             type: "file" | "directory" | "symlink" | "raw" | "other";
+        };
+        ShareBody: {
+            /** @description a capability link: a secret */
+            link: string;
+            /**
+             * @description owner: what state import takes; needs the scope admin
+             * @enum {string}
+             */
+            power: "read" | "verify" | "owner";
+        };
+        Shared: {
+            text: string;
         };
         StartGet: {
             /** @description CID, CID/path or /ipfs/CID/path */
@@ -1319,6 +1900,108 @@ export interface components {
             size: number | null;
             /** @enum {string} */
             state: "queued" | "running" | "waiting" | "needs-source" | "done" | "failed" | "cancelled";
+        };
+        VaultCatBody: {
+            /** @description bytes at most */
+            length?: number;
+            /** @description a capability link: a secret */
+            link: string;
+            /** @description first byte */
+            offset?: number;
+            /** @description a file or folder of the tree, with forward slashes */
+            path?: string;
+            /** @description chosen by the client: under it GET /vault/reads/{id} tells what came from whom */
+            read?: string;
+        };
+        VaultEntry: {
+            mime: string | null;
+            mode: number | null;
+            path: string;
+            /** @description in hexadecimal */
+            sha256: string | null;
+            size: number;
+            target: string | null;
+            /** @enum {string} */
+            type: "file" | "directory" | "symlink";
+        };
+        VaultHealth: {
+            slabs: {
+                columns: {
+                    column: number;
+                    live: boolean;
+                    peer: string | null;
+                }[];
+                id: string;
+                k: number;
+                /** @description ISO 8601 */
+                lastAudit: string | null;
+                /** @description columns proven within two audit intervals */
+                live: number;
+                /** @description live columns above k */
+                margin: number;
+                n: number;
+            }[];
+            /** @enum {string} */
+            state: "healthy" | "degraded" | "critical" | "lost";
+        };
+        VaultInspection: {
+            /** @enum {string} */
+            kind: "link" | "manifest";
+            name: string | null;
+            /** @enum {string} */
+            power: "read" | "verify";
+            redundancy: string | null;
+            size: number | null;
+            slab: string;
+            slabs: number | null;
+        };
+        VaultObject: {
+            /** @description milliseconds since the Unix epoch */
+            createdAtMs: number;
+            /** @description milliseconds since the Unix epoch */
+            expiresAtMs: number;
+            /** @enum {string} */
+            health: "healthy" | "degraded" | "critical" | "lost" | "unknown";
+            id: string;
+            /** @enum {string} */
+            kind: "file" | "tree";
+            /** @description null for tokens with the scope read */
+            link: string | null;
+            name: string;
+            redundancy: string;
+            size: number;
+            /** @enum {string} */
+            state: "putting" | "stored" | "degraded" | "deleting";
+            /** @description bytes on all holders together */
+            stored: number;
+            version: number;
+        };
+        VaultObjectList: {
+            objects: components["schemas"]["VaultObject"][];
+        };
+        VaultResolved: {
+            /** @description milliseconds since the Unix epoch */
+            createdAtMs: number;
+            /** @enum {string} */
+            kind: "file" | "tree";
+            link: string;
+            mime: string | null;
+            name: string;
+            redundancy: string;
+            /** @description in hexadecimal */
+            sha256: string | null;
+            size: number;
+            /** @enum {string} */
+            type: "file" | "directory" | "symlink";
+        };
+        VaultTarBody: {
+            /** @description a capability link: a secret */
+            link: string;
+            name?: string;
+            /** @description a file or folder of the tree, with forward slashes */
+            path?: string;
+            /** @description chosen by the client: under it GET /vault/reads/{id} tells what came from whom */
+            read?: string;
         };
     };
     responses: never;
@@ -1940,6 +2623,202 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ErrorReply"];
                 };
+            };
+        };
+    };
+    file: {
+        parameters: {
+            query?: {
+                /** @description chosen by the client: under it GET /vault/reads/{id} tells what came from whom */
+                read?: string;
+            };
+            header?: never;
+            path: {
+                /** @description a capability link: a secret */
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the bytes; a folder as a tar stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description the range of bytes */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description the client has it already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    "fileHead-head": {
+        parameters: {
+            query?: {
+                /** @description chosen by the client: under it GET /vault/reads/{id} tells what came from whom */
+                read?: string;
+            };
+            header?: never;
+            path: {
+                /** @description a capability link: a secret */
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the bytes; a folder as a tar stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description the range of bytes */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description the client has it already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    filePath: {
+        parameters: {
+            query?: {
+                /** @description chosen by the client: under it GET /vault/reads/{id} tells what came from whom */
+                read?: string;
+            };
+            header?: never;
+            path: {
+                /** @description a capability link: a secret */
+                link: string;
+                /** @description a file or folder of the tree, with forward slashes */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the bytes; a folder as a tar stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description the range of bytes */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description the client has it already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    "filePathHead-head": {
+        parameters: {
+            query?: {
+                /** @description chosen by the client: under it GET /vault/reads/{id} tells what came from whom */
+                read?: string;
+            };
+            header?: never;
+            path: {
+                /** @description a capability link: a secret */
+                link: string;
+                /** @description a file or folder of the tree, with forward slashes */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the bytes; a folder as a tar stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description the range of bytes */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description the client has it already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -2765,6 +3644,663 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UploadStatus"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultCat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VaultCatBody"];
+            };
+        };
+        responses: {
+            /** @description the bytes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultEntries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkPathBody"];
+            };
+        };
+        responses: {
+            /** @description entries */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["VaultEntry"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HealthBody"];
+            };
+        };
+        responses: {
+            /** @description what is live */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultHealth"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultInspect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkBody"];
+            };
+        };
+        responses: {
+            /** @description nothing secret */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultInspection"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultLeave: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LeaveBody"];
+            };
+        };
+        responses: {
+            /** @description the job */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    openManifest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description at most 67108864 bytes */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description the link of the file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenedManifest"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    manifestFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkBody"];
+            };
+        };
+        responses: {
+            /** @description the file; it holds the read key */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    inspectManifest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description at most 67108864 bytes */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description nothing secret */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultInspection"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultObjects: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description every object */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultObjectList"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultPrune: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PruneBody"];
+            };
+        };
+        responses: {
+            /** @description the job */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultRead: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description chosen by the client: under it GET /vault/reads/{id} tells what came from whom */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description figures so far */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReadReport"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultRepair: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkBody"];
+            };
+        };
+        responses: {
+            /** @description the job */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultResolve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkPathBody"];
+            };
+        };
+        responses: {
+            /** @description the file, tree, or part of a tree */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultResolved"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultRemove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkBody"];
+            };
+        };
+        responses: {
+            /** @description the job */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultShare: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareBody"];
+            };
+        };
+        responses: {
+            /** @description a link, or what state import takes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shared"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    exportState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExportStateBody"];
+            };
+        };
+        responses: {
+            /** @description what state import takes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    importState: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description percent-encoded UTF-8, since headers take no other letters */
+                "state-passphrase"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description at most 67108864 bytes */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description what was added */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportedState"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    recoveryPhrase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the words */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryPhrase"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    recoverState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecoverBody"];
+            };
+        };
+        responses: {
+            /** @description what was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveredState"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    vaultTar: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VaultTarBody"];
+            };
+        };
+        responses: {
+            /** @description a POSIX (pax) tar stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
                 };
             };
             /** @description a failure */

@@ -278,6 +278,7 @@ async function startServices(
     trust,
     jobs,
     content,
+    publicRead: config.vault.publicRead,
     contentStatistics: () => libp2p.services.content.statistics(),
     storage,
     state: stateDb,

@@ -22,8 +22,8 @@ const SECRET_TEXTS: readonly [RegExp, string][] = [
   [/\bBearer\s+[\w.~+/=-]+/gi, `Bearer ${HIDDEN}`],
   // Credentials in URLs.
   [/:\/\/[^/?#\s"]*@/g, `://${HIDDEN}@`],
-  // Capability links: whoever has one can read the file.
-  [/\bp2pnode:[1-9A-HJ-NP-Za-km-z]{16,}/g, `p2pnode:${HIDDEN}`],
+  // Capability links, in URLs too: whoever has one can read the file.
+  [/\bp2pnode(?::|%3[Aa])[1-9A-HJ-NP-Za-km-z]{16,}/g, `p2pnode:${HIDDEN}`],
 ]
 
 /** The record as it may be logged; the original is not changed. */

@@ -60,7 +60,7 @@ export function checkAgainstSchema(method: string, path: string, status: number,
 }
 
 const patternOf = (path: string): RegExp =>
-  new RegExp(`^${path.replace(/\./g, '\\.').replace(/:\w+/g, '[^/]+')}$`)
+  new RegExp(`^${path.replace(/\./g, '\\.').replace('/*', '/.+').replace(/:\w+/g, '[^/]+')}$`)
 
 /** A bare connection, for what no proper client would send. */
 export async function rawConnection(bench: ApiBench): Promise<RawConnection> {

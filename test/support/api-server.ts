@@ -12,6 +12,7 @@ import type { PeerSummary } from '../../src/network/types.ts'
 import type { Pin } from '../../src/storage/types.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createTrust } from '../../src/trust/index.ts'
+import { FakeVault } from './api-vault.ts'
 import { type memoryLogger, openJobs, temporaryFolder } from './jobs.ts'
 
 export const PEER = '12D3KooWGRUfLsyJUWbM7ytJbYfSVPHQjKjxZ3VZJ9JYvbhfBPhe'
@@ -151,7 +152,7 @@ export class FakeNetwork {
 export function registerTestKinds(jobs: Jobs): { release: () => void; received: Buffer[] } {
   const gate = Promise.withResolvers<void>()
   const received: Buffer[] = []
-  for (const kind of ['add', 'car-import']) {
+  for (const kind of ['add', 'car-import', 'put']) {
     jobs.register({
       kind,
       concurrency: 4,
@@ -185,7 +186,7 @@ export function registerTestKinds(jobs: Jobs): { release: () => void; received: 
       return { address }
     },
   })
-  for (const kind of ['pin', 'gc', 'scrub']) {
+  for (const kind of ['pin', 'gc', 'scrub', 'rm', 'repair', 'prune', 'leave']) {
     jobs.register({
       kind,
       concurrency: 1,
@@ -210,6 +211,7 @@ export interface ApiBench extends AsyncDisposable {
   token: string
   home: string
   content: FakeContent
+  vault: FakeVault
   network: FakeNetwork
   jobs: Jobs
   log: ReturnType<typeof memoryLogger>
@@ -228,6 +230,7 @@ export async function openApi(overrides: Partial<ApiDependencies> = {}): Promise
   const kinds = registerTestKinds(jobs)
   await jobs.start()
   const content = new FakeContent()
+  const vault = new FakeVault()
   const network = new FakeNetwork()
   const trust = createTrust({ state, log, networkName: 'test' })
   const metrics = createMetrics({ watchEventLoop: false })
@@ -244,6 +247,8 @@ export async function openApi(overrides: Partial<ApiDependencies> = {}): Promise
     trust,
     jobs,
     content,
+    vault,
+    publicRead: false,
     contentStatistics: () => ({
       servedBytes: 0,
       servedBlocks: 0,
@@ -292,6 +297,7 @@ export async function openApi(overrides: Partial<ApiDependencies> = {}): Promise
     token,
     home,
     content,
+    vault,
     network,
     jobs,
     log,

@@ -2,6 +2,7 @@ import type { Static } from 'typebox'
 import type { JobRecord, Jobs } from '../../jobs/types.ts'
 import type { Network } from '../../network/types.ts'
 import { JOB_EVENT_INTERVAL_MS, MAX_TRACKED_JOBS, STATUS_SAMPLE_INTERVAL_MS } from '../limits.ts'
+import { withoutLinks } from '../present.ts'
 import type { StatusEvent } from '../schemas/events.ts'
 import type { EventHub } from './hub.ts'
 
@@ -29,7 +30,8 @@ export function publishJobs(hub: EventHub, jobs: Pick<Jobs, 'onChange'>): () => 
       entry.state = job.state
       entry.reason = job.reason
     }
-    hub.publish('jobs', 'job', job)
+    // Everybody with the scope `read` may listen.
+    hub.publish('jobs', 'job', withoutLinks(job))
   }
 
   const unsubscribe = jobs.onChange((job) => {

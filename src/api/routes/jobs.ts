@@ -1,4 +1,5 @@
 import { notFound } from '../errors.ts'
+import { presentJob } from '../present.ts'
 import { route, type Route, WithStatus } from '../route.ts'
 import {
   CompleteUpload,
@@ -16,6 +17,8 @@ import type { JobRecord as Job, Jobs, UploadStatus as Upload } from '../../jobs/
 
 const DEFAULT_WAIT_MS = 30_000
 
+const LINKS_HIDDEN = 'Links to private files are hidden from tokens with the scope read.'
+
 export const jobRoutes: Route[] = [
   route({
     method: 'GET',
@@ -24,9 +27,12 @@ export const jobRoutes: Route[] = [
     tag: 'jobs',
     access: 'read',
     summary: 'Jobs, newest first',
+    description: LINKS_HIDDEN,
     query: JobListQuery,
     replies: { 200: { description: 'at most `limit` jobs', schema: JobList } },
-    handle: async ({ query }, { jobs }) => ({ jobs: jobs.list(query) }),
+    handle: async ({ query, scope }, { jobs }) => ({
+      jobs: jobs.list(query).map((job) => presentJob(job, scope)),
+    }),
   }),
   route({
     method: 'GET',
@@ -35,9 +41,10 @@ export const jobRoutes: Route[] = [
     tag: 'jobs',
     access: 'read',
     summary: 'One job',
+    description: LINKS_HIDDEN,
     params: JobParams,
     replies: { 200: { description: 'the job', schema: JobRecord } },
-    handle: async ({ params }, { jobs }) => jobNamed(jobs, params.id),
+    handle: async ({ params, scope }, { jobs }) => presentJob(jobNamed(jobs, params.id), scope),
   }),
   route({
     method: 'POST',
@@ -60,21 +67,20 @@ export const jobRoutes: Route[] = [
     tag: 'jobs',
     access: 'read',
     summary: 'Wait until a job ended',
-    description:
-      'Answers as soon as the job ended, or with the job as it is after `timeoutMs`; then ask again.',
+    description: `Answers as soon as the job ended, or with the job as it is after \`timeoutMs\`; then ask again. ${LINKS_HIDDEN}`,
     params: JobParams,
     query: JobWaitQuery,
     replies: { 200: { description: 'the job', schema: JobRecord } },
-    handle: async ({ params, query, signal }, { jobs, closing }) => {
+    handle: async ({ params, query, scope, signal }, { jobs, closing }) => {
       jobNamed(jobs, params.id)
       const patience = new AbortController()
       const timer = setTimeout(() => patience.abort(), query.timeoutMs ?? DEFAULT_WAIT_MS)
       const over = AbortSignal.any([signal, closing, patience.signal])
       try {
-        return await jobs.wait(params.id, over)
+        return presentJob(await jobs.wait(params.id, over), scope)
       } catch (error) {
         if (!over.aborted) throw error
-        return jobNamed(jobs, params.id)
+        return presentJob(jobNamed(jobs, params.id), scope)
       } finally {
         clearTimeout(timer)
       }

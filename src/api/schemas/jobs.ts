@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { Address, CidText, Count, Identifier, Instant, Limit, Name, PinName } from './common.ts'
 import { MAX_JOB_WAIT_MS } from '../limits.ts'
+import { PutParams } from './vault.ts'
 
 export const JobState = Type.Enum(
   ['queued', 'running', 'waiting', 'needs-source', 'done', 'failed', 'cancelled'],
@@ -116,6 +117,10 @@ export const OpenUpload = Type.Union(
     Type.Object(
       { kind: Type.Literal('car-import'), params: CarImportParams, ...uploadMembers },
       { $id: 'OpenCarImportUpload', additionalProperties: false },
+    ),
+    Type.Object(
+      { kind: Type.Literal('put'), params: PutParams, ...uploadMembers },
+      { $id: 'OpenPutUpload', additionalProperties: false },
     ),
   ],
   { $id: 'OpenUpload' },

@@ -19,6 +19,9 @@ beforeAll(async () => {
   document = (await buildDocument(routes, '1.2.3')) as typeof document
 })
 
+/** A path of the table as the document writes it. */
+const documentPath = (path: string): string => path.replace('/*', '/{path}').replace(/:(\w+)/g, '{$1}')
+
 const operations = (): Operation[] => Object.values(document.paths).flatMap((path) => Object.values(path))
 
 describe('the document', () => {
@@ -29,7 +32,7 @@ describe('the document', () => {
 
   it('has every route, each with its answers, a failure, and who may ask', () => {
     for (const route of routes) {
-      const operation = document.paths[route.path.replace(/:(\w+)/g, '{$1}')]?.[route.method.toLowerCase()]
+      const operation = document.paths[documentPath(route.path)]?.[route.method.toLowerCase()]
       expect(operation, `${route.method} ${route.path}`).toBeDefined()
       expect(Object.keys(operation?.responses ?? {}).sort()).toEqual(
         [...Object.keys(route.replies), 'default'].sort(),
@@ -63,7 +66,7 @@ describe('the document', () => {
 
   it('is asked of with a token, but for what says otherwise', () => {
     for (const route of routes) {
-      const operation = document.paths[route.path.replace(/:(\w+)/g, '{$1}')]?.[route.method.toLowerCase()]
+      const operation = document.paths[documentPath(route.path)]?.[route.method.toLowerCase()]
       const asks = operation?.security.some((scheme) => 'token' in (scheme as object))
       expect(asks).toBe(route.access !== 'none')
     }

@@ -72,7 +72,9 @@ async function load(kind: SecretKind, options: SecretFileOptions): Promise<Loade
   const text = await readKeyFile(path, form)
   if (text === undefined) return undefined
   const file = parseKeyFile(text, path, form)
-  const secret = file.encrypted ? await file.open((await passphraseFor('open', options)) as string) : file.seed
+  const secret = file.encrypted
+    ? await file.open((await passphraseFor('open', options)) as string)
+    : file.seed
   const name = await kind.nameOf(secret)
   if (name !== file.name)
     throw keyInvalid(form, path, `it says to be the key of ${file.name}, but is that of ${name}`)

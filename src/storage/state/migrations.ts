@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3'
 import { createTables } from './migration-1.ts'
 import { createColumnTables } from './migration-2.ts'
+import { createHolderTables } from './migration-3.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -21,4 +22,5 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, name: 'create the tables', run: createTables },
   { version: 2, name: 'columns kept for others', run: createColumnTables },
+  { version: 3, name: 'who keeps the other columns', run: createHolderTables },
 ]

@@ -16,9 +16,14 @@ export function paramsInvalid(reason: string): P2pnodeError {
 
 /** The checkpoint names state that is no longer there: only a damaged or tampered data folder gets here. */
 export function checkpointLost(reason: string, cause?: unknown): P2pnodeError {
-  return new P2pnodeError('ERR_CHECKPOINT_LOST', 'failed', `the put cannot go on: ${reason}; start it again`, {
-    cause,
-  })
+  return new P2pnodeError(
+    'ERR_CHECKPOINT_LOST',
+    'failed',
+    `the put cannot go on: ${reason}; start it again`,
+    {
+      cause,
+    },
+  )
 }
 
 export function treeTooLarge(limit: number): P2pnodeError {
@@ -40,5 +45,9 @@ export function notOwned(): P2pnodeError {
 
 /** What has to be known of the bytes is gone with the process that read them. */
 export function sourceChanged(reason: string): P2pnodeError {
-  return new P2pnodeError('ERR_SOURCE_CHANGED', 'verification', `the source changed while it was read: ${reason}`)
+  return new P2pnodeError(
+    'ERR_SOURCE_CHANGED',
+    'verification',
+    `the source changed while it was read: ${reason}`,
+  )
 }

@@ -217,7 +217,7 @@ export interface VaultService {
   share(link: string, power: 'read' | 'verify' | 'owner'): Promise<string>
   inspect(target: { link: string } | { manifest: Uint8Array }, signal: AbortSignal): Promise<Inspection>
   /** Takes a .manifest file: from now on its link reads even where the manifest's slab is gone. Returns the link. */
-  openManifest(bytes: Uint8Array): string
+  openManifest(bytes: Uint8Array): Promise<string>
   /** The .manifest file of one of the owner's objects. */
   manifestFile(link: string, signal: AbortSignal): Promise<Uint8Array>
   health(link: string, options: { signal: AbortSignal; fresh?: boolean }): Promise<Health>

@@ -102,7 +102,7 @@ export class FakeVault implements VaultService {
     return { kind, power: 'read', slab: '00', name: null, size: null, redundancy: null, slabs: null }
   }
 
-  openManifest(bytes: Uint8Array): string {
+  async openManifest(bytes: Uint8Array): Promise<string> {
     if (bytes[0] !== 1) throw new P2pnodeError('ERR_VAULT_INVALID', 'verification', 'this is no manifest')
     return READ_LINK
   }

@@ -2,6 +2,7 @@ import type { Database } from 'better-sqlite3'
 import { createTables } from './migration-1.ts'
 import { createColumnTables } from './migration-2.ts'
 import { createHolderTables } from './migration-3.ts'
+import { createOwnerTables } from './migration-4.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -23,4 +24,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 1, name: 'create the tables', run: createTables },
   { version: 2, name: 'columns kept for others', run: createColumnTables },
   { version: 3, name: 'who keeps the other columns', run: createHolderTables },
+  { version: 4, name: "what this node's owner put", run: createOwnerTables },
 ]

@@ -1,0 +1,49 @@
+/** Objects that `ls` shows: each is unsealed once (about 10 µs) and kept in memory (about 1 KiB). */
+export const MAX_LISTED_OBJECTS = 5_000
+/** Rows of one query over slabs or columns: under 10 ms of the event loop. */
+export const ROWS_A_QUERY = 500
+
+/** Entries of a tree: the manifest is one slab of 64 MiB, and is built in memory. */
+export const MAX_TREE_ENTRIES = 200_000
+/** Entries gathered before they are sealed and written. */
+export const JOURNAL_FLUSH_BYTES = 256 * 1024
+/** A frame of the journal when read again: one flush and its longest entry. */
+export const MAX_JOURNAL_FRAME_BYTES = JOURNAL_FLUSH_BYTES + 64 * 1024
+
+/** Puts under way at once: each holds up to 32 MiB of segments and pieces, and spools two slabs on disk. */
+export const CONCURRENT_PUTS = 2
+/** Segments that are being compressed, sealed and coded at once: one a worker and one that waits. */
+export const ENCODINGS_AHEAD = 3
+/** Coded segments that are kept in memory for holders that are a little behind; older ones are read from the spool. */
+export const WINDOW_SEGMENTS = 4
+/** Slabs of which pieces are still being sent or receipts awaited: the one being read and the one before. */
+export const SLABS_UNDER_WAY = 2
+
+/** A holder answers whether it takes a column: a round trip, and a row in its database. */
+export const STORE_OPEN_TIMEOUT_MS = 15_000
+/** A holder that takes no piece for so long is replaced. A piece is at most 1 MiB; 35 KiB a second is too slow to wait for. */
+export const PIECE_TIMEOUT_MS = 30_000
+/** From the last piece to the receipt: checks and a disk flush of up to 64 MiB, on a disk that is busy with others'. */
+export const RECEIPT_TIMEOUT_MS = 60_000
+/** A lane that stood still for so long, since the source gave nothing, may have lost its stream to the holder's idle timeout. */
+export const LANE_IDLE_MS = 5_000
+/** Tries of one column with all holders together, before the put gives up. */
+export const MAX_TRIES_A_COLUMN = 32
+/** How long a put waits for a peer that could take a column which nobody takes. */
+export const HOLDER_WAIT_MS = 60_000
+/** Between two looks for candidates while none is there. */
+export const CANDIDATES_RETRY_MS = 1_000
+
+/** Small requests to holders: renewals, deletions, hints. */
+export const REQUEST_TIMEOUT_MS = 15_000
+/** Holders that are asked at once. */
+export const CONCURRENT_REQUESTS = 8
+/** Leases or deletions in one request. */
+export const STATEMENTS_A_REQUEST = 100
+
+/** The renewer looks at least so often, also where the clock was set or the machine slept. */
+export const MAX_RENEWAL_SLEEP_MS = 10 * 60_000
+/** And at most so often; short leases are for tests. */
+export const MIN_RENEWAL_SLEEP_MS = 50
+/** Where some holders did not answer, it tries again after this part of the lease. */
+export const RENEWAL_RETRY_PART = 1 / 30

@@ -1,0 +1,450 @@
+import type { Statement } from 'better-sqlite3'
+import type { Receipt, SlabId } from '../../../protocols/chunk/types.ts'
+import { encodeSigned } from '../../../protocols/chunk/format/index.ts'
+import type { StateDatabase } from '../../storage/state/index.ts'
+import type { Redundancy, VaultObjectSummary } from '../types.ts'
+import type { AtRest } from './at-rest.ts'
+import { MAX_LISTED_OBJECTS, ROWS_A_QUERY } from './limits.ts'
+
+export type ObjectState = VaultObjectSummary['state']
+export type SlabState = 'open' | 'stored' | 'abandoned' | 'deleting'
+
+/** The manifest's place among the slabs of an object. */
+export const MANIFEST_POSITION = -1
+
+/** What is sealed of an object. Bytes are in base64. */
+export interface ObjectSecrets {
+  name: string
+  fileName: string
+  kind: 'file' | 'tree'
+  readKey: string
+  fileKey: string
+  /** Of the manifest's slab: drawn at the begin, as its id is the first group's. */
+  manifestSalt: string
+  /** Fixed once holders were chosen. */
+  redundancy: Redundancy | null
+  /** Known at the end. */
+  size: number
+  sha256: string | null
+  mime: string
+  files: number
+}
+
+export interface OwnerObject extends ObjectSecrets {
+  id: string
+  version: number
+  state: ObjectState
+  manifest: SlabId
+  createdMs: number
+}
+
+export interface OwnerSlab {
+  id: SlabId
+  object: string
+  position: number
+  group: SlabId
+  state: SlabState
+  k: number
+  n: number
+  columnBytes: number
+  indexHash: Uint8Array | null
+  leaseUntilMs: number
+  leaseSequence: number
+  salt: Uint8Array
+  /** One byte a segment; of the manifest none. */
+  modes: Uint8Array
+}
+
+export interface OwnerColumn {
+  slab: SlabId
+  column: number
+  peer: string
+  receipt: Uint8Array | null
+  untilMs: number
+  gone: boolean
+}
+
+interface ObjectRow {
+  id: string
+  version: number
+  state: ObjectState
+  manifest: Uint8Array
+  created_ms: number
+  sealed: Uint8Array
+}
+
+interface SlabRow {
+  id: Uint8Array
+  object: string
+  position: number
+  grp: Uint8Array
+  state: SlabState
+  k: number
+  n: number
+  column_bytes: number
+  index_hash: Uint8Array | null
+  lease_until_ms: number
+  lease_sequence: number
+  sealed: Uint8Array
+}
+
+const SALT_BYTES = 32
+
+/**
+ * The owner's tables of state.db. Methods are one synchronous statement or a few; whoever calls decides by which kind
+ * of transaction, and so how durable it is (`write` and `writeRelaxed` of the database).
+ */
+export class OwnerState {
+  readonly database: StateDatabase
+  readonly atRest: AtRest
+  readonly #sql: Statements
+  /** Unsealed objects; dropped when a row changes. At most MAX_LISTED_OBJECTS. */
+  readonly #unsealed = new Map<string, OwnerObject>()
+
+  constructor(database: StateDatabase, atRest: AtRest) {
+    this.database = database
+    this.atRest = atRest
+    this.#sql = prepare(database)
+  }
+
+  insertObject(object: Omit<OwnerObject, 'version'> & { version?: number }): void {
+    const mark = this.atRest.markOf(object.name)
+    const version = object.version ?? (this.#sql.lastVersion.get(mark)?.version ?? 0) + 1
+    const { id, state, manifest, createdMs } = object
+    this.#sql.insertObject.run(id, mark, version, state, manifest, createdMs, this.#seal(object))
+  }
+
+  object(id: string): OwnerObject | undefined {
+    const cached = this.#unsealed.get(id)
+    if (cached !== undefined) return cached
+    const row = this.#sql.object.get(id)
+    return row && this.#unseal(row)
+  }
+
+  objectOfManifest(manifest: SlabId): OwnerObject | undefined {
+    const row = this.#sql.objectOfManifest.get(manifest)
+    return row && this.#unseal(row)
+  }
+
+  setSecrets(object: OwnerObject): void {
+    this.#unsealed.delete(object.id)
+    this.#sql.setSealed.run(this.#seal(object), object.id)
+  }
+
+  setObjectState(id: string, state: ObjectState): void {
+    this.#unsealed.delete(id)
+    this.#sql.setObjectState.run(state, id)
+  }
+
+  removeObject(id: string): void {
+    this.#unsealed.delete(id)
+    this.#sql.removeObject.run(id)
+  }
+
+  /** The newest MAX_LISTED_OBJECTS objects, newest first. */
+  objects(): OwnerObject[] {
+    return this.#sql.objects.all(MAX_LISTED_OBJECTS).map((row) => this.#unseal(row))
+  }
+
+  objectCount(): number {
+    return this.#sql.objectCount.get()?.count ?? 0
+  }
+
+  /** Before the slab's first piece leaves. `renewMs`: when its lease is to be renewed, once it is stored. */
+  insertSlab(slab: OwnerSlab & { renewMs: number }): void {
+    const { id, object, position, group, state, k, n, leaseUntilMs, leaseSequence, renewMs } = slab
+    const { columnBytes, indexHash } = slab
+    const sealed = this.#sealSlab(slab)
+    this.#sql.insertSlab.run(
+      id,
+      object,
+      position,
+      group,
+      state,
+      k,
+      n,
+      columnBytes,
+      indexHash,
+      leaseUntilMs,
+      leaseSequence,
+      renewMs,
+      sealed,
+    )
+  }
+
+  slab(id: SlabId): OwnerSlab | undefined {
+    const row = this.#sql.slab.get(id)
+    return row && this.#toSlab(row)
+  }
+
+  /** Slabs of an object in the order of the stream, the manifest first; at most ROWS_A_QUERY. */
+  slabsOf(object: string, afterPosition = MANIFEST_POSITION - 1): OwnerSlab[] {
+    return this.#sql.slabsOf.all(object, afterPosition, ROWS_A_QUERY).map((row) => this.#toSlab(row))
+  }
+
+  /** All of them, page by page. */
+  *allSlabsOf(object: string): Generator<OwnerSlab> {
+    let after = MANIFEST_POSITION - 1
+    for (;;) {
+      const page = this.slabsOf(object, after)
+      yield* page
+      const last = page.at(-1)
+      if (last === undefined || page.length < ROWS_A_QUERY) return
+      after = last.position
+    }
+  }
+
+  /** By slab id, after `after`, at most ROWS_A_QUERY. */
+  slabsInState(state: SlabState, after: SlabId = new Uint8Array(0)): OwnerSlab[] {
+    return this.#sql.slabsInState.all(state, after, ROWS_A_QUERY).map((row) => this.#toSlab(row))
+  }
+
+  finishSlab(slab: {
+    id: SlabId
+    salt: Uint8Array
+    modes: Uint8Array
+    columnBytes: number
+    indexHash: Uint8Array
+  }): void {
+    this.#sql.finishSlab.run(slab.columnBytes, slab.indexHash, this.#sealSlab(slab), slab.id)
+  }
+
+  setSlabState(id: SlabId, state: SlabState): void {
+    this.#sql.setSlabState.run(state, id)
+  }
+
+  /** Slabs of an object's attempts that are not done: from `position` on, and whatever is still open. */
+  abandonFrom(object: string, position: number): void {
+    this.#sql.abandonFrom.run(object, position)
+  }
+
+  abandonAll(object: string): void {
+    this.#sql.abandonAll.run(object)
+  }
+
+  setLease(id: SlabId, lease: { untilMs: number; sequence: number; renewMs: number }): void {
+    this.#sql.setLease.run(lease.untilMs, lease.sequence, lease.renewMs, id)
+  }
+
+  setRenewal(id: SlabId, renewMs: number): void {
+    this.#sql.setRenewal.run(renewMs, id)
+  }
+
+  /** Stored slabs whose renewal is due at `nowMs`, the most urgent first. */
+  due(nowMs: number): OwnerSlab[] {
+    return this.#sql.due.all(nowMs, ROWS_A_QUERY).map((row) => this.#toSlab(row))
+  }
+
+  nextRenewalMs(): number | undefined {
+    return this.#sql.nextRenewal.get()?.at ?? undefined
+  }
+
+  /** When the first lease of a stored slab ends, of one object or of all. */
+  soonestExpiryMs(object?: string): number | null {
+    const row = object === undefined ? this.#sql.soonest.get() : this.#sql.soonestOf.get(object)
+    return row?.at ?? null
+  }
+
+  removeSlab(id: SlabId): void {
+    this.#sql.removeSlab.run(id)
+  }
+
+  insertColumn(slab: SlabId, column: number, peer: string): void {
+    this.#sql.insertColumn.run(slab, column, peer)
+  }
+
+  setReceipt(receipt: Receipt, peer: string): void {
+    this.#sql.setReceipt.run(
+      receipt.slab,
+      receipt.column,
+      peer,
+      encodeSigned(receipt.signed),
+      receipt.untilMs,
+    )
+  }
+
+  setColumnLease(slab: SlabId, peer: string, untilMs: number): void {
+    this.#sql.setColumnLease.run(untilMs, slab, peer)
+  }
+
+  setGone(slab: SlabId, peer: string): void {
+    this.#sql.setGone.run(slab, peer)
+  }
+
+  /** At most n columns and as many holders that were tried in vain. */
+  columnsOf(slab: SlabId): OwnerColumn[] {
+    return this.#sql.columnsOf
+      .all(slab, ROWS_A_QUERY)
+      .map(({ gone, ...row }) => ({ ...row, gone: gone === 1 }))
+  }
+
+  /** Bytes on all holders together, and on how many, of what is stored of an object. */
+  usageOf(object: string): { stored: number; holders: number; missing: number } {
+    const row = this.#sql.usageOf.get({ object })
+    return { stored: row?.stored ?? 0, holders: row?.holders ?? 0, missing: row?.missing ?? 0 }
+  }
+
+  /** Stored slabs of which columns are missing. */
+  degradedSlabCount(): number {
+    return this.#sql.degraded.get()?.count ?? 0
+  }
+
+  #seal(object: ObjectSecrets & { id: string }): Uint8Array {
+    const { name, fileName, kind, readKey, fileKey, manifestSalt, redundancy, size, sha256, mime, files } =
+      object
+    const secrets: ObjectSecrets = {
+      name,
+      fileName,
+      kind,
+      readKey,
+      fileKey,
+      manifestSalt,
+      redundancy,
+      size,
+      sha256,
+      mime,
+      files,
+    }
+    return this.atRest.seal('owner_object', object.id, Buffer.from(JSON.stringify(secrets)))
+  }
+
+  #unseal(row: ObjectRow): OwnerObject {
+    const cached = this.#unsealed.get(row.id)
+    if (cached !== undefined) return cached
+    const plain = this.atRest.open('owner_object', row.id, row.sealed)
+    const secrets = JSON.parse(Buffer.from(plain).toString('utf8')) as ObjectSecrets
+    const { id, version, state, manifest, created_ms: createdMs } = row
+    const object: OwnerObject = { ...secrets, id, version, state, manifest, createdMs }
+    if (this.#unsealed.size >= MAX_LISTED_OBJECTS) this.#unsealed.clear()
+    this.#unsealed.set(id, object)
+    return object
+  }
+
+  #sealSlab(slab: { id: SlabId; salt: Uint8Array; modes: Uint8Array }): Uint8Array {
+    return this.atRest.seal('owner_slab', hex(slab.id), Buffer.concat([slab.salt, slab.modes]))
+  }
+
+  #toSlab(row: SlabRow): OwnerSlab {
+    const plain = this.atRest.open('owner_slab', hex(row.id), row.sealed)
+    const { id, object, position, state, k, n } = row
+    return {
+      id,
+      object,
+      position,
+      state,
+      k,
+      n,
+      group: row.grp,
+      columnBytes: row.column_bytes,
+      indexHash: row.index_hash,
+      leaseUntilMs: row.lease_until_ms,
+      leaseSequence: row.lease_sequence,
+      salt: plain.subarray(0, SALT_BYTES),
+      modes: plain.subarray(SALT_BYTES),
+    }
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}
+
+type Statements = ReturnType<typeof prepare>
+
+const OBJECT = 'id, version, state, manifest, created_ms, sealed'
+const SLAB =
+  'id, object, position, grp, state, k, n, column_bytes, index_hash, lease_until_ms, lease_sequence, sealed'
+/** Columns of a slab with a receipt whose holder has not deleted it. */
+const HELD =
+  'SELECT count(DISTINCT col) FROM owner_column c WHERE c.slab = s.id AND receipt IS NOT NULL AND gone = 0'
+
+function prepare({ db }: StateDatabase) {
+  const objects = <P extends unknown[]>(tail: string): Statement<P, ObjectRow> =>
+    db.prepare(`SELECT ${OBJECT} FROM owner_object ${tail}`)
+  const slabs = <P extends unknown[]>(tail: string): Statement<P, SlabRow> =>
+    db.prepare(`SELECT ${SLAB} FROM owner_slab ${tail}`)
+  return {
+    insertObject: db.prepare(
+      'INSERT INTO owner_object (id, name_mark, version, state, manifest, created_ms, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ),
+    lastVersion: db.prepare<[Uint8Array], { version: number | null }>(
+      'SELECT max(version) AS version FROM owner_object WHERE name_mark = ?',
+    ),
+    object: objects<[string]>('WHERE id = ?'),
+    objectOfManifest: objects<[Uint8Array]>('WHERE manifest = ?'),
+    objects: objects<[number]>('ORDER BY created_ms DESC, id DESC LIMIT ?'),
+    objectCount: db.prepare<[], { count: number }>('SELECT count(*) AS count FROM owner_object'),
+    setSealed: db.prepare('UPDATE owner_object SET sealed = ? WHERE id = ?'),
+    setObjectState: db.prepare('UPDATE owner_object SET state = ? WHERE id = ?'),
+    removeObject: db.prepare('DELETE FROM owner_object WHERE id = ?'),
+
+    insertSlab: db.prepare(
+      `INSERT INTO owner_slab (id, object, position, grp, state, k, n, column_bytes, index_hash, lease_until_ms,
+       lease_sequence, renew_ms, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    slab: slabs<[Uint8Array]>('WHERE id = ?'),
+    slabsOf: slabs<[string, number, number]>(
+      `WHERE object = ? AND position > ? AND state IN ('open', 'stored') ORDER BY position LIMIT ?`,
+    ),
+    slabsInState: slabs<[string, Uint8Array, number]>('WHERE state = ? AND id > ? ORDER BY id LIMIT ?'),
+    finishSlab: db.prepare(
+      `UPDATE owner_slab SET state = 'stored', column_bytes = ?, index_hash = ?, sealed = ? WHERE id = ?`,
+    ),
+    setSlabState: db.prepare('UPDATE owner_slab SET state = ? WHERE id = ?'),
+    abandonFrom: db.prepare(
+      `UPDATE owner_slab SET state = 'abandoned' WHERE object = ? AND (position >= ? OR state = 'open')
+       AND state IN ('open', 'stored') AND position >= 0`,
+    ),
+    abandonAll: db.prepare(
+      `UPDATE owner_slab SET state = 'abandoned' WHERE object = ? AND state IN ('open', 'stored')`,
+    ),
+    setLease: db.prepare(
+      'UPDATE owner_slab SET lease_until_ms = ?, lease_sequence = ?, renew_ms = ? WHERE id = ?',
+    ),
+    setRenewal: db.prepare('UPDATE owner_slab SET renew_ms = ? WHERE id = ?'),
+    due: slabs<[number, number]>(`WHERE state = 'stored' AND renew_ms <= ? ORDER BY renew_ms, id LIMIT ?`),
+    nextRenewal: db.prepare<[], { at: number | null }>(
+      `SELECT min(renew_ms) AS at FROM owner_slab WHERE state = 'stored'`,
+    ),
+    soonest: db.prepare<[], { at: number | null }>(
+      `SELECT min(lease_until_ms) AS at FROM owner_slab WHERE state = 'stored'`,
+    ),
+    soonestOf: db.prepare<[string], { at: number | null }>(
+      `SELECT min(lease_until_ms) AS at FROM owner_slab WHERE object = ? AND state = 'stored'`,
+    ),
+    removeSlab: db.prepare('DELETE FROM owner_slab WHERE id = ?'),
+
+    insertColumn: db.prepare(
+      'INSERT INTO owner_column (slab, col, peer) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    ),
+    setReceipt: db.prepare(
+      `INSERT INTO owner_column (slab, col, peer, receipt, until_ms) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET receipt = excluded.receipt, until_ms = excluded.until_ms, gone = 0`,
+    ),
+    setColumnLease: db.prepare('UPDATE owner_column SET until_ms = ? WHERE slab = ? AND peer = ?'),
+    setGone: db.prepare('UPDATE owner_column SET gone = 1 WHERE slab = ? AND peer = ?'),
+    columnsOf: db.prepare<
+      [Uint8Array, number],
+      {
+        slab: Uint8Array
+        column: number
+        peer: string
+        receipt: Uint8Array | null
+        untilMs: number
+        gone: number
+      }
+    >(
+      `SELECT slab, col AS column, peer, receipt, until_ms AS untilMs, gone FROM owner_column WHERE slab = ?
+       ORDER BY col, peer LIMIT ?`,
+    ),
+    usageOf: db.prepare<{ object: string }, { stored: number; holders: number; missing: number }>(
+      `SELECT coalesce(sum(column_bytes * held), 0) AS stored, coalesce(sum(n - held), 0) AS missing,
+       (SELECT count(DISTINCT c.peer) FROM owner_slab s JOIN owner_column c ON c.slab = s.id
+        WHERE s.object = @object AND s.state = 'stored' AND c.receipt IS NOT NULL AND c.gone = 0) AS holders
+       FROM (SELECT column_bytes, n, (${HELD}) AS held FROM owner_slab s WHERE object = @object AND state = 'stored')`,
+    ),
+    degraded: db.prepare<[], { count: number }>(
+      `SELECT count(*) AS count FROM owner_slab s WHERE state = 'stored' AND (${HELD}) < n`,
+    ),
+  }
+}

@@ -3,7 +3,8 @@
  * of the time and half the memory of the tree of packages (docs/decisions/0003).
  *
  * Native addons stay outside as real dependencies; everything else is bundled, with the licences of what was bundled in
- * `dist/LICENSES.txt`. Worker files are entries of their own and lie beside the chunks that start them.
+ * `dist/LICENSES.txt`. Worker files are entries of their own and lie beside the chunks that start them,
+ * and so does the WebAssembly that they load.
  */
 import {
   copyFileSync,
@@ -106,6 +107,12 @@ try {
     copyFileSync(join(swaggerFolder, 'static', name), join(workFolder, 'swagger-ui', name))
   }
   folders.add(swaggerFolder)
+  // The erasure code's WebAssembly, loaded from beside the worker that runs it.
+  const wasmPath = createRequire(import.meta.url).resolve(
+    '@subspace/reed-solomon-erasure.wasm/dist/reed_solomon_erasure_bg.wasm',
+  )
+  copyFileSync(wasmPath, join(workFolder, basename(wasmPath)))
+  folders.add(dirname(dirname(wasmPath)))
   const rule = `\n\n${'-'.repeat(80)}\n\n`
   writeFileSync(join(workFolder, 'LICENSES.txt'), [...folders].sort().map(licenceOf).join(rule))
   writeFileSync(

@@ -1,0 +1,14 @@
+/**
+ * The arithmetic of private files: what turns bytes into pieces and manifests, and back. It knows no peer, no disk and no
+ * clock. docs/vault-format.md says what every byte is.
+ */
+export { createSegmentCodec } from './codec.ts'
+export { vaultInvalid, vaultTooLarge } from './errors.ts'
+export { segmentKey, slabSeed, stateAtRestKey, stateKey, stateSlabSalt, verifyKey } from './keys.ts'
+export { formatLink, isLink, LINK_PREFIX, parseLink } from './link.ts'
+export { createManifestCodec, type ManifestCodec } from './manifest.ts'
+export { decodeManifestFile, encodeManifestFile, type ManifestFile } from './manifest-file.ts'
+export { MIME_SAMPLE_BYTES, mimeOf } from './mime.ts'
+export { ownerSecretOf, phraseOf } from './phrase.ts'
+export { isSealedLength, Mode, sealedBytesOf } from './segment.ts'
+export * from './types.ts'

@@ -1,0 +1,79 @@
+import type { PeerId } from '@libp2p/interface'
+import type { Capacity, Chunk, StorePurpose } from '../../../protocols/chunk/types.ts'
+import type { Policy, Scores } from '../../trust/contract.ts'
+import type { Candidate, Placer } from '../contracts.ts'
+import { networkOf, spread } from './diversity.ts'
+import { rendezvousOrder } from './order.ts'
+import { chooseRedundancy } from './redundancy.ts'
+import { Survey } from './survey.ts'
+
+export { tooFewHolders } from './errors.ts'
+export { parseRedundancy, writtenForm } from './redundancy.ts'
+
+export interface PlacerDependencies {
+  chunk: Pick<Chunk, 'peers' | 'capacity'>
+  trust: Policy & Scores
+  /** This node's own peer id: never a holder of what it puts. */
+  self: string
+  /** The IP address of a connected peer, where it has one. */
+  addressOf(peer: PeerId): string | undefined
+}
+
+/** A score of 0 must not make a weight of 0, with which all keys are equal. */
+const LEAST_SCORE = 0.001
+
+/** Chooses holders among connected peers; see contracts.ts. */
+export function createPlacer(dependencies: PlacerDependencies): Placer {
+  const { chunk, trust, self, addressOf } = dependencies
+  const survey = new Survey(chunk)
+  /** Of the last survey: for the message of a refusal. */
+  let reasons: string[] = []
+
+  const judge = (
+    name: string,
+    capacity: Capacity | undefined,
+    columnBytes: number,
+    purpose: StorePurpose,
+  ): number | string => {
+    const decision = trust.decide(name, 'place')
+    if (!decision.allowed) return `policy refuses it (${decision.reason})`
+    if (capacity === undefined) return 'it did not say in time what it offers'
+    if (!capacity.accepts) return 'it lends no storage now'
+    const freeBytes = purpose === 'put' ? capacity.freeBytes : capacity.repairFreeBytes
+    return freeBytes < columnBytes
+      ? `it has room for ${freeBytes} bytes, and ${columnBytes} are needed`
+      : freeBytes
+  }
+
+  return {
+    async candidates({ group, n, columnBytes, purpose, exclude, signal }) {
+      const found: (Candidate & { name: string; weight: number; network: string | undefined })[] = []
+      const present: (string | undefined)[] = []
+      const refused: string[] = []
+      for (const { peer, capacity } of await survey.all(signal)) {
+        const name = peer.toString()
+        if (name === self) continue
+        const network = networkOf(addressOf(peer))
+        if (exclude.has(name)) {
+          present.push(network)
+          continue
+        }
+        const freeBytes = judge(name, capacity, columnBytes, purpose)
+        if (typeof freeBytes === 'string') {
+          refused.push(`${name}: ${freeBytes}`)
+          continue
+        }
+        // Proportional to the room, so that all fill up alike, and to the score.
+        const weight = Math.max(1, freeBytes) * Math.max(LEAST_SCORE, trust.score(name))
+        found.push({ peer, name, freeBytes, weight, network })
+      }
+      reasons = refused
+      return spread(rendezvousOrder(group, found), n, present).map(({ peer, freeBytes }) => ({
+        peer,
+        freeBytes,
+      }))
+    },
+
+    redundancy: (written, count, allowDegraded) => chooseRedundancy(written, count, allowDegraded, reasons),
+  }
+}

@@ -6,7 +6,7 @@ import { printable } from './format.ts'
 import { cancelQuietly } from './job.ts'
 
 export interface Sending {
-  kind: 'add' | 'car-import'
+  kind: 'add' | 'car-import' | 'put'
   params: Schema<'OpenUpload'>['params']
   /** What is sent, and in which state it is; see `SourceTree`. */
   fingerprint: string

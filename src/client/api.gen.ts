@@ -1856,6 +1856,7 @@ export interface components {
             role: string;
             storage: components["schemas"]["StorageUsage"];
             uptimeMs: number;
+            vault: components["schemas"]["VaultReport"] | null;
             version: string;
         };
         Stopping: {
@@ -1978,6 +1979,15 @@ export interface components {
         };
         VaultObjectList: {
             objects: components["schemas"]["VaultObject"][];
+        };
+        VaultReport: {
+            degradedSlabs: number;
+            heldBytes: number;
+            heldColumns: number;
+            objects: number;
+            offeredBytes: number;
+            problems: string[];
+            soonestExpiryMs: number | null;
         };
         VaultResolved: {
             /** @description milliseconds since the Unix epoch */

@@ -56,6 +56,21 @@ export type LinesPath = '/api/v1/content/ls' | '/api/v1/providers'
 
 type Line<Path extends LinesPath> = Path extends '/api/v1/content/ls' ? Schema<'Entry'> : Schema<'Provider'>
 
+/** Streams of bytes whose question holds a secret, which an address would give away. */
+export type PostedDownloadPath =
+  | '/api/v1/vault/cat'
+  | '/api/v1/vault/tar'
+  | '/api/v1/vault/manifests/file'
+  | '/api/v1/vault/state/export'
+
+/** Paths that take a whole file, which fits into memory. */
+export type FilePath = '/api/v1/vault/manifests' | '/api/v1/vault/state/import'
+
+type BodyOf<Path extends keyof paths> =
+  Operation<'post', Path> extends { requestBody?: { content: { 'application/json': infer Body } } }
+    ? Body
+    : never
+
 type QueryOf<Path extends keyof paths> =
   Operation<'get', Path> extends { parameters: { query?: infer Query } } ? NonNullable<Query> : never
 
@@ -116,6 +131,47 @@ export class Client {
     }
   }
 
+  /** As `download`, where the question goes in the body. */
+  async downloadPosted<Path extends PostedDownloadPath>(
+    path: Path,
+    options: { body: BodyOf<Path>; signal?: AbortSignal | undefined },
+  ): Promise<Download> {
+    const response = await this.#posted(path, options)
+    return {
+      status: response.statusCode ?? 0,
+      headers: response.headers,
+      body: bodyOf(response, this.transport.endpoint.url, options.signal),
+    }
+  }
+
+  /** Entries of a folder of a private tree, as they arrive. */
+  async *vaultEntries(options: {
+    body: BodyOf<'/api/v1/vault/entries'>
+    signal?: AbortSignal | undefined
+  }): AsyncGenerator<Schema<'VaultEntry'>> {
+    const response = await this.#posted('/api/v1/vault/entries', options)
+    yield* linesOf<Schema<'VaultEntry'>>(bodyOf(response, this.transport.endpoint.url, options.signal))
+  }
+
+  /** Sends a file that fits into memory. */
+  async sendFile<Path extends FilePath>(
+    path: Path,
+    bytes: Uint8Array,
+    options: { headers?: Record<string, string>; signal?: AbortSignal | undefined } = {},
+  ): Promise<Data<'post', Path>> {
+    return (await this.transport.json({
+      method: 'POST',
+      path,
+      headers: {
+        'content-type': 'application/octet-stream',
+        'content-length': bytes.byteLength,
+        ...options.headers,
+      },
+      body: onePart(bytes),
+      signal: options.signal,
+    })) as Data<'post', Path>
+  }
+
   /** Items of a stream of JSON lines, as they arrive. */
   async *lines<Path extends LinesPath>(
     path: Path,
@@ -173,6 +229,15 @@ export class Client {
     this.transport.close()
   }
 
+  #posted(path: string, options: { body: unknown; signal?: AbortSignal | undefined }) {
+    return this.transport.open({
+      method: 'POST',
+      path,
+      body: JSON.stringify(options.body),
+      signal: options.signal,
+    })
+  }
+
   #call(method: string, path: string, init: PlainInit | undefined): Promise<unknown> {
     return this.transport.json({
       method,
@@ -181,6 +246,10 @@ export class Client {
       signal: init?.signal,
     })
   }
+}
+
+async function* onePart(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
 }
 
 /** A path of the document with its parameters put in. */

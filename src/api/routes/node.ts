@@ -29,6 +29,7 @@ export const nodeRoutes: Route[] = [
       ...context.status(),
       peers: context.network.peerCount(),
       storage: presentUsage(context),
+      vault: context.vault?.report() ?? null,
       jobs: context.jobs.counts(),
       ...readiness(context),
     }),

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { Count, Instant, Name } from './common.ts'
 import { JobState } from './jobs.ts'
 import { StorageUsage } from './storage.ts'
+import { VaultReport } from './vault.ts'
 
 export const Health = Type.Enum(['ready', 'starting', 'stopping', 'degraded'], { type: 'string' })
 
@@ -17,6 +18,7 @@ export const StatusReport = Type.Object(
     home: Type.String(),
     peers: Count,
     storage: StorageUsage,
+    vault: Type.Union([VaultReport, Type.Null()]),
     jobs: JobCounts,
     health: Health,
     problems: Type.Array(Type.String()),

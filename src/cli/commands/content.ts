@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander'
+import { privateAddress } from '../private-address.ts'
 import { type Run, wholeNumber } from './register.ts'
 import type { AddOptions } from '../work/add.ts'
 import type { GetOptions } from '../work/get.ts'
 
 const ADDRESS = 'CID, CID/path or /ipfs/CID/path'
+const ANY_ADDRESS = `${ADDRESS}, or of a private file its link, link/path or .manifest file`
 
 /** add, get, cat, ls, car, provide, providers: public content. */
 export function registerContent(program: Command, run: Run): void {
@@ -27,7 +29,7 @@ export function registerContent(program: Command, run: Run): void {
   program
     .command('get')
     .summary('fetch a file or folder and write it')
-    .argument('<address>', ADDRESS)
+    .argument('<address>', ANY_ADDRESS)
     .option(
       '-o, --output <PATH>',
       'where to write (default: its name, or its CID, in this folder; - for standard output)',
@@ -35,29 +37,42 @@ export function registerContent(program: Command, run: Run): void {
     .option('--force', 'replace what is there')
     .option('--detach', 'only fetch into the store; print the job')
     .action(async (address: string, options: GetOptions, command: Command) =>
-      run(command, async (context) => (await import('../work/get.ts')).get(context, address, options)),
+      run(command, async (context) => {
+        const hidden = privateAddress(address)
+        return hidden === undefined
+          ? (await import('../work/get.ts')).get(context, address, options)
+          : (await import('../work/private-read.ts')).getPrivate(context, hidden, options)
+      }),
     )
 
   program
     .command('cat')
     .summary('write a file to standard output')
-    .argument('<address>', ADDRESS)
+    .argument('<address>', ANY_ADDRESS)
     .option('--offset <N>', 'first byte', wholeNumber(0))
     .option('--length <N>', 'bytes at most', wholeNumber(0))
     .action(async (address: string, options: { offset?: number; length?: number }, command: Command) =>
-      run(command, async (context) => (await import('../work/read.ts')).cat(context, address, options)),
+      run(command, async (context) => {
+        const hidden = privateAddress(address)
+        return hidden === undefined
+          ? (await import('../work/read.ts')).cat(context, address, options)
+          : (await import('../work/private-read.ts')).catPrivate(context, hidden, options)
+      }),
     )
 
   program
     .command('ls')
-    .summary('list a folder, or what is pinned')
-    .argument('[address]', `${ADDRESS} of a folder`)
-    .action(async (address: string | undefined, _: unknown, command: Command) =>
-      run(command, async (context) =>
-        address === undefined
-          ? (await import('../work/pins.ts')).list(context, {})
-          : (await import('../work/read.ts')).ls(context, address),
-      ),
+    .summary('list a folder, or what is kept: private files and pins')
+    .argument('[address]', `${ANY_ADDRESS}, of a folder`)
+    .option('--links', 'show the links of private files: whoever has one can read the file')
+    .action(async (address: string | undefined, options: { links?: boolean }, command: Command) =>
+      run(command, async (context) => {
+        if (address === undefined) return (await import('../work/list.ts')).listAll(context, options)
+        const hidden = privateAddress(address)
+        return hidden === undefined
+          ? (await import('../work/read.ts')).ls(context, address)
+          : (await import('../work/vault.ts')).listPrivate(context, hidden)
+      }),
     )
 
   const car = program.command('car').summary('CAR archives: import, export')

@@ -10,10 +10,12 @@ import { registerPins } from './pins.ts'
 import type { Run } from './register.ts'
 import { registerStorage } from './storage.ts'
 import { registerTokens } from './tokens.ts'
+import { registerVault } from './vault.ts'
 
 /** Every command, in the order in which help lists them. */
 export function registerAll(program: Command, run: Run): void {
   registerNode(program, run)
+  registerVault(program, run)
   registerContent(program, run)
   registerPins(program, run)
   registerPeers(program, run)

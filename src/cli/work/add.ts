@@ -1,8 +1,7 @@
 import type { Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
-import { readFileFrom, readTarFrom, tarSizeBytes } from '../files/read-source.ts'
-import { listNamedSource, type SourceTree } from '../files/source-tree.ts'
+import { openSource } from '../files/open-source.ts'
 import { printDetached, waitForResult } from '../job.ts'
 import { formatBytes, formatCount, printable } from '../format.ts'
 import { patiently } from '../patience.ts'
@@ -23,35 +22,26 @@ interface AddResult {
   blocks: number
 }
 
-/** How many skipped entries are named one by one. */
-const MAX_SKIPPED_SHOWN = 10
-
 export async function add(context: CliContext, path: string, options: AddOptions): Promise<number> {
-  const tree = await listNamedSource(path, context.signal)
-  warnOfSkipped(context, tree)
-  const [root] = tree.entries
-  const isTree = root?.type !== 'file'
-  const sizeBytes = isTree ? await tarSizeBytes(tree) : tree.fileBytes
+  const { name, isTree, fingerprint, sizeBytes, bytesFrom } = await openSource(context, path)
   const params: Schema<'AddParams'> = {
     source: isTree ? 'tree' : 'file',
-    name: tree.name,
+    name,
     profile: options.profile,
     ...(options.chunker === undefined ? {} : { chunker: options.chunker }),
-    pin: options.pin === false ? null : typeof options.pin === 'string' ? options.pin : tree.name,
+    pin: options.pin === false ? null : typeof options.pin === 'string' ? options.pin : name,
     preserveMode: isTree,
   }
   return withClient(context, async (client) => {
-    const job = await send(context, client, {
-      kind: 'add',
+    const sending = {
+      kind: 'add' as const,
       params,
-      fingerprint: tree.fingerprint,
+      fingerprint,
       sizeBytes,
-      label: `adding ${tree.name}`,
-      bytesFrom: (offset) =>
-        root?.type === 'file'
-          ? readFileFrom(root, offset, context.signal)
-          : readTarFrom(tree, offset, context.signal),
-    })
+      label: `adding ${name}`,
+      bytesFrom,
+    }
+    const job = await send(context, client, sending)
     if (options.detach === true) {
       printDetached(context, job)
       return 0
@@ -62,16 +52,9 @@ export async function add(context: CliContext, path: string, options: AddOptions
     if (output.interactive) {
       const what = isTree ? `${formatCount(result.files)} files, ` : ''
       output.note(
-        `added ${printable(tree.name)}: ${what}${formatBytes(result.size)}${params.pin === null ? ', not pinned' : ''}`,
+        `added ${printable(name)}: ${what}${formatBytes(result.size)}${params.pin === null ? ', not pinned' : ''}`,
       )
     }
     return 0
   })
-}
-
-function warnOfSkipped(context: CliContext, tree: SourceTree): void {
-  for (const { path, reason } of tree.skipped.slice(0, MAX_SKIPPED_SHOWN))
-    context.output.warn(`left out ${printable(path)}: ${reason}`)
-  const more = tree.skipped.length - MAX_SKIPPED_SHOWN
-  if (more > 0) context.output.warn(`left out ${more} more`)
 }

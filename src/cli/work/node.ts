@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
-import { type Client, NO_DAEMON_CODE, readApiFile } from '../../client/index.ts'
+import { type Client, NO_DAEMON_CODE, readApiFile, type Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
 import { formatBytes, formatCount, formatDuration, printable } from '../format.ts'
@@ -16,14 +16,18 @@ const EXIT_PATIENCE_MS = 10_000
 /** Asks the node to stop and waits until it answers no more and, where it runs on this machine, its process has ended. */
 export async function stop(context: CliContext): Promise<number> {
   return withClient(context, async (client) => {
-    const pid = context.api === undefined ? readApiFile(context.home)?.pid : undefined
-    await client.post('/api/v1/stop', { signal: context.signal })
-    await until(context, STOP_PATIENCE_MS, async () => !(await answers(context, client)), 'still answers')
-    if (pid !== undefined)
-      await until(context, EXIT_PATIENCE_MS, async () => !isRunning(pid), `(process ${pid}) has not ended`)
+    await stopNode(context, client)
     context.output.result({ stopped: true }, () => 'stopped')
     return 0
   })
+}
+
+export async function stopNode(context: CliContext, client: Client): Promise<void> {
+  const pid = context.api === undefined ? readApiFile(context.home)?.pid : undefined
+  await client.post('/api/v1/stop', { signal: context.signal })
+  await until(context, STOP_PATIENCE_MS, async () => !(await answers(context, client)), 'still answers')
+  if (pid !== undefined)
+    await until(context, EXIT_PATIENCE_MS, async () => !isRunning(pid), `(process ${pid}) has not ended`)
 }
 
 async function until(
@@ -80,6 +84,16 @@ function jobsText(counts: Record<string, number>): string {
   return parts.length === 0 ? 'none' : parts.map(([state, count]) => `${count} ${state}`).join(', ')
 }
 
+function vaultFacts(vault: Schema<'StatusReport'>['vault']): [string, string][] {
+  if (vault === null) return []
+  const held = `${formatBytes(vault.heldBytes)} of ${formatBytes(vault.offeredBytes)} in ${formatCount(vault.heldColumns)} columns`
+  const degraded = vault.degradedSlabs === 0 ? '' : `, ${formatCount(vault.degradedSlabs)} slabs degraded`
+  return [
+    ['held for others', held],
+    ['private files', `${formatCount(vault.objects)}${degraded}`],
+  ]
+}
+
 export async function status(context: CliContext): Promise<number> {
   return withClient(context, async (client) => {
     const report = await client.get('/api/v1/status', { signal: context.signal })
@@ -98,6 +112,7 @@ export async function status(context: CliContext): Promise<number> {
             'storage',
             `${formatBytes(storage.usedBytes)} of ${formatBytes(storage.quotaBytes)}, ${formatCount(storage.blocks)} blocks, ${formatCount(storage.pins)} pins`,
           ],
+          ...vaultFacts(report.vault),
           ['jobs', jobsText(report.jobs)],
           ['home', report.home],
           ['version', report.version],

@@ -1,4 +1,4 @@
-import type { Schema } from '../../client/index.ts'
+import type { Client, Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
 import { printDetached, waitForResult } from '../job.ts'
@@ -48,35 +48,46 @@ export async function remove(
 }
 
 /** All pages; the node bounds each. */
+export async function pinsOf(
+  context: CliContext,
+  client: Client,
+  filter: { cid?: string; name?: string; kind?: Kind },
+): Promise<Schema<'PinRecord'>[]> {
+  const pins: Schema<'PinRecord'>[] = []
+  let afterId: number | null = 0
+  while (afterId !== null) {
+    const page: Schema<'PinList'> = await client.get('/api/v1/pins', {
+      params: { query: { ...filter, limit: PAGE_ROWS, ...(afterId === 0 ? {} : { afterId }) } },
+      signal: context.signal,
+    })
+    pins.push(...page.pins)
+    afterId = page.nextAfterId
+  }
+  return pins
+}
+
 export async function list(
   context: CliContext,
   filter: { cid?: string; name?: string; kind?: Kind },
 ): Promise<number> {
   return withClient(context, async (client) => {
-    const pins: Schema<'PinRecord'>[] = []
-    let afterId: number | null = 0
-    while (afterId !== null) {
-      const page: Schema<'PinList'> = await client.get('/api/v1/pins', {
-        params: { query: { ...filter, limit: PAGE_ROWS, ...(afterId === 0 ? {} : { afterId }) } },
-        signal: context.signal,
-      })
-      pins.push(...page.pins)
-      afterId = page.nextAfterId
-    }
+    const pins = await pinsOf(context, client, filter)
     context.output.result({ pins }, () =>
-      pins.length === 0
-        ? 'nothing is pinned; add something with: p2pnode add PATH'
-        : tableText(
-            context.output,
-            ['CID', 'KIND', 'SINCE', 'NAME'],
-            pins.map((pin) => [
-              pin.cid,
-              pin.state === 'pinned' ? pin.kind : `${pin.kind} (${pin.state})`,
-              formatTime(pin.createdAtMs),
-              pin.name,
-            ]),
-          ),
+      pins.length === 0 ? 'nothing is pinned; add something with: p2pnode add PATH' : pinsText(context, pins),
     )
     return 0
   })
+}
+
+export function pinsText(context: CliContext, pins: Schema<'PinRecord'>[]): string {
+  return tableText(
+    context.output,
+    ['CID', 'KIND', 'SINCE', 'NAME'],
+    pins.map((pin) => [
+      pin.cid,
+      pin.state === 'pinned' ? pin.kind : `${pin.kind} (${pin.state})`,
+      formatTime(pin.createdAtMs),
+      pin.name,
+    ]),
+  )
 }

@@ -41,7 +41,7 @@ describe('completion', () => {
   })
 
   it('offers what fits', async () => {
-    expect(await offers(['sta'])).toEqual(['start', 'status', 'stats'])
+    expect(await offers(['sta'])).toEqual(['start', 'status', 'stats', 'state'])
     expect(await offers(['pin', ''])).toEqual(expect.arrayContaining(['add', 'ls', 'rm', '--json']))
     expect(await offers(['pin', 'add', '--k'])).toEqual(['--kind'])
     expect(await offers(['start', '--role', ''])).toEqual(['master', 'worker', 'leecher'])

@@ -127,7 +127,10 @@ export class Announcer {
 
   async #idle(): Promise<void> {
     const dueMs = this.#place.roundStartedMs + this.#intervalMs - this.#now()
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(Math.max(1, Math.min(dueMs, 2 ** 31 - 1)))])
+    const signal = AbortSignal.any([
+      this.#stop.signal,
+      AbortSignal.timeout(Math.max(1, Math.min(dueMs, 2 ** 31 - 1))),
+    ])
     await this.#wakeup.wait(signal).catch(() => {})
   }
 
@@ -158,7 +161,11 @@ export class Announcer {
     }
     const [group] = this.#page
     if (group === undefined) {
-      this.#place = { roundStartedMs: roundStartedMs === 0 ? this.#now() : roundStartedMs, after: null, waiting: null }
+      this.#place = {
+        roundStartedMs: roundStartedMs === 0 ? this.#now() : roundStartedMs,
+        after: null,
+        waiting: null,
+      }
       void this.#keep(this.#place)
     }
     return group
@@ -170,7 +177,10 @@ export class Announcer {
       await unlessAborted(this.#options.libp2p.contentRouting.provide(groupCid(group), { signal }), signal)
     } catch (error) {
       // Whoever searches asks connected peers and their neighbours too; the next round tries again.
-      this.#options.log.debug({ group: slabKeyOf(group), error: String(error) }, 'a group could not be announced')
+      this.#options.log.debug(
+        { group: slabKeyOf(group), error: String(error) },
+        'a group could not be announced',
+      )
     }
   }
 

@@ -62,3 +62,5 @@ export function createLocator(options: LocatorOptions): RunningLocator {
 
 export type { LocateAnswererOptions } from './answerer.ts'
 export { createLocateAnswerer } from './answerer.ts'
+export type { LocalHolderOptions, ReadingChunk } from './local-holder.ts'
+export { withLocalHolder } from './local-holder.ts'

@@ -94,7 +94,8 @@ export class SegmentBoard {
 
   /** Columns that may still be had, or have been. */
   get columns(): number {
-    return new Set([...this.#holders.values()].filter((holder) => !holder.isGone).map(({ column }) => column)).size
+    return new Set([...this.#holders.values()].filter((holder) => !holder.isGone).map(({ column }) => column))
+      .size
   }
 
   /** A peer says to hold the column. False: it was known, or there are too many. */
@@ -127,7 +128,11 @@ export class SegmentBoard {
   }
 
   /** A piece came. `isWanted`: it is to be kept. `close`: lanes that are not needed any more. */
-  piece(laneId: number, number: number, nowMs: number): { isWanted: boolean; isComplete: boolean; close: number[] } {
+  piece(
+    laneId: number,
+    number: number,
+    nowMs: number,
+  ): { isWanted: boolean; isComplete: boolean; close: number[] } {
     const lane = this.#lanes.get(laneId)
     const segment = this.#segments.get(number)
     if (lane === undefined || segment === undefined) return { isWanted: false, isComplete: false, close: [] }
@@ -198,7 +203,8 @@ export class SegmentBoard {
       if (lane.isLate) continue
       const allowedMs = Math.max(MIN_LATE_MS, LATE_FACTOR * this.#expectedMs(lane.holder.peer))
       const othersGoOn = newestMs - progressMs >= MIN_LATE_MS
-      if (silentMs < (othersGoOn || waiting.length === 1 ? allowedMs : Math.max(allowedMs, ALL_LATE_MS))) continue
+      if (silentMs < (othersGoOn || waiting.length === 1 ? allowedMs : Math.max(allowedMs, ALL_LATE_MS)))
+        continue
       lane.isLate = true
       late.push(lane.holder.peer)
     }
@@ -287,7 +293,8 @@ export class SegmentBoard {
     const { received, isComplete } = this.#segments.get(number) as Segment
     if (isComplete || received.has(holder.column) || this.#deficit(number) <= 0) return false
     for (const lane of this.#lanes.values()) {
-      if (!lane.isLate && lane.holder.column === holder.column && lane.remaining.includes(number)) return false
+      if (!lane.isLate && lane.holder.column === holder.column && lane.remaining.includes(number))
+        return false
     }
     return true
   }
@@ -311,7 +318,9 @@ export class SegmentBoard {
     if (!lane.isLate) return close
     lane.isLate = false
     // It goes on where its piece was still of use; then those called in last are not needed any more.
-    const candidates = isWanted ? [...this.#lanes.values()].reverse().filter((other) => other !== lane) : [lane]
+    const candidates = isWanted
+      ? [...this.#lanes.values()].reverse().filter((other) => other !== lane)
+      : [lane]
     for (const other of candidates) if (!other.isLate && this.#isSurplus(other)) close.push(this.#end(other))
     return close
   }
@@ -323,7 +332,8 @@ export class SegmentBoard {
       if (isComplete) return true
       const columns = new Set(received)
       for (const other of this.#lanes.values()) {
-        if (other !== lane && !other.isLate && other.remaining.includes(number)) columns.add(other.holder.column)
+        if (other !== lane && !other.isLate && other.remaining.includes(number))
+          columns.add(other.holder.column)
       }
       return columns.size >= this.#k
     })

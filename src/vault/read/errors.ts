@@ -46,7 +46,9 @@ export function pathNotFound(path: string): P2pnodeError {
 }
 
 export function notAFile(what: string, type: string): P2pnodeError {
-  return new P2pnodeError('ERR_NOT_A_FILE', 'usage', `${what} is a ${type}, not a file`, { details: { type } })
+  return new P2pnodeError('ERR_NOT_A_FILE', 'usage', `${what} is a ${type}, not a file`, {
+    details: { type },
+  })
 }
 
 export function notADirectory(what: string, type: string): P2pnodeError {
@@ -66,5 +68,9 @@ export function cancelled(cause?: unknown): P2pnodeError {
 }
 
 export function nameInvalid(name: string): P2pnodeError {
-  return new P2pnodeError('ERR_PARAMS_INVALID', 'usage', `${JSON.stringify(name)} cannot be the name of a file`)
+  return new P2pnodeError(
+    'ERR_PARAMS_INVALID',
+    'usage',
+    `${JSON.stringify(name)} cannot be the name of a file`,
+  )
 }

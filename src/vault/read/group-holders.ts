@@ -76,7 +76,8 @@ export class GroupHolders {
     const signal = AbortSignal.any([this.#signal, stop.signal])
     const { k, n } = this.#redundancy
     const timer = setTimeout(() => {
-      if (enoughMs !== undefined && this.#haveColumns(Math.min(n, k + 1))) stop.abort(new Error('enough are known'))
+      if (enoughMs !== undefined && this.#haveColumns(Math.min(n, k + 1)))
+        stop.abort(new Error('enough are known'))
     }, enoughMs ?? 0)
     try {
       const hints = [...new Set([...this.#peers, ...this.#hints])]

@@ -1,10 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import {
-  decodeIndex,
-  pieceRoot,
-  sameBytes,
-  slabKeyOf,
-} from '../../../protocols/chunk/format/index.ts'
+import { decodeIndex, pieceRoot, sameBytes, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { Chunk, SlabId, SlabIndex } from '../../../protocols/chunk/types.ts'
 import { Pacer } from '../../../protocols/shared/pacer.ts'
 import { wait } from '../../jobs/async.ts'
@@ -77,7 +72,8 @@ export class ManifestStore implements Manifests {
    */
   async adopt({ link, index: signed, pieces }: ManifestFile): Promise<void> {
     const index = checkedIndex(() => decodeIndex(signed, this.#options.networkName))
-    if (!sameBytes(index.slab, link.slab)) throw vaultInvalid('the .manifest file holds the manifest of another link')
+    if (!sameBytes(index.slab, link.slab))
+      throw vaultInvalid('the .manifest file holds the manifest of another link')
     await checkPieces(index, pieces)
     this.#adopted.set(slabKeyOf(link.slab), { index, pieces, hints: [] })
   }
@@ -144,7 +140,8 @@ async function checkPieces(index: SlabIndex, pieces: readonly Uint8Array[]): Pro
   }
   const pacer = new Pacer()
   for (const [segment, piece] of pieces.entries()) {
-    const fits = piece.length === index.pieceBytes(segment) && sameBytes(pieceRoot(piece), index.root(segment, 0))
+    const fits =
+      piece.length === index.pieceBytes(segment) && sameBytes(pieceRoot(piece), index.root(segment, 0))
     if (!fits) throw vaultInvalid(`piece ${segment} in the .manifest file was altered`)
     await pacer.breathe()
   }
@@ -155,5 +152,7 @@ function sizeOf({ index, body, map }: OpenManifest): number {
   const slabs = map.groups.reduce((sum, group) => sum + group.slabs.length, 0)
   const entries = body?.entries ?? []
   const texts = entries.reduce((sum, entry) => sum + entry.path.length + entry.target.length, 0)
-  return index.columnBytes + index.signed.payload.length + slabs * 256 + entries.length * 256 + texts * 2 + 1024
+  return (
+    index.columnBytes + index.signed.payload.length + slabs * 256 + entries.length * 256 + texts * 2 + 1024
+  )
 }

@@ -3,7 +3,14 @@ import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import { decodeManifestFile, encodeManifestFile, formatLink, parseLink, verifyKey } from '../codec/index.ts'
 import type { ManifestBody, ManifestMap } from '../codec/types.ts'
 import type { OpenManifest } from '../contracts.ts'
-import type { Inspection, Power, VaultEntry, VaultReadOptions, VaultResolved, VaultService } from '../types.ts'
+import type {
+  Inspection,
+  Power,
+  VaultEntry,
+  VaultReadOptions,
+  VaultResolved,
+  VaultService,
+} from '../types.ts'
 import { cancelled, notAFile, verifyLinkReadsNothing } from './errors.ts'
 import { checkingHash } from './hash-check.ts'
 import type { ManifestStore } from './manifests.ts'
@@ -130,7 +137,10 @@ function resolvedOf({ body, map, link }: Readable, target: Target): VaultResolve
 function sizeBelow(body: ManifestBody, target: Target): number {
   if (target.type !== 'directory') return 0
   if (target.path === '') return body.size
-  return entriesBelow(body, target.path).reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
+  return entriesBelow(body, target.path).reduce(
+    (sum, { type, size }) => sum + (type === 'file' ? size : 0),
+    0,
+  )
 }
 
 function inspected(

@@ -193,9 +193,10 @@ export class SlabFetch {
           return
         }
         const askedMs = performance.now()
-        iterator ??= chunk
-          .fetch(peer, index, order.column, { segments: order.segments, signal })
-          [Symbol.asyncIterator]()
+        if (iterator === undefined) {
+          const pieces = chunk.fetch(peer, index, order.column, { segments: order.segments, signal })
+          iterator = pieces[Symbol.asyncIterator]()
+        }
         const next = await unlessAborted(iterator.next(), signal)
         if (next.done === true) throw new Error('the peer ended before the last piece')
         const elapsedMs = performance.now() - askedMs

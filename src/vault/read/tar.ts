@@ -28,7 +28,12 @@ export async function* writeTar(
   if (!isFileName(name)) throw nameInvalid(name)
   if (target.type === 'symlink') throw notAFile(target.path, 'symlink')
   if (target.type === 'file') {
-    yield encodeTarHeader({ path: name, type: 'file', mode: target.mode ?? DEFAULT_FILE_MODE, sizeBytes: target.size })
+    yield encodeTarHeader({
+      path: name,
+      type: 'file',
+      mode: target.mode ?? DEFAULT_FILE_MODE,
+      sizeBytes: target.size,
+    })
     const bytes = read(target.offset, target.offset + target.size)
     yield* checkingHash(bytes, target.sha256, name)
     yield* padding(target.size)

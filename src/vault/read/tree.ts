@@ -4,7 +4,15 @@ import { notADirectory, pathNotFound } from './errors.ts'
 
 /** What a path within an object leads to. */
 export type Target =
-  | { type: 'file'; path: string; offset: number; size: number; sha256: Uint8Array | null; mime: string; mode: number | null }
+  | {
+      type: 'file'
+      path: string
+      offset: number
+      size: number
+      sha256: Uint8Array | null
+      mime: string
+      mode: number | null
+    }
   | { type: 'directory'; path: string; mode: number | null }
   | { type: 'symlink'; path: string; target: string; mode: number | null }
 
@@ -58,7 +66,8 @@ export function entriesBelow(body: ManifestBody, folder: string): ManifestEntry[
  */
 export function childrenOf(body: ManifestBody, written: string | undefined): VaultEntry[] {
   const folder = targetOf(body, written)
-  if (folder.type !== 'directory') throw notADirectory(folder.path === '' ? body.name : folder.path, folder.type)
+  if (folder.type !== 'directory')
+    throw notADirectory(folder.path === '' ? body.name : folder.path, folder.type)
   const skip = folder.path === '' ? 0 : folder.path.length + 1
   const children = new Map<string, VaultEntry>()
   for (const entry of entriesBelow(body, folder.path)) {

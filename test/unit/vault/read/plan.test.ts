@@ -8,7 +8,11 @@ const SLAB_BYTES = SEGMENT_BYTES * SEGMENTS_PER_SLAB
 const place = fc.oneof(
   fc.integer({ min: 0, max: 3 * SLAB_BYTES }),
   fc
-    .tuple(fc.constantFrom(SEGMENT_BYTES, SLAB_BYTES), fc.integer({ min: 0, max: 3 }), fc.integer({ min: -1, max: 1 }))
+    .tuple(
+      fc.constantFrom(SEGMENT_BYTES, SLAB_BYTES),
+      fc.integer({ min: 0, max: 3 }),
+      fc.integer({ min: -1, max: 1 }),
+    )
     .map(([unit, times, off]) => Math.max(0, unit * times + off)),
 )
 
@@ -37,7 +41,8 @@ describe('the segments of a range', () => {
         for (const { slab, segment } of partsOf({ from, end }, size)) {
           bySlab.set(slab, [...(bySlab.get(slab) ?? []), segment])
         }
-        for (const [slab, segments] of bySlab) expect(segmentsOfSlab(slab, { from, end }, size)).toEqual(segments)
+        for (const [slab, segments] of bySlab)
+          expect(segmentsOfSlab(slab, { from, end }, size)).toEqual(segments)
       }),
     )
   })

@@ -9,7 +9,10 @@ import { childrenOf, targetOf } from '../../../../src/vault/read/tree.ts'
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
-function tree(parts: Partial<ManifestEntry>[], content: Uint8Array[] = []): { body: ManifestBody; stream: Buffer } {
+function tree(
+  parts: Partial<ManifestEntry>[],
+  content: Uint8Array[] = [],
+): { body: ManifestBody; stream: Buffer } {
   let offset = 0
   const stream = Buffer.concat(content)
   const files = content[Symbol.iterator]()
@@ -193,7 +196,9 @@ describe('a tree as a tar stream', () => {
             .map((bytes, at) => [at, Buffer.from(bytes).toString()] as const)
             .filter(([at]) => folder === undefined || at % 3 === 1)
             .map(([, text]) => text)
-          expect(members.filter(({ type }) => type === 'file').map(({ content }) => content)).toEqual(expected)
+          expect(members.filter(({ type }) => type === 'file').map(({ content }) => content)).toEqual(
+            expected,
+          )
         }
       }),
       { numRuns: 50 },

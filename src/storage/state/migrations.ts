@@ -3,6 +3,7 @@ import { createTables } from './migration-1.ts'
 import { createColumnTables } from './migration-2.ts'
 import { createHolderTables } from './migration-3.ts'
 import { createOwnerTables } from './migration-4.ts'
+import { createProofTable } from './migration-5.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -25,4 +26,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 2, name: 'columns kept for others', run: createColumnTables },
   { version: 3, name: 'who keeps the other columns', run: createHolderTables },
   { version: 4, name: "what this node's owner put", run: createOwnerTables },
+  { version: 5, name: 'proofs of columns elsewhere', run: createProofTable },
 ]

@@ -89,7 +89,9 @@ export class HealthMeter {
     const { proofs, intervalMs } = this.#options
     const { signal, maxAgeMs, isFresh = false } = options
     const startedMs = this.#now()
-    const stale = group.slabs.filter(({ slab, redundancy }) => !this.#isKnown(slab, redundancy.n, startedMs - maxAgeMs))
+    const stale = group.slabs.filter(
+      ({ slab, redundancy }) => !this.#isKnown(slab, redundancy.n, startedMs - maxAgeMs),
+    )
     if (stale.length > 0) {
       const said = await this.#locate(group, stale, signal)
       await forEachBounded(stale, CONCURRENT_SLABS, async (slab) => {
@@ -147,13 +149,17 @@ export class HealthMeter {
     const index = known ?? (await this.#index(slab, redundancy, said, signal))
     if (index === undefined) return
     const prover = new Prover({ chunk, rate, bytesPerSecond })
-    const before = new Map(proofs.ofSlab(slab).map((proof) => [`${proof.column}/${proof.peer}`, proof.provenMs]))
+    const before = new Map(
+      proofs.ofSlab(slab).map((proof) => [`${proof.column}/${proof.peer}`, proof.provenMs]),
+    )
     const changes: ProofChange[] = []
     await forEachBounded(said, CONCURRENT_AUDITS, async ({ column, peer, indexHash }) => {
       const name = peer.toString()
       if (column >= index.n || !sameBytes(indexHash, index.hash)) return
       if ((before.get(`${column}/${name}`) ?? Number.NEGATIVE_INFINITY) >= sinceMs) return
-      const verdict = await this.#audits.run(signal, () => verdictOf(prover.prove(peer, index, column, signal)))
+      const verdict = await this.#audits.run(signal, () =>
+        verdictOf(prover.prove(peer, index, column, signal)),
+      )
       if (signal.aborted) return
       if (verdict === 'proven') changes.push({ slab, column, peer: name, provenMs: this.#now() })
       if (verdict !== 'lied' && verdict !== 'not-held') return

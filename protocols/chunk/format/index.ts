@@ -5,6 +5,7 @@
 export { ed25519Signer, type Signer, verifyEd25519 } from './ed25519.ts'
 export * from './limits.ts'
 export { leafCount, PieceHasher, pieceRoot, prove, verifyProof } from './merkle.ts'
+export { decodeDeletions, encodeDeletions } from './deletions.ts'
 export { decodeSigned, encodeSigned } from './signed.ts'
 export { groupCid, isSlabId, sameBytes, slabIdOf, slabKeyOf, slabOf } from './slab-id.ts'
 export { decodeIndex, type IndexFields, pieceBytesOf, redundancyProblem, signIndex } from './slab-index.ts'

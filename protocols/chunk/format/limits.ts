@@ -40,3 +40,6 @@ export const MAX_LEASE_MS = 400 * 24 * 60 * 60 * 1000
 
 /** Part of what is signed. */
 export const MAX_NETWORK_NAME_BYTES = 256
+
+/** Deletions of one message of gossip: their signatures are checked within 2 ms. */
+export const MAX_DELETIONS = 16

@@ -28,7 +28,9 @@ export const vaultStateRoutes: Route[] = [
     description: "From now on its link reads here even where the manifest's holders are gone.",
     bodyType: 'bytes',
     replies: { 200: { description: 'the link of the file', schema: OpenedManifest } },
-    handle: async ({ bytes }, context) => ({ link: await vaultOf(context).openManifest(await whole(bytes())) }),
+    handle: async ({ bytes }, context) => ({
+      link: await vaultOf(context).openManifest(await whole(bytes())),
+    }),
   }),
   route({
     method: 'POST',

@@ -22,12 +22,12 @@ export function createHolderTables(db: Database): void {
       PRIMARY KEY (slab, column_number)
     ) STRICT, WITHOUT ROWID;
 
-    -- How far each peer's tombstones were fetched: its own counter, and the slab at it, by which a peer is known that
+    -- How far each peer's tombstones were fetched: its own counter, and the hash of the one at it, by which a peer is known that
     -- began to count anew.
     CREATE TABLE tombstone_counter (
       peer     TEXT PRIMARY KEY,
       after    INTEGER NOT NULL,
-      slab     BLOB NOT NULL,
+      mark     BLOB NOT NULL,
       asked_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX tombstone_counter_asked ON tombstone_counter (asked_ms);

@@ -67,6 +67,8 @@ export const TOMBSTONE_CONCURRENCY = 3
 export const TOMBSTONE_PAGES_PER_TURN = 64
 /** So many peers are enough to serve again after an absence. */
 export const TOMBSTONE_ENOUGH_PEERS = 3
+/** Pause before a peer that failed is asked again, while nothing is served. */
+export const STALE_RETRY_MS = 2 * SECOND_MS
 /** Peers whose counters are remembered. */
 export const MAX_TOMBSTONE_COUNTERS = 4_096
 

@@ -1,5 +1,6 @@
 import { slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { PeerId } from '@libp2p/interface'
+import { ChunkRefusedError, ChunkStatus } from '../../../protocols/chunk/errors.ts'
 import type { Chunk, Receipt, SlabIndex, StoreStream } from '../../../protocols/chunk/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { SegmentCodec } from '../codec/types.ts'
@@ -116,14 +117,26 @@ async function openTargets(
           return { column, stream }
         } catch (error) {
           signal.throwIfAborted()
-          failure = error
+          // That it was deleted weighs more than what others said.
+          if (!isTombstoned(failure)) failure = error
+          if (isTombstoned(failure)) return undefined
           log.debug({ peer: peer.toString(), column, error: String(error) }, 'a peer does not take a column')
         }
       }
       return undefined
     }),
   )
-  return { targets: targets.filter((target) => target !== undefined), failure }
+  const opened = targets.filter((target) => target !== undefined)
+  // One that knows the owner's deletion ends it all: nobody may bring the slab back.
+  if (isTombstoned(failure)) {
+    for (const { stream } of opened) stream.abort(failure)
+    throw failure
+  }
+  return { targets: opened, failure }
+}
+
+function isTombstoned(error: unknown): error is ChunkRefusedError {
+  return error instanceof ChunkRefusedError && error.status === ChunkStatus.tombstoned
 }
 
 /** Reads the slab once and gives every target its column. A target that fails drops out, the others go on. */

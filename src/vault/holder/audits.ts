@@ -52,6 +52,7 @@ export class Auditor {
 
   /** One look at all columns of these groups. Returns how many columns this node holds of them. */
   async visit(groups: readonly SlabId[], isSound: () => boolean, signal: AbortSignal): Promise<number> {
+    for (const group of groups) this.#options.cohort.forgetSilent(group)
     const rows = groups.map((group) => this.#rowsOf(group))
     const views = new Map<string, View>()
     for (const row of rows.flat()) views.set(slabKeyOf(row.slab), { row, said: new Map() })

@@ -32,6 +32,8 @@ export interface BoardOptions {
   segments: readonly number[]
   /** How long one piece of the slab should take from this peer. */
   expectedMs: (peer: string) => number
+  /** What it costs to ask this peer, for the choice among several: lower is better. */
+  costMs: (peer: string) => number
 }
 
 interface Holder {
@@ -71,15 +73,17 @@ interface Segment {
 export class SegmentBoard {
   readonly #k: number
   readonly #expectedMs: (peer: string) => number
+  readonly #costMs: (peer: string) => number
   readonly #segments = new Map<number, Segment>()
   readonly #holders = new Map<string, Holder>()
   readonly #lanes = new Map<number, Lane>()
   #nextLane = 0
   #incomplete: number
 
-  constructor({ k, segments, expectedMs }: BoardOptions) {
+  constructor({ k, segments, expectedMs, costMs }: BoardOptions) {
     this.#k = k
     this.#expectedMs = expectedMs
+    this.#costMs = costMs
     for (const segment of segments) this.#segments.set(segment, { received: new Set(), isComplete: false })
     this.#incomplete = segments.length
   }
@@ -266,7 +270,7 @@ export class SegmentBoard {
 
   /** Lower is better. */
   #cost({ peer, column }: Holder): number {
-    return this.#expectedMs(peer) * (column < this.#k ? 1 : PARITY_FACTOR)
+    return this.#costMs(peer) * (column < this.#k ? 1 : PARITY_FACTOR)
   }
 
   #healthyLanes(): number {

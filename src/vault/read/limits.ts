@@ -38,6 +38,13 @@ export const RETRY_AFTER_MS = 500
 /** A stream that waits so long for a slow consumer is closed, before its idle timer makes an error of it. */
 export const PAUSE_CLOSE_MS = 5_000
 
+/** After its last piece a holder says that it is done; what takes longer costs the stream. */
+export const LAST_WORD_MS = 2_000
+/** Streams to one peer, of all reads: below what the protocol allows, so that a turn is waited for here. */
+export const MAX_LANES_PER_PEER = 6
+/** Streams to all peers. */
+export const MAX_LANES = 512
+
 /** After k columns are known it is waited so long for better ones: data columns need no decoding. */
 export const GATHER_MS = 15
 /** After the first column is known it is waited at most so long for k of them, before reading begins with what is there. */

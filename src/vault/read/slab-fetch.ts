@@ -1,13 +1,14 @@
 import type { PeerId } from '@libp2p/interface'
 import type { Chunk, SlabIndex } from '../../../protocols/chunk/types.ts'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
+import type { FairSlots } from '../../../protocols/shared/fair-slots.ts'
 import { Wakeup } from '../../../protocols/shared/wakeup.ts'
 import { unlessAborted } from '../../jobs/async.ts'
 import type { ColumnAt } from '../contracts.ts'
 import type { LaneOrder, LostReason } from './board.ts'
 import { SegmentBoard } from './board.ts'
 import { piecesNotFound } from './errors.ts'
-import { LATE_CHECK_MS, MAX_SEARCHES_AGAIN, PAUSE_CLOSE_MS } from './limits.ts'
+import { LAST_WORD_MS, LATE_CHECK_MS, MAX_SEARCHES_AGAIN, PAUSE_CLOSE_MS } from './limits.ts'
 import type { PeerSpeeds } from './speeds.ts'
 import type { SourceCounts } from './statistics.ts'
 
@@ -18,6 +19,8 @@ export interface SlabFetchOptions {
   /** Those that are wanted, ascending. */
   segments: readonly number[]
   signal: AbortSignal
+  /** Streams to one peer, of all reads together: who waits for one is not late. */
+  turns: FairSlots
   counts: SourceCounts
   /** A holder does not have what it said, or has wrong bytes: whoever repairs should know. */
   onMissing: (columns: number[]) => void
@@ -67,6 +70,7 @@ export class SlabFetch {
       k: index.k,
       segments,
       expectedMs: (peer) => speeds.expectedMs(peer, pieceBytes),
+      costMs: (peer) => speeds.costMs(peer, pieceBytes),
     })
     for (const segment of segments) {
       const result = Promise.withResolvers<SegmentPieces>()
@@ -181,8 +185,29 @@ export class SlabFetch {
   }
 
   async #run(order: LaneOrder, lane: OpenLane): Promise<void> {
-    const { chunk, index, speeds, counts } = this.#options
+    const { speeds, turns } = this.#options
     const signal = AbortSignal.any([this.#signal, lane.stop.signal])
+    let hasTurn = false
+    speeds.began(order.peer)
+    try {
+      this.#board.paused(order.lane)
+      await turns.acquire(order.peer, signal)
+      hasTurn = true
+      this.#board.resumed(order.lane, performance.now())
+      await this.#receive(order, lane, signal)
+    } catch (error) {
+      this.#onLost(order, lane, error)
+    } finally {
+      if (hasTurn) turns.release(order.peer)
+      speeds.ended(order.peer)
+      this.#lanes.delete(order.lane)
+      lane.stop.abort(new Error('no more is needed'))
+      this.#schedule()
+    }
+  }
+
+  async #receive(order: LaneOrder, lane: OpenLane, signal: AbortSignal): Promise<void> {
+    const { chunk, index, speeds, counts } = this.#options
     const peer = this.#peers.get(order.peer) as PeerId
     let iterator: AsyncIterator<{ segment: number; bytes: Uint8Array }> | undefined
     let isFirst = true
@@ -205,16 +230,14 @@ export class SlabFetch {
         isFirst = false
         counts.piece(order.peer, next.value.bytes.length)
         this.#onPiece(order, next.value)
-        if (!this.#lanes.has(order.lane)) return
+        if (signal.aborted) return
       }
-    } catch (error) {
-      this.#onLost(order, lane, error)
+      // To its proper end: the stream carries the next fetch then.
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(LAST_WORD_MS)])
+      if (iterator !== undefined) await unlessAborted(iterator.next(), patience).catch(() => {})
     } finally {
-      this.#lanes.delete(order.lane)
-      lane.stop.abort(new Error('no more is needed'))
       // Not awaited: a generator that hangs in its next() never answers its return().
       iterator?.return?.().catch(() => {})
-      this.#schedule()
     }
   }
 
@@ -241,7 +264,8 @@ export class SlabFetch {
       if (isComplete) waiting.result.resolve(waiting.pieces)
     }
     for (const id of close) {
-      this.#lanes.get(id)?.stop.abort(new Error('others were faster'))
+      const isOver = id === order.lane && segment === order.segments.at(-1)
+      if (!isOver) this.#lanes.get(id)?.stop.abort(new Error('others were faster'))
       this.#lanes.delete(id)
     }
     if (close.length > 0) this.#schedule()

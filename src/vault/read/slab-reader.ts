@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { Chunk, SlabId, SlabIndex } from '../../../protocols/chunk/types.ts'
+import { FairSlots } from '../../../protocols/shared/fair-slots.ts'
 import { segmentKey } from '../codec/index.ts'
 import type { ManifestBody, SegmentCodec } from '../codec/types.ts'
 import { SEGMENT_BYTES, SEGMENTS_PER_SLAB } from '../codec/types.ts'
@@ -11,6 +12,8 @@ import {
   FIRST_WINDOW_SEGMENTS,
   MAX_HINTED_GROUPS,
   MAX_INDEX_CACHE_BYTES,
+  MAX_LANES,
+  MAX_LANES_PER_PEER,
   MAX_READERS,
   MAX_SEGMENTS_IN_FLIGHT,
   MAX_WINDOW_SEGMENTS,
@@ -39,6 +42,7 @@ interface ReadOptions {
 export class SlabReader {
   readonly #options: SlabReaderOptions
   readonly #speeds = new PeerSpeeds()
+  readonly #turns = new FairSlots(MAX_LANES, MAX_LANES_PER_PEER)
   readonly #indexes = new LRUCache<string, SlabIndex>({
     maxSize: MAX_INDEX_CACHE_BYTES,
     sizeCalculation: (index) => index.signed.payload.length + 1024,
@@ -63,12 +67,16 @@ export class SlabReader {
   ): AsyncGenerator<Uint8Array> {
     if (this.#readers >= MAX_READERS) throw tooManyReaders(MAX_READERS)
     this.#readers += 1
-    const run = new ReadRun(this.#options, this.#speeds, this.#indexes, this.#hints, {
-      manifest,
-      range,
-      signal,
-      counts,
-    })
+    const run = new ReadRun(
+      {
+        ...this.#options,
+        speeds: this.#speeds,
+        turns: this.#turns,
+        indexes: this.#indexes,
+        hints: this.#hints,
+      },
+      { manifest, range, signal, counts },
+    )
     let window = FIRST_WINDOW_SEGMENTS
     const inFlight: { part: SegmentPart; bytes: Promise<Uint8Array> }[] = []
     const parts = partsOf(range, manifest.body.size)
@@ -96,12 +104,22 @@ export class SlabReader {
   }
 }
 
+/** What all reads of a node share. */
+interface ReadDependencies extends SlabReaderOptions {
+  speeds: PeerSpeeds
+  turns: FairSlots
+  indexes: LRUCache<string, SlabIndex>
+  hints: LRUCache<string, string[]>
+}
+
+interface ReadWhat extends ReadOptions {
+  manifest: OpenManifest & { body: ManifestBody }
+  range: { from: number; end: number }
+}
+
 /** One read under way: its groups and slabs. */
 class ReadRun {
-  readonly #options: SlabReaderOptions
-  readonly #speeds: PeerSpeeds
-  readonly #indexes: LRUCache<string, SlabIndex>
-  readonly #hints: LRUCache<string, string[]>
+  readonly #deps: ReadDependencies
   readonly #manifest: OpenManifest & { body: ManifestBody }
   readonly #range: { from: number; end: number }
   readonly #counts: SourceCounts
@@ -112,22 +130,8 @@ class ReadRun {
   /** The number of each group's first slab in the stream. */
   readonly #firstSlabs: number[] = []
 
-  constructor(
-    options: SlabReaderOptions,
-    speeds: PeerSpeeds,
-    indexes: LRUCache<string, SlabIndex>,
-    hints: LRUCache<string, string[]>,
-    what: {
-      manifest: OpenManifest & { body: ManifestBody }
-      range: { from: number; end: number }
-      signal: AbortSignal
-      counts: SourceCounts
-    },
-  ) {
-    this.#options = options
-    this.#speeds = speeds
-    this.#indexes = indexes
-    this.#hints = hints
+  constructor(deps: ReadDependencies, what: ReadWhat) {
+    this.#deps = deps
     this.#manifest = what.manifest
     this.#range = what.range
     this.#counts = what.counts
@@ -156,7 +160,7 @@ class ReadRun {
     this.#stop.abort(new Error('the reader has left'))
     for (const source of this.#sources.values()) source.close()
     for (const { key, holders } of this.#groups.values()) {
-      if (holders.peers.length > 0) this.#hints.set(key, holders.peers)
+      if (holders.peers.length > 0) this.#deps.hints.set(key, holders.peers)
     }
   }
 
@@ -168,7 +172,7 @@ class ReadRun {
     const { salt, modes } = this.#slabOfBody(slab)
     const mode = modes[segment]
     if (mode === undefined) throw vaultInvalid('the manifest names fewer segments than its size needs')
-    const bytes = await this.#options.codec.decode(pieces, {
+    const bytes = await this.#deps.codec.decode(pieces, {
       slab: index.slab,
       number: segment,
       mode,
@@ -198,12 +202,7 @@ class ReadRun {
     const { id, holders } = this.#place(slab)
     const whole = segmentCount(body.size) - slab * SEGMENTS_PER_SLAB
     source = new SlabSource(
-      {
-        chunk: this.#options.chunk,
-        speeds: this.#speeds,
-        indexes: this.#indexes,
-        onMissing: (slab, columns) => this.#options.onMissing?.(slab, columns),
-      },
+      { ...this.#deps, onMissing: (slab, columns) => this.#deps.onMissing?.(slab, columns) },
       {
         expected: {
           slab: id,
@@ -237,8 +236,8 @@ class ReadRun {
         const begin = (first + at) * slabBytes
         return begin < end && begin + slabBytes > from
       })
-      const hints = [...(this.#hints.get(key) ?? []), ...this.#manifest.hints]
-      const holders = new GroupHolders(this.#options.locator, {
+      const hints = [...(this.#deps.hints.get(key) ?? []), ...this.#manifest.hints]
+      const holders = new GroupHolders(this.#deps.locator, {
         group: group.id,
         slabs,
         redundancy: this.#manifest.map.redundancy,

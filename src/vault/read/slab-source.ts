@@ -1,6 +1,7 @@
 import type { LRUCache } from 'lru-cache'
 import { sameBytes, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { Chunk, SlabId, SlabIndex } from '../../../protocols/chunk/types.ts'
+import type { FairSlots } from '../../../protocols/shared/fair-slots.ts'
 import { Wakeup } from '../../../protocols/shared/wakeup.ts'
 import { wait } from '../../jobs/async.ts'
 import type { ColumnAt } from '../contracts.ts'
@@ -22,6 +23,7 @@ import type { SourceCounts } from './statistics.ts'
 export interface SlabSourceDependencies {
   chunk: Pick<Chunk, 'index' | 'fetch'>
   speeds: PeerSpeeds
+  turns: FairSlots
   indexes: LRUCache<string, SlabIndex>
   onMissing: (slab: SlabId, columns: number[]) => void
 }
@@ -89,7 +91,7 @@ export class SlabSource {
   }
 
   async #open(segments: readonly number[], counts: SourceCounts): Promise<SlabFetch> {
-    const { chunk, speeds, onMissing } = this.#deps
+    const { chunk, speeds, turns, onMissing } = this.#deps
     const { slab } = this.#expected
     const index = await this.#index()
     const fetch = new SlabFetch({
@@ -98,6 +100,7 @@ export class SlabSource {
       index,
       segments,
       signal: this.#signal,
+      turns,
       counts,
       onMissing: (columns) => onMissing(slab, columns),
       searchAgain: () => this.#holders.searchAgain(),
@@ -198,10 +201,10 @@ export class SlabSource {
     for (const column of this.#known) {
       const peer = column.peer.toString()
       if (asked.has(peer) || speeds.isAvoided(peer)) continue
-      const expectedMs = speeds.expectedMs(peer, 0)
-      if (expectedMs >= bestMs) continue
+      const costMs = speeds.costMs(peer, 0)
+      if (costMs >= bestMs) continue
       best = column
-      bestMs = expectedMs
+      bestMs = costMs
     }
     return best
   }

@@ -19,6 +19,8 @@ const MIN_MEASURED_MS = 0.2
 /** How fast peers have been, over all reads of this node: decides who is asked, and when somebody is late. */
 export class PeerSpeeds {
   readonly #speeds = new LRUCache<string, Speed>({ max: MAX_KNOWN_SPEEDS })
+  /** Streams that are open to each peer. */
+  readonly #lanes = new Map<string, number>()
   readonly #now: () => number
 
   constructor(now: () => number = () => performance.now()) {
@@ -59,6 +61,21 @@ export class PeerSpeeds {
   expectedMs(peer: string, bytes: number): number {
     const { latencyMs, bytesPerMs } = this.#speeds.peek(peer) ?? UNKNOWN
     return latencyMs + bytes / bytesPerMs
+  }
+
+  /** The same with what this node gets from the peer already: who is busy with one reader leaves less for the next. */
+  costMs(peer: string, bytes: number): number {
+    return this.expectedMs(peer, bytes) * (1 + (this.#lanes.get(peer) ?? 0))
+  }
+
+  began(peer: string): void {
+    this.#lanes.set(peer, (this.#lanes.get(peer) ?? 0) + 1)
+  }
+
+  ended(peer: string): void {
+    const left = (this.#lanes.get(peer) ?? 0) - 1
+    if (left > 0) this.#lanes.set(peer, left)
+    else this.#lanes.delete(peer)
   }
 
   #of(peer: string): Speed {

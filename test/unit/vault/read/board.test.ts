@@ -5,7 +5,12 @@ import { SegmentBoard } from '../../../../src/vault/read/board.ts'
 
 const MS = 10
 const board = (k: number, segments: number, expectedMs: (peer: string) => number = () => MS) =>
-  new SegmentBoard({ k, segments: Array.from({ length: segments }, (_, at) => at), expectedMs })
+  new SegmentBoard({
+    k,
+    segments: Array.from({ length: segments }, (_, at) => at),
+    expectedMs,
+    costMs: expectedMs,
+  })
 const END = Number.POSITIVE_INFINITY
 
 function columnsOf(orders: LaneOrder[]): number[] {

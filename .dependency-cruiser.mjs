@@ -128,7 +128,19 @@ export default {
       'A service stands on storage, jobs and protocols, not on other services.',
     ),
     room('client', 'src/client/', [], 'The client knows the document of the API, not the daemon.'),
-    room('cli', 'src/cli/', ['src/client/'], 'A thin client of the HTTP API.'),
+    room(
+      'cli',
+      'src/cli/',
+      ['src/client/', 'src/vault/codec/(link|inspect)\\.ts'],
+      'A thin client of the HTTP API, and what works offline: pure parts of services.',
+    ),
+    {
+      name: 'offline-is-pure',
+      comment: 'What a command runs by itself loads no worker threads, no storage and no network.',
+      severity: 'error',
+      from: { path: '^src/vault/codec/inspect\\.ts' },
+      to: { reachable: true, path: '^src/(workers|storage|jobs)/|node_modules/(piscina|@subspace)/' },
+    },
     room(
       'api',
       'src/api/',

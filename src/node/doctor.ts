@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Config } from '../../config/index.ts'
 import type { Network } from '../network/types.ts'
 import type { Storage } from '../storage/types.ts'
+import type { VaultService } from '../vault/types.ts'
 
 export interface DoctorCheck {
   name: string
@@ -16,6 +17,8 @@ export interface DoctorOptions {
   config: Config
   storage: Pick<Storage, 'blocks' | 'pins'>
   network: Network
+  /** Figures of private files; undefined where there is no vault. */
+  vault: Pick<VaultService, 'report'> | undefined
   eventLoopDelayP99Ms: () => number
   signal: AbortSignal
 }
@@ -25,6 +28,8 @@ const PRIVATE_FILES = ['identity.key', 'api.token', 'config.yaml', 'state.db', '
 /** Below this much free disk a busy node may run out between two looks. */
 const LOW_DISK_BYTES = 1024 ** 3
 const NEARLY_FULL = 0.9
+/** Leases are renewed when a third is over: one that has less than a third left was missed for as long again. */
+const LEASE_ENDS_SOON = 1 / 3
 /** DESIGN: nothing blocks the event loop longer; above it peers begin to drop. */
 const MAX_EVENT_LOOP_DELAY_MS = 50
 /** A clock before this was never set: certificates, leases and expiry would all be wrong. */
@@ -125,6 +130,51 @@ function checkNetwork({ network, config }: DoctorOptions): DoctorCheck[] {
   ]
 }
 
+/** Private files: what runs out, what is missing, and what the vault itself complains of. */
+export function checkVault(
+  { vault, config }: Pick<DoctorOptions, 'vault' | 'config'>,
+  nowMs: number,
+): DoctorCheck[] {
+  if (vault === undefined) return []
+  const report = vault.report()
+  const { leaseMs } = config.vault
+  const leftMs = report.soonestExpiryMs === null ? undefined : report.soonestExpiryMs - nowMs
+  const checks: DoctorCheck[] = []
+  if (leftMs !== undefined && leftMs < leaseMs * LEASE_ENDS_SOON) {
+    checks.push({
+      name: 'leases',
+      state: leftMs <= 0 ? 'fail' : 'warn',
+      message:
+        leftMs <= 0
+          ? 'the lease of a private file has ended: its holders may drop it'
+          : `a private file is kept for ${formatDuration(leftMs)} more, then its holders may drop it`,
+      fix: 'keep this node running and connected: it renews leases by itself; p2pnode ls shows which end when',
+    })
+  } else {
+    checks.push({ name: 'leases', state: 'ok', message: `${report.objects} private files, none ends soon` })
+  }
+  checks.push(
+    report.degradedSlabs > 0
+      ? {
+          name: 'private files',
+          state: 'warn',
+          message: `${report.degradedSlabs} slabs have fewer live columns than they should`,
+          fix: 'connect more nodes that lend storage, then p2pnode repair; p2pnode health says which',
+        }
+      : { name: 'private files', state: 'ok', message: 'nothing is known to be missing' },
+  )
+  checks.push(...report.problems.map((message) => ({ name: 'vault', state: 'warn' as const, message })))
+  return checks
+}
+
+/** `9 d`, `5 h`, `12 min`, in whole units. */
+function formatDuration(durationMs: number): string {
+  const minutes = Math.max(1, Math.floor(durationMs / 60_000))
+  if (minutes < 120) return `${minutes} min`
+  const hours = Math.floor(minutes / 60)
+  return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`
+}
+
 function checkClock(): DoctorCheck {
   return Date.now() < EARLIEST_PLAUSIBLE_MS
     ? {
@@ -159,6 +209,7 @@ export async function runDoctor(options: DoctorOptions): Promise<{ checks: Docto
       ...(await checkModes(options.home)),
       ...(await checkDisk(options)),
       ...checkNetwork(options),
+      ...checkVault(options, Date.now()),
       delayMs > MAX_EVENT_LOOP_DELAY_MS
         ? {
             name: 'event loop',

@@ -313,6 +313,7 @@ async function startServices(
         config,
         storage,
         network,
+        vault: undefined,
         eventLoopDelayP99Ms: () => metrics.eventLoopDelayP99Ms(),
         signal: doctorSignal,
       }),

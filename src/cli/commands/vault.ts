@@ -95,6 +95,14 @@ export function registerVault(program: Command, run: Run): void {
       run(command, async (context) => (await work()).leave(context, options)),
     )
 
+  program
+    .command('inspect')
+    .summary('say what a link, a .manifest file or a CID is; works without a node')
+    .argument('<target>', 'link, .manifest file or CID; no key is shown')
+    .action(async (target: string, _: unknown, command: Command) =>
+      run(command, async (context) => (await import('../work/inspect.ts')).inspect(context, target)),
+    )
+
   registerState(program, run)
 }
 

@@ -44,6 +44,29 @@ export class ChunkRefusedError extends P2pnodeError {
   }
 }
 
+/** The peer says that it does not hold it. */
+export function chunkNotFound(what: string): P2pnodeError {
+  return new P2pnodeError('ERR_NOT_FOUND', 'not-found', `the peer does not hold ${what}`)
+}
+
+/** This node's own policy, asked before anything is sent. */
+export function peerDenied(peer: string, reason: string): P2pnodeError {
+  return new P2pnodeError('ERR_PEER_DENIED', 'denied', 'trust does not allow this peer', {
+    details: { peer, reason },
+  })
+}
+
+export function streamFailed(reason: string, cause?: unknown): P2pnodeError {
+  return new P2pnodeError('ERR_STREAM_FAILED', 'unavailable', `the stream ended: ${reason}`, {
+    details: { reason },
+    cause,
+  })
+}
+
+export function cancelled(cause?: unknown): P2pnodeError {
+  return new P2pnodeError('ERR_CANCELLED', 'cancelled', 'the request was cancelled', { cause })
+}
+
 /** Bytes that do not match what their owner signed: evidence against whoever sent them. */
 export function chunkInvalid(what: string, cause?: unknown): P2pnodeError {
   return new P2pnodeError('ERR_CHUNK_INVALID', 'verification', what, { cause })

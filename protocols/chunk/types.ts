@@ -167,7 +167,12 @@ export interface ChunkHolder {
 /** One column on its way out. */
 export interface StoreStream {
   readonly peer: PeerId
-  /** Resolves when the holder's credit and the stream have taken it. The bytes must not change until then. */
+  /**
+   * The next piece, whole; one call at a time. Resolves when the holder's credit and the stream have taken it. The bytes
+   * must not change any more. Whoever gives up calls `abort`.
+   *
+   * @throws ChunkRefusedError where the holder ends the store, ERR_STREAM_FAILED, ERR_CANCELLED
+   */
   write(piece: Uint8Array, signal: AbortSignal): Promise<void>
   /** @throws ChunkRefusedError, or a verification error where the receipt does not fit */
   finish(index: SlabIndex, signal: AbortSignal): Promise<Receipt>
@@ -180,7 +185,15 @@ export interface FetchOptions {
   signal: AbortSignal
 }
 
-/** The service: sealed columns between peers that speak `/p2pnode/<network>/chunk/<version>`. */
+/**
+ * The service: sealed columns between peers that speak `/p2pnode/<network>/chunk/<version>`. Every
+ * method also throws ChunkRefusedError, ERR_STREAM_FAILED, ERR_REQUEST_TIMEOUT and ERR_CANCELLED; `store` and `fetch`
+ * ERR_PEER_DENIED where this node's own trust does not allow the peer.
+ *
+ * It reports what it sees itself: `transfer-served`, `transfer-failed`, `piece-invalid`, `audit-passed`, `audit-failed` (a wrong
+ * proof), `receipt-broken` (a receipt that does not fit), `message-invalid`, `protocol-violation`, `limit-exceeded`. That
+ * a peer no longer holds what its receipt promised is for the caller to know, and to report.
+ */
 export interface Chunk {
   readonly protocols: string[]
   /** Connected peers that speak the protocol. */
@@ -224,6 +237,7 @@ export interface Chunk {
     signal: AbortSignal,
   ): Promise<boolean>
   hint(peer: PeerId, hint: Hint, signal: AbortSignal): Promise<void>
+  /** At most 64 slabs a query. */
   locate(peer: PeerId, query: LocateQuery, signal: AbortSignal): Promise<Found[]>
   statistics(): { sentBytes: number; receivedBytes: number; inboundStreams: number; outboundStreams: number }
 }

@@ -15,7 +15,7 @@ export type Action =
   | 'serve-content'
   /** the peer asks for blocks by Bitswap; the subject is the CID */
   | 'serve-bitswap'
-  /** this node asks the peer for blocks */
+  /** this node asks the peer for blocks, or for pieces of sealed columns */
   | 'fetch'
   /** a gossip message that the peer forwarded; the subject is the topic */
   | 'gossip'
@@ -23,6 +23,8 @@ export type Action =
   | 'relay'
   /** the peer stores sealed columns here */
   | 'store'
+  /** the peer asks about sealed columns or for their pieces; the subject is the slab, where it is about one */
+  | 'serve-chunk'
   /** this node stores sealed columns with the peer */
   | 'place'
   /** this node fetches from elsewhere for the peer */
@@ -32,9 +34,12 @@ export type Action =
   /** a DHT record that the peer wants kept here */
   | 'dht-record'
 
-/** What an action is about, where that matters: a CID (text form), a network address (multiaddr), a topic. */
+/**
+ * What an action is about, where that matters: a CID (text form), a slab (hex), a network address (multiaddr), a topic.
+ */
 export interface Subject {
   cid?: string
+  slab?: string
   address?: string
   topic?: string
 }
@@ -59,6 +64,8 @@ export type EvidenceKind =
   | 'transfer-failed'
   /** a block whose bytes did not match its CID; detail: cid */
   | 'block-invalid'
+  /** a piece of a sealed column that did not match its index; detail: slab, column, segment */
+  | 'piece-invalid'
   /** the peer broke the rules of a protocol: credit exceeded, wrong order, oversize; detail: protocol, rule */
   | 'protocol-violation'
   /** the peer went over a limit of this node; detail: limit */
@@ -66,8 +73,11 @@ export type EvidenceKind =
   /** a connection to the peer was made or could not be made */
   | 'dial-succeeded'
   | 'dial-failed'
+  /** a leaf of a piece was proven; detail: slab, column */
   | 'audit-passed'
+  /** a proof was wrong, or there was none of what the peer had promised to keep; detail: slab, column */
   | 'audit-failed'
+  /** a receipt was not signed by the peer or not for what it was sent, or what it promises was not kept; detail: slab, column */
   | 'receipt-broken'
 
 /** Small, flat, storable facts about one piece of evidence; at most 16 keys, texts at most 256 characters. */

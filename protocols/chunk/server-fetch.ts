@@ -1,0 +1,186 @@
+import { CreditAccount } from '../shared/credit.ts'
+import { Pacer } from '../shared/pacer.ts'
+import { Status } from '../shared/status.ts'
+import { ProtocolViolationError } from '../shared/violation.ts'
+import { Wakeup } from '../shared/wakeup.ts'
+import { encodePieceHeader } from './data-frame.ts'
+import { slabKeyOf } from './format/slab-id.ts'
+import { FRAME_COST_BYTES } from './limits.ts'
+import { encode, type FetchMessage, type FromClient } from './messages.ts'
+import { partsOf } from './parts.ts'
+import { type Session, type SessionInit, statusOf } from './session.ts'
+
+/** A piece that is being read, or was read and waits to be sent. */
+interface Step {
+  segment: number
+  bytes: Promise<Uint8Array | undefined>
+  isRead: boolean
+}
+
+/** One fetch under way. */
+class Outgoing {
+  readonly credit = new CreditAccount()
+  readonly steps: Step[] = []
+  readonly reader = new Wakeup()
+  readonly sender = new Wakeup()
+  /** Nothing more is to be read: all is, or something is not held. */
+  isEnding = false
+}
+
+/**
+ * The fetches of one stream, one after another. Two loops share the work: one reads pieces, up to `readAheadPieces`
+ * ahead, the other sends them as credit and the stream allow. What is in memory is bounded by slots that all
+ * streams share.
+ */
+export class FetchSession implements Session {
+  readonly #init: SessionInit
+  #outgoing: Outgoing | undefined
+  #clientHasEnded = false
+  /** The sender waits for credit, or for the stream to take more. */
+  #waitsForClient = false
+
+  constructor(init: SessionInit) {
+    this.#init = init
+    const { stream, limits } = init
+    stream.watch({
+      timeoutMs: limits.unusedStreamMs,
+      reason: 'unused',
+      isWaiting: () => this.#outgoing === undefined,
+    })
+    stream.watch({
+      timeoutMs: limits.clientIdleMs,
+      reason: 'the client takes nothing',
+      isWaiting: () => this.#waitsForClient,
+    })
+  }
+
+  onMessage(message: FromClient): void {
+    if (message.kind === 'credit') {
+      // What was granted when the last piece was under way already is nothing to a fetch that has ended.
+      this.#outgoing?.credit.add(message.bytes)
+      return
+    }
+    if (message.kind !== 'fetch' || this.#outgoing !== undefined) {
+      throw new ProtocolViolationError('wrong-order', 'a message that no fetch may have here')
+    }
+    const outgoing = new Outgoing()
+    outgoing.credit.add(message.creditBytes)
+    this.#outgoing = outgoing
+    void this.#run(message, outgoing)
+  }
+
+  onData(): never {
+    throw new ProtocolViolationError('wrong-order', 'data in a fetch')
+  }
+
+  onDataEnd(): void {}
+
+  onClientEnd(): void {
+    this.#clientHasEnded = true
+    if (this.#outgoing === undefined) void this.#init.stream.close()
+  }
+
+  /** Never rejects. */
+  async #run(fetch: FetchMessage, outgoing: Outgoing): Promise<void> {
+    const { stream, slots } = this.#init
+    let status: number
+    try {
+      status = this.#refusalOf(fetch) ?? Status.ok
+      if (status === Status.ok) {
+        ;[, status] = await Promise.all([this.#read(fetch, outgoing), this.#send(outgoing)])
+      }
+    } catch (error) {
+      stream.fail(error)
+      return
+    } finally {
+      for (let left = outgoing.steps.length; left > 0; left--) slots.release(stream.peer)
+      outgoing.steps.length = 0
+    }
+    this.#outgoing = undefined
+    stream.post(encode.fetchDone(status))
+    if (this.#clientHasEnded) void stream.close()
+  }
+
+  #refusalOf({ slab, column }: FetchMessage): number | undefined {
+    const { trust, stream, holder } = this.#init
+    if (!trust.decide(stream.peer, 'serve-chunk', { slab: slabKeyOf(slab) }).allowed) return Status.refused
+    return holder.have([slab]).some((held) => held.column === column) ? undefined : Status.notFound
+  }
+
+  /** Starts reading as there is room, and queues what it reads for the sender. */
+  async #read({ slab, segments }: FetchMessage, outgoing: Outgoing): Promise<void> {
+    const { slots, stream, limits } = this.#init
+    for (const segment of segments) {
+      while (outgoing.steps.length >= limits.readAheadPieces) await outgoing.reader.wait(stream.signal)
+      if (outgoing.isEnding) return
+      await slots.acquire(stream.peer, stream.signal)
+      if (!stream.isOpen) {
+        slots.release(stream.peer)
+        return
+      }
+      const step: Step = { segment, bytes: this.#piece(slab, segment), isRead: false }
+      outgoing.steps.push(step)
+      void step.bytes.then(() => {
+        step.isRead = true
+      })
+      outgoing.sender.notify()
+    }
+    outgoing.isEnding = true
+    outgoing.sender.notify()
+  }
+
+  /** Undefined where it is not held or cannot be read. Never rejects. */
+  async #piece(slab: Uint8Array, segment: number): Promise<Uint8Array | undefined> {
+    const { holder, stream } = this.#init
+    try {
+      return await holder.piece(slab, segment, { signal: stream.signal })
+    } catch (error) {
+      statusOf(error, this.#init)
+      return undefined
+    }
+  }
+
+  async #send(outgoing: Outgoing): Promise<number> {
+    const { stream, slots } = this.#init
+    const pacer = new Pacer()
+    for (;;) {
+      const step = outgoing.steps[0]
+      if (step === undefined) {
+        if (outgoing.isEnding) return Status.ok
+        stream.writer.flushSoon()
+        await outgoing.sender.wait(stream.signal)
+        continue
+      }
+      await pacer.breathe()
+      if (!step.isRead) stream.writer.flushSoon()
+      const bytes = await step.bytes
+      stream.signal.throwIfAborted()
+      if (bytes === undefined) {
+        outgoing.isEnding = true
+        outgoing.reader.notify()
+        return Status.notFound
+      }
+      await this.#sendPiece(outgoing, step.segment, bytes)
+      outgoing.steps.shift()
+      slots.release(stream.peer)
+      outgoing.reader.notify()
+    }
+  }
+
+  async #sendPiece(outgoing: Outgoing, segment: number, bytes: Uint8Array): Promise<void> {
+    const { stream, limits } = this.#init
+    for (const { offset, data } of partsOf(bytes, limits.frameDataBytes)) {
+      const cost = data.length + FRAME_COST_BYTES
+      if (outgoing.credit.available < cost) stream.writer.flushSoon()
+      this.#waitsForClient = true
+      try {
+        await outgoing.credit.take(cost, stream.signal)
+        const header = encodePieceHeader({ segment, offset, totalBytes: bytes.length }, data.length)
+        await stream.writer.write(header, data, stream.signal)
+      } finally {
+        this.#waitsForClient = false
+      }
+    }
+    this.#init.onSent(bytes.length)
+  }
+}

@@ -13,14 +13,17 @@ import { blocksLayout } from './blocks/layout.ts'
 import type { Durability } from './blocks/schema.ts'
 import { openBlockStore, type TieredBlockStore } from './blocks/store.ts'
 import { openWriter } from './blocks/writer.ts'
+import { type Columns, openColumns } from './columns/index.ts'
 import { createMaintenance } from './maintenance/index.ts'
 import { createPins, type PinSet } from './pins/index.ts'
 import type { StateDatabase } from './state/index.ts'
 import type { Storage } from './types.ts'
 
 export interface StorageConfig {
-  /** Hard bound on what databases, logs and block files take together. */
+  /** Hard bound on what databases, logs, blocks and columns take together. */
   quotaBytes: number
+  /** Bound on what is lent to others, within the quota. */
+  offerBytes: number
   durability: Durability
   /** The memory tier of the block store; 0 does without. */
   memoryBytes: number
@@ -36,17 +39,18 @@ export interface OpenStorageOptions {
   onRot?: (cid: CID) => void
   /** Called once if nothing can be written any more until a new start; reads go on. */
   onFailure?: (error: Error) => void
-  /** For tests: what stands between the block files and the disk. */
+  /** For tests: what stands between the files and the disk. */
   fs?: FileSystem
 }
 
 export interface OpenStorage extends Storage {
   readonly blocks: TieredBlockStore
   readonly pins: PinSet
+  readonly columns: Columns
 }
 
 /**
- * Opens blocks.db and HOME/blocks beside an open state.db. The caller holds the home folder's lock, and closes the state
+ * Opens blocks.db, HOME/blocks and HOME/columns beside an open state.db. The caller holds the home folder's lock, and closes the state
  * after the storage.
  * @throws ERR_STORAGE_NEWER, ERR_STORAGE_CORRUPT, ERR_STORAGE_IO
  */
@@ -78,6 +82,20 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenStor
     await writer.close()
     throw error
   }
+  let columns: Columns
+  try {
+    columns = await openColumns({
+      home,
+      state,
+      config,
+      quota: blocks.quota,
+      log: log.child({ part: 'columns' }),
+      ...(options.fs === undefined ? {} : { fs: options.fs }),
+    })
+  } catch (error) {
+    await blocks.close()
+    throw error
+  }
   const pins = createPins({ writer, blocks, log: log.child({ part: 'pins' }) })
   const maintenance = createMaintenance({
     writer,
@@ -91,6 +109,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenStor
 
   async function close(): Promise<void> {
     await pins.close()
+    await columns.close()
     try {
       await state.datastore.flush()
     } finally {
@@ -101,6 +120,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenStor
   return {
     blocks,
     pins,
+    columns,
     maintenance,
     datastore: state.datastore,
     close() {

@@ -71,6 +71,7 @@ export async function startContentNode(
     home,
     config: {
       quotaBytes: 2 ** 33,
+      offerBytes: 2 ** 32,
       durability: 'relaxed',
       memoryBytes: 2 ** 23,
       scrubRateBytesPerSecond: 2 ** 30,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { copyFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { type FileSystem, nodeFileSystem } from '../../src/storage/blocks/file-system.ts'
+import { type FileSystem, type GrowingFile, nodeFileSystem } from '../../src/storage/blocks/file-system.ts'
 
 /** What would be on the disk after a power loss: file paths below the home folder, and their bytes. */
 export interface Disk {
@@ -49,6 +49,23 @@ export class ForgetfulFileSystem implements FileSystem {
     this.#names.set(path, { durable: flushed ? bytes.slice() : new Uint8Array(0) })
   }
 
+  async createFile(path: string): Promise<GrowingFile> {
+    const file = await nodeFileSystem.createFile(path)
+    const content: Content = { durable: new Uint8Array(0) }
+    const appended: Uint8Array[] = []
+    this.#names.set(path, content)
+    return {
+      append: async (bytes) => {
+        await file.append(bytes)
+        appended.push(bytes.slice())
+      },
+      sync: async () => {
+        if (this.#ignored.fileFlush !== true) content.durable = Buffer.concat(appended)
+      },
+      close: () => file.close(),
+    }
+  }
+
   async rename(from: string, to: string): Promise<void> {
     await nodeFileSystem.rename(from, to)
     const content = this.#names.get(from)
@@ -71,6 +88,10 @@ export class ForgetfulFileSystem implements FileSystem {
 
   readFile(path: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
     return nodeFileSystem.readFile(path, limitBytes)
+  }
+
+  readPart(path: string, offset: number, lengthBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    return nodeFileSystem.readPart(path, offset, lengthBytes)
   }
 
   async remove(path: string): Promise<void> {

@@ -8,7 +8,14 @@ export { leafCount, PieceHasher, pieceRoot, prove, verifyProof } from './merkle.
 export { decodeDeletions, encodeDeletions } from './deletions.ts'
 export { decodeSigned, encodeSigned } from './signed.ts'
 export { groupCid, isSlabId, sameBytes, slabIdOf, slabKeyOf, slabOf } from './slab-id.ts'
-export { decodeIndex, type IndexFields, pieceBytesOf, redundancyProblem, signIndex } from './slab-index.ts'
+export {
+  decodeIndex,
+  type IndexFields,
+  parseIndex,
+  pieceBytesOf,
+  redundancyProblem,
+  signIndex,
+} from './slab-index.ts'
 export {
   decodeDeletion,
   decodeLease,

@@ -64,6 +64,18 @@ export function decodeIndex(signed: SignedBytes, networkName: string): SlabIndex
   return toIndex(message, signed)
 }
 
+/**
+ * For an index that was verified before, by whoever compares its hash then: a holder reads its own files so, as the network
+ * they were signed for may have another name now.
+ *
+ * @throws ERR_CHUNK_INVALID where bounds do not hold
+ */
+export function parseIndex(signed: SignedBytes): SlabIndex {
+  const message = parsePayload(IndexSchema, signed, MAX_INDEX_PAYLOAD_BYTES, 'index')
+  checkIndex(message)
+  return toIndex(message, signed)
+}
+
 interface IndexMessage {
   publicKey: Uint8Array
   group: Uint8Array

@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises'
 import { diskFull } from '../errors.ts'
 
 /**
- * Blocks leave so much of the disk free: a disk that is full to the last byte could not take the few pages either that
+ * Blocks and columns leave so much of the disk free: a disk that is full to the last byte could not take the few pages either that
  * a collection, the end of a job or a lease must write, and so nothing could ever be freed. One sixteenth of a small
  * disk; on a large one, several logs of SQLite at their usual size (4 MiB each).
  */
@@ -12,7 +12,7 @@ const MAX_RESERVE_BYTES = 64 * 1024 * 1024
 const MEASURE_INTERVAL_MS = 250
 const MEASURE_AFTER_BYTES = 16 * 1024 * 1024
 
-/** Refuses new blocks while the disk's last bytes are needed for looking after the old ones. */
+/** Refuses what is new while the disk's last bytes are needed for looking after the old ones. */
 export class DiskReserve {
   readonly #path: string
   #freeBytes = 0
@@ -26,18 +26,29 @@ export class DiskReserve {
     this.#path = path
   }
 
-  /** @throws ERR_DISK_FULL where the block would go into the reserve */
-  async admit(blockBytes: number): Promise<void> {
+  /**
+   * Before `bytes` are written.
+   * @throws ERR_DISK_FULL where they would go into the reserve
+   */
+  async admit(bytes: number): Promise<void> {
+    await this.assertRoom(bytes)
+    this.#admittedBytes += bytes
+  }
+
+  /**
+   * Before a promise to take `bytes`, which are admitted part by part as they come.
+   * @throws ERR_DISK_FULL where they would go into the reserve
+   */
+  async assertRoom(bytes: number): Promise<void> {
     const isOld = performance.now() - this.#measuredAtMs > MEASURE_INTERVAL_MS
     if (isOld || this.#admittedBytes > MEASURE_AFTER_BYTES) await this.#measureOnce()
     // Nobody is refused by an old figure: somebody may just have made room.
-    if (!this.#fits(blockBytes)) await this.#measureOnce()
-    if (!this.#fits(blockBytes)) throw diskFull(undefined)
-    this.#admittedBytes += blockBytes
+    if (!this.#fits(bytes)) await this.#measureOnce()
+    if (!this.#fits(bytes)) throw diskFull(undefined)
   }
 
-  #fits(blockBytes: number): boolean {
-    return this.#freeBytes - this.#admittedBytes - blockBytes >= this.#reserveBytes
+  #fits(bytes: number): boolean {
+    return this.#freeBytes - this.#admittedBytes - bytes >= this.#reserveBytes
   }
 
   #measureOnce(): Promise<void> {

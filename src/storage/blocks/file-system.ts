@@ -1,8 +1,17 @@
 import { constants, promises as fs } from 'node:fs'
 import { systemCode } from '../errors.ts'
 
+/** A new file that is written from its start to its end. */
+export interface GrowingFile {
+  /** One call at a time; the bytes must not change until it resolves. */
+  append(bytes: Uint8Array): Promise<void>
+  /** Once this resolves, what was appended survives a power loss. */
+  sync(): Promise<void>
+  close(): Promise<void>
+}
+
 /**
- * Everything the block store asks of the file system. Whatever must survive a power loss goes through it, so that a test
+ * Everything the stores of blocks and columns ask of the file system. Whatever must survive a power loss goes through it, so that a test
  * can put a shim in its place that forgets all that was not flushed.
  */
 export interface FileSystem {
@@ -10,12 +19,16 @@ export interface FileSystem {
   makeFolder(path: string): Promise<boolean>
   /** Makes a file that must not exist; with `sync` its bytes survive a power loss once this resolves. */
   writeFile(path: string, bytes: Uint8Array, options: { sync: boolean }): Promise<void>
+  /** Makes a file that must not exist, for bytes that come piece by piece. */
+  createFile(path: string): Promise<GrowingFile>
   /** Replaces what is at `to`. */
   rename(from: string, to: string): Promise<void>
   /** Once this resolves, the names in the folder survive a power loss as they were when it was called. */
   syncFolder(path: string): Promise<void>
   /** At most `limitBytes` from the file's start, in memory of its own. */
   readFile(path: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer>>
+  /** At most `lengthBytes` from `offset` on, fewer where the file ends before, in memory of their own. */
+  readPart(path: string, offset: number, lengthBytes: number): Promise<Uint8Array<ArrayBuffer>>
   /** It is no error when nothing is there. */
   remove(path: string): Promise<void>
   /** Names of the files in a folder, read in steps; nothing where the folder is missing. */
@@ -40,13 +53,20 @@ export const nodeFileSystem: FileSystem = {
   async writeFile(path, bytes, { sync }) {
     const file = await fs.open(path, WRITE_NEW, 0o644)
     try {
-      for (let written = 0; written < bytes.byteLength; ) {
-        written += (await file.write(bytes, written)).bytesWritten
-      }
+      await writeAll(file, bytes)
       // All of a new file's metadata that a reader needs is its size, which fdatasync flushes too.
       if (sync) await file.datasync()
     } finally {
       await file.close()
+    }
+  },
+
+  async createFile(path) {
+    const file = await fs.open(path, WRITE_NEW, 0o644)
+    return {
+      append: (bytes) => writeAll(file, bytes),
+      sync: () => file.datasync(),
+      close: () => file.close(),
     }
   },
 
@@ -65,21 +85,9 @@ export const nodeFileSystem: FileSystem = {
     }
   },
 
-  async readFile(path, limitBytes) {
-    const file = await fs.open(path, constants.O_RDONLY)
-    try {
-      const bytes = new Uint8Array(Buffer.allocUnsafeSlow(limitBytes).buffer)
-      let length = 0
-      while (length < limitBytes) {
-        const { bytesRead } = await file.read(bytes, length, limitBytes - length, length)
-        if (bytesRead === 0) break
-        length += bytesRead
-      }
-      return length === limitBytes ? bytes : bytes.slice(0, length)
-    } finally {
-      await file.close()
-    }
-  },
+  readFile: (path, limitBytes) => readPart(path, 0, limitBytes),
+
+  readPart,
 
   remove: (path) => fs.rm(path, { force: true }),
 
@@ -97,4 +105,26 @@ export const nodeFileSystem: FileSystem = {
   },
 
   sizeBytes: async (path) => (await fs.stat(path)).size,
+}
+
+async function writeAll(file: fs.FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.byteLength; ) {
+    written += (await file.write(bytes, written)).bytesWritten
+  }
+}
+
+async function readPart(path: string, offset: number, lengthBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const file = await fs.open(path, constants.O_RDONLY)
+  try {
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer)
+    let length = 0
+    while (length < lengthBytes) {
+      const { bytesRead } = await file.read(bytes, length, lengthBytes - length, offset + length)
+      if (bytesRead === 0) break
+      length += bytesRead
+    }
+    return length === lengthBytes ? bytes : bytes.slice(0, length)
+  } finally {
+    await file.close()
+  }
 }

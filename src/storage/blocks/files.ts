@@ -3,12 +3,13 @@ import { systemCode } from '../errors.ts'
 import { SharedRuns } from './coordination.ts'
 import type { FileSystem } from './file-system.ts'
 import { type BlocksLayout, fileName } from './layout.ts'
+import { Quarantine } from './quarantine.ts'
 import type { Durability } from './schema.ts'
 
-/** What a read of a block file can fail with when the file itself is at fault; anything else may be better next time. */
-const FILE_AT_FAULT = new Set(['ENOENT', 'EIO', 'EISDIR', 'ENOTDIR', 'EUCLEAN'])
+/** What a read of a file can fail with when the file itself is at fault; anything else may be better next time. */
+export const FILE_AT_FAULT = new Set(['ENOENT', 'EIO', 'EISDIR', 'ENOTDIR', 'EUCLEAN'])
 
-/** Rotten files kept for whoever wants to look at them; the oldest makes room. */
+/** Of rotten blocks. */
 const QUARANTINE_LIMIT = { files: 64, bytes: 64 * 1024 * 1024 }
 
 /**
@@ -21,16 +22,16 @@ export class BlockFiles {
   readonly #folderSyncs: SharedRuns
   /** Folders that exist and whose own name in HOME/blocks is durable. At most 1 024. */
   readonly #folders = new Map<string, Promise<void>>()
-  readonly #quarantine = new Map<string, number>()
+  readonly #quarantine: Quarantine
   #tmpCount = 0
   #leftBehind = false
-  #quarantineBytes = 0
 
   constructor(fs: FileSystem, layout: BlocksLayout, durability: Durability) {
     this.#fs = fs
     this.#layout = layout
     this.#sync = durability === 'full'
     this.#folderSyncs = new SharedRuns((path) => fs.syncFolder(path))
+    this.#quarantine = new Quarantine(fs, layout.quarantinePath, QUARANTINE_LIMIT)
   }
 
   /** A file without a row could not be removed: the next start has to sweep. */
@@ -39,17 +40,15 @@ export class BlockFiles {
   }
 
   get quarantineBytes(): number {
-    return this.#quarantineBytes
+    return this.#quarantine.bytes
   }
 
   /** Makes the folders, removes what a crash left in tmp, counts the quarantine. */
   async open(): Promise<void> {
-    const { rootPath, tmpPath, quarantinePath } = this.#layout
-    for (const path of [rootPath, tmpPath, quarantinePath]) await this.#fs.makeFolder(path)
+    const { rootPath, tmpPath } = this.#layout
+    for (const path of [rootPath, tmpPath]) await this.#fs.makeFolder(path)
     for await (const name of this.#fs.list(tmpPath)) await this.#fs.remove(join(tmpPath, name))
-    for await (const name of this.#fs.list(quarantinePath)) {
-      this.#count(name, await this.#fs.sizeBytes(join(quarantinePath, name)))
-    }
+    await this.#quarantine.open()
     if (!this.#sync) return
     // Names that a run made and was cut short before it flushed them.
     await this.#fs.syncFolder(rootPath)
@@ -95,46 +94,17 @@ export class BlockFiles {
 
   /** Moves a block's file into quarantine, and makes room there. */
   async quarantineFile(mh: Uint8Array, sizeBytes: number): Promise<void> {
-    const name = fileName(mh)
     try {
-      await this.#fs.rename(this.#layout.filePath(mh), join(this.#layout.quarantinePath, name))
+      await this.#quarantine.take(this.#layout.filePath(mh), fileName(mh), sizeBytes)
     } catch (error) {
-      if (systemCode(error) === 'ENOENT') return
       this.#leftBehind = true
       throw error
     }
-    this.#count(name, sizeBytes)
-    await this.#trimQuarantine()
   }
 
   /** Keeps the rotten bytes of a block that was in the database. */
-  async quarantineBytesOf(mh: Uint8Array, bytes: Uint8Array): Promise<void> {
-    const name = fileName(mh)
-    const path = join(this.#layout.quarantinePath, name)
-    await this.#fs.remove(path)
-    await this.#fs.writeFile(path, bytes, { sync: false })
-    this.#count(name, bytes.byteLength)
-    await this.#trimQuarantine()
-  }
-
-  #count(name: string, sizeBytes: number): void {
-    this.#quarantineBytes += sizeBytes - (this.#quarantine.get(name) ?? 0)
-    this.#quarantine.delete(name)
-    this.#quarantine.set(name, sizeBytes)
-  }
-
-  async #trimQuarantine(): Promise<void> {
-    for (const [name, sizeBytes] of this.#quarantine) {
-      if (
-        this.#quarantine.size <= QUARANTINE_LIMIT.files &&
-        this.#quarantineBytes <= QUARANTINE_LIMIT.bytes
-      ) {
-        return
-      }
-      this.#quarantine.delete(name)
-      this.#quarantineBytes -= sizeBytes
-      await this.#fs.remove(join(this.#layout.quarantinePath, name))
-    }
+  quarantineBytesOf(mh: Uint8Array, bytes: Uint8Array): Promise<void> {
+    return this.#quarantine.write(fileName(mh), bytes)
   }
 
   #ensureFolder(path: string): Promise<void> {

@@ -5,6 +5,17 @@ import type { WriterFigures } from './writer-messages.ts'
 /** Pages that one row may dirty besides those of its bytes: two of the row's table, and a path in each of its two indexes. */
 const PAGES_PER_ROW = 4
 
+/** What lives beside the blocks under the same bound. */
+export interface QuotaMember {
+  /** What its files take, with what it has reserved. */
+  usedBytes(): number
+  /**
+   * What the metered files (state.db and its log) took when it last wrote to them. The figures of the writer thread know of
+   * their growth only after its next transaction.
+   */
+  meteredBytes(): number
+}
+
 /**
  * The hard bound on everything the home folder's storage takes. A put reserves what it may cost before anything is
  * written, so that puts under way at the same time cannot go over the bound together; once it has ended its
@@ -16,6 +27,7 @@ export class Quota {
   readonly #files: { readonly quarantineBytes: number }
   #reservedFileBytes = 0
   #reservedPageBytes = 0
+  #member: QuotaMember | undefined
 
   constructor(
     quotaBytes: number,
@@ -27,9 +39,22 @@ export class Quota {
     this.#files = files
   }
 
+  /** From now on counts what the member takes too. */
+  join(member: QuotaMember): void {
+    this.#member = member
+  }
+
   usedBytes(): number {
-    const { databaseBytes, fileBytes } = this.#writer.figures
-    return databaseBytes + fileBytes + this.#files.quarantineBytes
+    const { databaseBytes, meteredBytes, fileBytes } = this.#writer.figures
+    const member = this.#member
+    const grownBytes = Math.max(0, (member?.meteredBytes() ?? 0) - meteredBytes)
+    return databaseBytes + grownBytes + fileBytes + this.#files.quarantineBytes + (member?.usedBytes() ?? 0)
+  }
+
+  /** What the member may still take; puts under way keep what they reserved. */
+  freeBytes(): number {
+    const reservedBytes = this.#reservedFileBytes + 2 * this.#reservedPageBytes
+    return Math.max(0, this.quotaBytes - this.usedBytes() - reservedBytes)
   }
 
   /**

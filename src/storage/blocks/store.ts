@@ -70,6 +70,11 @@ export class TieredBlockStore implements BlockStore {
     if (writer.figures.unclean) this.#sweep.start()
   }
 
+  /** The bound that this store shares with what lives beside it. */
+  get quota(): Quota {
+    return this.#quota
+  }
+
   get reader(): IndexReader['db'] {
     return this.#tiers.index.db
   }

@@ -32,7 +32,7 @@ export function createWriterContext(
   const pageSizeBytes = db.pragma('page_size', { simple: true }) as number
   const pageCount = db.prepare<[], number>('PRAGMA page_count').pluck()
   const freePageCount = db.prepare<[], number>('PRAGMA freelist_count').pluck()
-  const logPaths = [`${db.name}-wal`, `${db.name}-shm`, ...options.meteredPaths]
+  const logPaths = [`${db.name}-wal`, `${db.name}-shm`]
 
   function commit<T>(change: (transaction: WriterTransaction) => T): T {
     const next = [...counters]
@@ -75,8 +75,8 @@ export function createWriterContext(
         number,
         number,
       ]
-      let databaseBytes = (pageCount.get() ?? 0) * pageSizeBytes
-      for (const path of logPaths) databaseBytes += statSync(path, { throwIfNoEntry: false })?.size ?? 0
+      const meteredBytes = sizeOf(options.meteredPaths)
+      const databaseBytes = (pageCount.get() ?? 0) * pageSizeBytes + sizeOf(logPaths) + meteredBytes
       const freeBytes = (freePageCount.get() ?? 0) * pageSizeBytes
       return {
         sequence,
@@ -85,6 +85,7 @@ export function createWriterContext(
         fileBytes,
         quarantined,
         databaseBytes,
+        meteredBytes,
         freeBytes,
         pageSizeBytes,
         unclean: options.unclean,
@@ -95,4 +96,8 @@ export function createWriterContext(
 
 function add(counters: number[], index: number, delta: number | undefined): void {
   if (delta !== undefined) counters[index] = (counters[index] as number) + delta
+}
+
+function sizeOf(paths: readonly string[]): number {
+  return paths.reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0)
 }

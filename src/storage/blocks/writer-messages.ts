@@ -18,6 +18,8 @@ export interface WriterFigures {
   quarantined: number
   /** blocks.db as long as it is once its log is folded in, with the log, and the metered files. */
   databaseBytes: number
+  /** The metered files among these. */
+  meteredBytes: number
   /** Bytes inside blocks.db that new small blocks can use before the file grows. */
   freeBytes: number
   pageSizeBytes: number

@@ -27,7 +27,7 @@ export function createColumnTables(db: Database): void {
       stored_ms       INTEGER NOT NULL,
       rotten          INTEGER NOT NULL DEFAULT 0
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX held_column_group ON held_column (slab_group, slab);
+    CREATE INDEX held_column_group ON held_column (slab_group, slab) WHERE rotten = 0;
     CREATE INDEX held_column_until ON held_column (until_ms);
     CREATE INDEX held_column_rotten ON held_column (slab) WHERE rotten = 1;
 

@@ -31,6 +31,7 @@ async function openHome(home: string): Promise<OpenHome> {
   const state = await openState({ path: join(home, 'state.db'), log })
   const config = {
     quotaBytes: 2 ** 30,
+    offerBytes: 2 ** 29,
     durability: 'relaxed' as const,
     memoryBytes: 0,
     scrubRateBytesPerSecond: 2 ** 30,

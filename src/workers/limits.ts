@@ -17,4 +17,4 @@ export const IDLE_THREAD_MS = 15_000
  * How much less than the event loop a thread insists on the processor (`nice`), where the platform lets threads differ: what
  * peers wait for goes first on a machine with few cores.
  */
-export const NICE_INCREMENT = 5
+export const NICE_INCREMENT = 3

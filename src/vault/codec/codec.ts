@@ -67,6 +67,7 @@ class PooledCodec implements SegmentCodec {
   ): Promise<Map<number, { bytes: Uint8Array; root: Uint8Array }>> {
     const { columns, sealedBytes, redundancy, signal } = options
     checkRedundancy(redundancy)
+    if (columns.length === 0) return new Map()
     if (columns.some((column) => !Number.isInteger(column) || column < 0 || column >= redundancy.n)) {
       throw new RangeError(`a column that is not one of ${redundancy.n}`)
     }

@@ -43,8 +43,9 @@ export function rebuildPieces(task: RebuildTask, erasure: Erasure): RebuildAnswe
     return { pieces, roots: rootsOf(pieces, pieceBytes) }
   }
   const data = dataOf(task, erasure)
-  // Data pieces are there now; parity follows from them as it did at first.
-  const all = columns.every((column) => column < redundancy.k) ? data : erasure.encode(data, redundancy)
+  // Data pieces are there now; parity follows from them as it did at first, as far as it is asked for.
+  const rows = Math.max(...columns) + 1
+  const all = rows <= redundancy.k ? data : erasure.encode(data, { k: redundancy.k, n: rows })
   const pieces = new Uint8Array(columns.length * pieceBytes)
   for (const [at, column] of columns.entries()) {
     pieces.set(all.subarray(column * pieceBytes, (column + 1) * pieceBytes), at * pieceBytes)

@@ -76,11 +76,12 @@ class PooledManifests implements ManifestCodec {
     { slab, salt, readKey, signal }: Parameters<ManifestCodec['seal']>[1],
   ): Promise<SealedLayers> {
     // What a reader would refuse must not be acknowledged.
+    const mapBytes = encodeMap(map)
     checkGroup(map, slab)
     await checkManifest(map, body, signal)
     return sealParts(
       [
-        { ...mapLayer(verifyKey(readKey)), parts: [encodeMap(map)] },
+        { ...mapLayer(verifyKey(readKey)), parts: [mapBytes] },
         { ...bodyLayer(readKey), parts: await this.#bodyParts(body, signal) },
       ],
       salt,

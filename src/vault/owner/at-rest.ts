@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import { stateAtRestKey } from '../codec/index.ts'
 import { stateUnreadable } from './errors.ts'
 
 const KEY_BYTES = 32
@@ -17,9 +18,10 @@ export class AtRest {
   readonly #nameKey: Uint8Array
 
   constructor(ownerSecret: Uint8Array) {
-    const derive = (info: string) => new Uint8Array(hkdfSync('sha256', ownerSecret, EMPTY, info, KEY_BYTES))
-    this.#key = derive('p2pnode/vault/1/state-at-rest')
-    this.#nameKey = derive('p2pnode/vault/1/name-mark')
+    this.#key = stateAtRestKey(ownerSecret)
+    this.#nameKey = new Uint8Array(
+      hkdfSync('sha256', ownerSecret, EMPTY, 'p2pnode/vault/1/name-mark', KEY_BYTES),
+    )
   }
 
   seal(table: string, row: string, plain: Uint8Array): Uint8Array {

@@ -5,6 +5,9 @@ export const ROWS_A_QUERY = 500
 
 /** Entries of a tree: the manifest is one slab of 64 MiB, and is built in memory. */
 export const MAX_TREE_ENTRIES = 200_000
+/** As a reader takes them (src/vault/codec/limits.ts): PATH_MAX of Linux, and names of most file systems. In UTF-8. */
+export const MAX_PATH_BYTES = 4_096
+export const MAX_NAME_BYTES = 255
 /** Entries gathered before they are sealed and written. */
 export const JOURNAL_FLUSH_BYTES = 256 * 1024
 /** A frame of the journal when read again: one flush and its longest entry. */
@@ -25,6 +28,8 @@ export const STORE_OPEN_TIMEOUT_MS = 15_000
 export const PIECE_TIMEOUT_MS = 30_000
 /** From the last piece to the receipt: checks and a disk flush of up to 64 MiB, on a disk that is busy with others'. */
 export const RECEIPT_TIMEOUT_MS = 60_000
+/** A holder that is this far behind the others no longer holds them up: it gets what it missed from the spool. */
+export const LAG_MS = 3_000
 /** A lane that stood still for so long, since the source gave nothing, may have lost its stream to the holder's idle timeout. */
 export const LANE_IDLE_MS = 5_000
 /** Tries of one column with all holders together, before the put gives up. */

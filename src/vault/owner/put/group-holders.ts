@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { PeerId } from '@libp2p/interface'
+import type { Chunk, SlabId } from '../../../../protocols/chunk/types.ts'
+import type { Placer } from '../../contracts.ts'
+import { tooFewHolders, writtenForm } from '../../place/index.ts'
+import type { Redundancy } from '../../types.ts'
+import { CANDIDATES_RETRY_MS, HOLDER_WAIT_MS } from '../limits.ts'
+
+export interface GroupOptions {
+  id: SlabId
+  redundancy: Redundancy
+  /** Upper bound of one column: a holder must have room for it. */
+  columnBytes: number
+  /** Whether columns may stay without a holder. */
+  allowDegraded: boolean
+  placer: Placer
+  chunk: Pick<Chunk, 'onPeer'>
+  /** Says why the put stands still; null when it goes on. */
+  waiting(reason: string | null): void
+  signal: AbortSignal
+}
+
+/**
+ * Who keeps which column of a group. A holder that fails is replaced for this slab and those that follow; no peer ever has
+ * two columns of one group.
+ */
+export class GroupHolders {
+  readonly id: SlabId
+  readonly #options: GroupOptions
+  readonly #holders: (PeerId | undefined)[]
+  /** Failed in this group, until they connect again. */
+  readonly #failed = new Set<string>()
+  #spare: PeerId[] = []
+  /** One search at a time, so that two columns never get the same peer. */
+  #turn: Promise<unknown> = Promise.resolve()
+  readonly #forget: () => void
+
+  constructor(options: GroupOptions, holders: readonly (PeerId | undefined)[] = []) {
+    this.id = options.id
+    this.#options = options
+    this.#holders = Array.from({ length: options.redundancy.n }, (_, column) => holders[column])
+    this.#forget = options.chunk.onPeer(({ type, peer }) => {
+      if (type === 'connected') this.#failed.delete(peer.toString())
+    })
+  }
+
+  get peers(): PeerId[] {
+    return this.#holders.filter((peer) => peer !== undefined)
+  }
+
+  /** As it is now; a lane that has none asks for one. */
+  holder(column: number): PeerId | undefined {
+    return this.#holders[column]
+  }
+
+  /** Gives every column that has none the best candidate. */
+  async place(): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#search()
+      for (const [column, holder] of this.#holders.entries()) {
+        if (holder === undefined) this.#holders[column] = this.#spare.shift()
+      }
+    })
+  }
+
+  /**
+   * Another holder for a column whose holder failed (or that has none). Waits a while for one to come; undefined where
+   * there is none and the put may go on without.
+   *
+   * @throws ERR_TOO_FEW_HOLDERS
+   */
+  replace(column: number, failed: PeerId | undefined): Promise<PeerId | undefined> {
+    return this.#inTurn(async () => {
+      if (failed !== undefined) {
+        this.#failed.add(failed.toString())
+        if (this.#holders[column]?.equals(failed) === true) this.#holders[column] = undefined
+      }
+      this.#holders[column] ??= await this.#next()
+      return this.#holders[column]
+    })
+  }
+
+  close(): void {
+    this.#forget()
+  }
+
+  async #next(): Promise<PeerId | undefined> {
+    const { allowDegraded, signal, waiting, redundancy } = this.#options
+    const endMs = performance.now() + HOLDER_WAIT_MS
+    let waited = false
+    try {
+      for (;;) {
+        if (this.#spare.length === 0) await this.#search()
+        const peer = this.#spare.shift()
+        if (peer !== undefined || allowDegraded) return peer
+        if (performance.now() > endMs) {
+          const found = this.peers.length
+          const reasons = [...this.#failed].map((name) => `${name}: it failed or was too slow in this put`)
+          throw tooFewHolders({ needed: redundancy.n, found, wanted: writtenForm(redundancy), reasons })
+        }
+        if (!waited) waiting('a holder failed, and no other peer that could take its part is connected')
+        waited = true
+        await sleep(CANDIDATES_RETRY_MS, undefined, { signal })
+      }
+    } finally {
+      if (waited) waiting(null)
+    }
+  }
+
+  async #search(): Promise<void> {
+    const { placer, id, columnBytes, redundancy, signal } = this.#options
+    const exclude = new Set([...this.peers.map((peer) => peer.toString()), ...this.#failed])
+    const found = await placer.candidates({
+      group: id,
+      n: redundancy.n,
+      columnBytes,
+      purpose: 'put',
+      exclude,
+      signal,
+    })
+    this.#spare = found.map(({ peer }) => peer)
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+}

@@ -47,7 +47,7 @@ export class FileStream implements PutStream {
     return 1
   }
 
-  async fill(target: Uint8Array): Promise<number> {
+  async take(target: Uint8Array): Promise<number> {
     let filled = 0
     while (filled < target.length) {
       const part = await this.#reader.some(target.length - filled)

@@ -108,7 +108,7 @@ export function pendingManifest(workFolder: string, id: string): string {
 export function manifestPathOf({ manifestsFolder }: OwnerDependencies, object: OwnerObject): string {
   const plain = object.name.replaceAll(/[^\p{L}\p{N}._ -]/gu, '_').replace(/^\.+/, '_')
   const short = createHash('sha256').update(object.id).digest('hex').slice(0, 12)
-  return join(manifestsFolder, `${[...plain].slice(0, NAME_CHARS).join('')}-${short}.manifest`)
+  return join(manifestsFolder, `${plain.slice(0, NAME_CHARS).toWellFormed()}-${short}.manifest`)
 }
 
 /** Moves the sealed manifest to where people find it; done before, it does nothing. */

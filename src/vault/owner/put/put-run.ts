@@ -90,7 +90,7 @@ export class PutRun {
     try {
       for (;;) {
         const bytes = new Uint8Array(SEGMENT_BYTES)
-        const length = await stream.fill(bytes)
+        const length = await stream.take(bytes)
         this.#signal.throwIfAborted()
         const told = this.#source.size
         if (told !== null && stream.offset > told)

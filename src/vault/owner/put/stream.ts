@@ -19,7 +19,7 @@ export interface PutStream {
   readonly size: number
   readonly files: number
   /** Fills the array; returns how many bytes, fewer than it has only at the end. */
-  fill(target: Uint8Array): Promise<number>
+  take(target: Uint8Array): Promise<number>
   /** What it takes to go on from here; JSON. Synchronous, so that nothing is read meanwhile. */
   save(): StreamCheckpoint
   /** Makes durable what checkpoints up to now speak of. */

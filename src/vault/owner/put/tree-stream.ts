@@ -96,7 +96,7 @@ export class TreeStream implements PutStream {
     return this.#files
   }
 
-  async fill(target: Uint8Array): Promise<number> {
+  async take(target: Uint8Array): Promise<number> {
     let filled = 0
     while (filled < target.length) {
       const current = this.#current

@@ -91,3 +91,12 @@ export const IDENTIFY_LIMITS = {
   /** Addresses that others say we have; the real ones are few. */
   maxObservedAddresses: 10,
 } as const
+
+export const SEEK_LIMITS = {
+  /** A put waits for it: longer than a walk through a network of thousands takes where its peers answer. */
+  timeoutMs: 5_000,
+  /** Each finds up to 20 peers (the k of Kademlia). */
+  walks: 4,
+  /** After a search that found too few, the next one would find no more for a while. */
+  pauseMs: 10_000,
+} as const

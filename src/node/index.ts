@@ -13,6 +13,7 @@ import { createJobs, type Jobs } from '../jobs/index.ts'
 import {
   boundedStop,
   createNetwork,
+  createSeeker,
   knownRoutes,
   libp2pOptions,
   type Network,
@@ -237,6 +238,8 @@ async function startServices(
   lifecycle.started('gossip', () => gossip.stop())
   const network = createNetwork({ libp2p, identity, trust, log })
   lifecycle.started('network', () => network.close())
+  const seeker = createSeeker({ libp2p, log })
+  lifecycle.started('seeker', () => seeker.stop())
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.

@@ -4,7 +4,7 @@ import type { Policy, Scores } from '../../trust/contract.ts'
 import type { Candidate, Placer } from '../contracts.ts'
 import { networkOf, spread } from './diversity.ts'
 import { rendezvousOrder } from './order.ts'
-import { chooseRedundancy } from './redundancy.ts'
+import { chooseRedundancy, CODED_FROM } from './redundancy.ts'
 import { Survey } from './survey.ts'
 
 export { tooFewHolders } from './errors.ts'
@@ -17,6 +17,8 @@ export interface PlacerDependencies {
   self: string
   /** The IP address of a connected peer, where it has one. */
   addressOf(peer: PeerId): string | undefined
+  /** Looks for further peers until so many are connected; bounded in time by itself. */
+  seek?(count: number, signal: AbortSignal): Promise<void>
 }
 
 /** A score of 0 must not make a weight of 0, with which all keys are equal. */
@@ -50,6 +52,8 @@ export function createPlacer(dependencies: PlacerDependencies): Placer {
       const found: (Candidate & { name: string; weight: number; network: string | undefined })[] = []
       const present: (string | undefined)[] = []
       const refused: string[] = []
+      // A node that just started knows only those it was told of; the others are a walk away.
+      await dependencies.seek?.(Math.max(n, CODED_FROM) + exclude.size, signal)
       for (const { peer, capacity } of await survey.all(signal)) {
         const name = peer.toString()
         if (name === self) continue

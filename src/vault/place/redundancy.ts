@@ -3,7 +3,7 @@ import type { Redundancy } from '../types.ts'
 import { redundancyInvalid, tooFewHolders } from './errors.ts'
 
 /** From here on four data pieces and four of parity: 2.0 times the size, and any four may be lost, as with five copies. */
-const CODED_FROM = 8
+export const CODED_FROM = 8
 /** From here on the code is wide: the same 2.0 times, and any twenty of forty may be lost. */
 const WIDE_FROM = 40
 const MOST_COPIES = 5

@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto'
+import type { Libp2p } from '@libp2p/interface'
+import type { Logger } from '../telemetry/types.ts'
+import { SEEK_LIMITS } from './limits.ts'
+
+/** Looks for further peers through the DHT: the nearest ones, then those around random places. */
+export interface Seeker {
+  /**
+   * Resolves when so many peers are connected, when no more are found, or after a few seconds. Several callers share one
+   * search; one that found nothing new is not repeated for a while.
+   */
+  seek(count: number, signal: AbortSignal): Promise<void>
+  stop(): void
+}
+
+export function createSeeker({ libp2p, log }: { libp2p: Libp2p; log: Logger }): Seeker {
+  const stopping = new AbortController()
+  let searching: Promise<void> | undefined
+  let wanted = 0
+  let notBeforeMs = 0
+
+  const connected = (): number => libp2p.getPeers().length
+
+  async function walk(key: Uint8Array, signal: AbortSignal): Promise<void> {
+    for await (const { id } of libp2p.peerRouting.getClosestPeers(key, { signal })) {
+      if (connected() >= wanted) return
+      if (id.equals(libp2p.peerId) || libp2p.getConnections(id).length > 0) continue
+      try {
+        await libp2p.dial(id, { signal })
+      } catch (error) {
+        signal.throwIfAborted()
+        log.debug({ peer: id.toString(), err: error }, 'a peer that was found could not be reached')
+      }
+    }
+  }
+
+  async function search(): Promise<void> {
+    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(SEEK_LIMITS.timeoutMs)])
+    try {
+      for (let round = 0; round < SEEK_LIMITS.walks && connected() < wanted; round += 1) {
+        const before = connected()
+        await walk(round === 0 ? libp2p.peerId.toMultihash().bytes : randomBytes(32), signal)
+        if (round > 0 && connected() === before) break
+      }
+    } catch (error) {
+      // Without routes a walk fails at once, and the search ends with its time: what is connected by then has to do.
+      log.debug({ err: error, connected: connected(), wanted }, 'the search for peers ended')
+    }
+    notBeforeMs = connected() >= wanted ? 0 : performance.now() + SEEK_LIMITS.pauseMs
+    wanted = 0
+  }
+
+  return {
+    async seek(count, signal) {
+      if (connected() >= count || stopping.signal.aborted) return
+      if (searching === undefined && performance.now() < notBeforeMs) return
+      wanted = Math.max(wanted, count)
+      searching ??= search().finally(() => {
+        searching = undefined
+      })
+      await untilEither(searching, signal)
+      signal.throwIfAborted()
+    },
+    stop: () => stopping.abort(),
+  }
+}
+
+function untilEither(search: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    signal.addEventListener('abort', end)
+    if (signal.aborted) end()
+    void search.then(end)
+  })
+}

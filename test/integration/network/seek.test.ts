@@ -1,0 +1,44 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { createSeeker, type Seeker } from '../../../src/network/index.ts'
+import { startTestNode, stopAll, type TestNode } from '../../support/network.ts'
+
+const never = new AbortController().signal
+let nodes: TestNode[] = []
+let seeker: Seeker | undefined
+afterEach(async () => {
+  seeker?.stop()
+  await stopAll(nodes)
+  nodes = []
+})
+
+async function start(bootstrap: string[] = []): Promise<TestNode> {
+  const node = await startTestNode({ network: { bootstrap } })
+  nodes.push(node)
+  return node
+}
+
+describe('seeking further peers', () => {
+  it('finds those that only the one it was told of knows', async () => {
+    const hub = await start()
+    for (let index = 0; index < 5; index += 1) await start([hub.address])
+    const newcomer = await start()
+    await newcomer.network.connect(hub.address, AbortSignal.timeout(5_000))
+    seeker = createSeeker(newcomer)
+    await seeker.seek(6, never)
+    expect(newcomer.network.peerCount()).toBe(6)
+  })
+
+  it('ends soon where there is nobody, and is not repeated at once', async () => {
+    const alone = await start()
+    seeker = createSeeker(alone)
+    await seeker.seek(3, never)
+    const askedAtMs = performance.now()
+    await seeker.seek(3, never)
+    expect(performance.now() - askedAtMs).toBeLessThan(100)
+  })
+
+  it('lets a caller go that cannot wait', async () => {
+    seeker = createSeeker(await start())
+    await expect(seeker.seek(3, AbortSignal.abort())).rejects.toThrow()
+  })
+})

@@ -15,6 +15,7 @@ import type { Durability } from '../../src/storage/blocks/schema.ts'
 import type { ColumnStore } from '../../src/storage/columns/columns.ts'
 import {
   type ColumnRow,
+  type Columns,
   type Draft,
   type DraftOptions,
   openColumns,
@@ -107,7 +108,7 @@ export function testColumn(seed: number | string, options: TestColumnOptions = {
 }
 
 /** Begins a draft; fails where the column is held already. */
-export async function beginDraft(columns: ColumnStore, open: DraftOptions): Promise<Draft> {
+export async function beginDraft(columns: Columns, open: DraftOptions): Promise<Draft> {
   const begun = await columns.begin(open)
   if ('alreadyHeld' in begun) throw new Error('held already')
   return begun
@@ -127,7 +128,7 @@ export async function writePieces(
   }
 }
 
-export async function storeColumn(columns: ColumnStore, column: TestColumn): Promise<ColumnRow> {
+export async function storeColumn(columns: Columns, column: TestColumn): Promise<ColumnRow> {
   const draft = await beginDraft(columns, column.open)
   await writePieces(draft, column.pieces)
   return draft.commit(column.index)
@@ -135,7 +136,7 @@ export async function storeColumn(columns: ColumnStore, column: TestColumn): Pro
 
 /** Every piece as the store gives it; undefined from the first that it does not have. */
 export async function readColumn(
-  columns: ColumnStore,
+  columns: Columns,
   { slab, pieces }: TestColumn,
 ): Promise<Uint8Array[] | undefined> {
   const read: Uint8Array[] = []

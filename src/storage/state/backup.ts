@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdtemp, open, readdir, rm, stat } from 'node:fs/promises'
+import { createReadStream, type Dir } from 'node:fs'
+import { type FileHandle, mkdtemp, open, opendir, readdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -17,7 +17,9 @@ import {
   BACKUP_FORMAT,
   BACKUP_VERSION,
   BLOCKS_FILE,
+  isAllowedPath,
   MANIFEST_NAME,
+  MANIFESTS_FOLDER,
   MAX_PLAIN_FILE_BYTES,
   manifestLine,
   PLAIN_FILES,
@@ -42,7 +44,7 @@ export interface BackupOptions {
   /** Gets the tar stream and is ended; destroyed if the backup fails, so that half of it does not look whole. */
   out: Writable
   signal: AbortSignal
-  /** False leaves out blocks.db and the block files: identity, configuration and state alone. */
+  /** False leaves out blocks.db and the block files: identity, configuration, state and manifests alone. */
   includeBlocks?: boolean
 }
 
@@ -55,7 +57,8 @@ export interface BackupResult {
 
 /**
  * Streams a consistent copy of a data folder while the node goes on working: both databases as they are at one moment,
- * and every block file of that moment.
+ * and every block file of that moment. Columns stay out: they are others' files, with copies elsewhere, and a restored copy
+ * would claim what it may long have been released from.
  *
  * @throws ERR_CANCELLED, ERR_DISK_FULL (for the copies of the databases), ERR_STORAGE_IO, what `out` fails with
  */
@@ -94,6 +97,7 @@ export async function backupHome(options: BackupOptions): Promise<BackupResult> 
       const writer = new BackupWriter(pack, join(folder, MANIFEST_NAME), hasBlocks, stop)
       for (const name of PLAIN_FILES) await writer.addPlainFile(name, join(home, name))
       for (const { target } of databases) await writer.addFile(basename(target), target)
+      await addManifestFiles(writer, join(home, MANIFESTS_FOLDER))
       if (blocks !== undefined) await addBlockFiles(writer, home, blocks)
       const result = await writer.end()
       await sending
@@ -141,6 +145,22 @@ class BackupWriter {
         throw new Error(`${path} has ${size} bytes; at most ${MAX_PLAIN_FILE_BYTES}`)
       const bytes = await file.readFile()
       await this.#add(name, bytes.byteLength, Readable.from([bytes]))
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** A file that may be replaced or removed meanwhile, but never changes: all of it comes out of one handle. */
+  async addLoneFile(name: string, path: string): Promise<void> {
+    const file = await openIfThere(path)
+    if (file === undefined) return
+    try {
+      const { size } = await file.stat()
+      const bytes =
+        size === 0
+          ? Readable.from([])
+          : file.createReadStream({ end: size - 1, highWaterMark: READ_BYTES, autoClose: false })
+      await this.#add(name, size, bytes)
     } finally {
       await file.close()
     }
@@ -245,6 +265,21 @@ async function addBlockFiles(writer: BackupWriter, home: string, index: BlockInd
       const path = layout.filePath(mh)
       await writer.addBlockFile(`blocks/${basename(dirname(path))}/${basename(path)}`, path)
     }
+  }
+}
+
+/** They are written under another name and renamed, which is not taken. */
+async function addManifestFiles(writer: BackupWriter, folder: string): Promise<void> {
+  let entries: Dir
+  try {
+    entries = await opendir(folder)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw error
+  }
+  for await (const entry of entries) {
+    const name = `${MANIFESTS_FOLDER}/${entry.name}`
+    if (entry.isFile() && isAllowedPath(name)) await writer.addLoneFile(name, join(folder, entry.name))
   }
 }
 

@@ -18,6 +18,7 @@ import {
 } from './backup-format.ts'
 import { backupInvalid, backupNewer, homeNotEmpty } from './errors.ts'
 import { syncFolder } from './fsync.ts'
+import { runStateTask } from './state-task.ts'
 
 /** Files that wait for the disk at once: enough to keep it busy. */
 const MAX_SYNCS = 16
@@ -56,6 +57,7 @@ export async function restoreHome({ home, source, signal }: RestoreOptions): Pro
   await mkdir(temporary, { mode: FOLDER_MODE })
   try {
     const result = await unpack(source, temporary, signal)
+    await runStateTask({ op: 'forget-columns', path: join(temporary, STATE_FILE) }, signal)
     if (isMount) await moveUp(temporary, target)
     else await replace(temporary, target, isThere)
     return result
@@ -176,7 +178,7 @@ class FolderWriter {
   async #makeFolders(name: string): Promise<void> {
     if (name === '.' || this.#folders.has(name)) return
     await mkdir(join(this.#folder, name), { recursive: true, mode: FOLDER_MODE })
-    // blocks/xx: at most 1 024 of them, by the form of an allowed path.
+    // blocks/xx, of which there are at most 1 024, and manifests: by the form of an allowed path.
     this.#folders.add(name).add(dirname(name))
   }
 

@@ -8,12 +8,16 @@ export type StateTask =
   | { op: 'checkpoint'; path: string }
   /** Copies databases as they all are at one moment, while others go on writing to them. */
   | { op: 'snapshot'; databases: { source: string; target: string }[] }
+  /** Drops the rows of columns from a state database that comes back without their files. */
+  | { op: 'forget-columns'; path: string }
 
 /** The answer: null, or why the task failed. */
 export type StateTaskReply = { error: string; code: string | null } | null
 
 /** Another connection may hold the log for the length of one transaction. */
 const BUSY_TIMEOUT_MS = 5_000
+/** More tombstones than a node makes between a backup and its loss. */
+const TOMBSTONES_SINCE_BACKUP = 1_000_000
 /** 16 MiB a step; between steps the worker notices that it is to end. */
 const SNAPSHOT_STEP_PAGES = 4_096
 
@@ -30,8 +34,14 @@ async function reply(task: StateTask): Promise<StateTaskReply> {
 }
 
 async function run(task: StateTask): Promise<void> {
-  if (task.op === 'checkpoint') checkpoint(task.path)
-  else await snapshot(task.databases)
+  switch (task.op) {
+    case 'checkpoint':
+      return checkpoint(task.path)
+    case 'snapshot':
+      return snapshot(task.databases)
+    case 'forget-columns':
+      return forgetColumns(task.path)
+  }
 }
 
 function checkpoint(path: string): void {
@@ -61,5 +71,26 @@ async function snapshot(databases: { source: string; target: string }[]): Promis
     }
   } finally {
     for (const source of sources) source.close()
+  }
+}
+
+/**
+ * What is held is claimed by rows, so none may stay. Deletions stay, and their counter jumps: peers may know numbers that this
+ * node gave out after the backup, and would otherwise take new ones for old.
+ */
+function forgetColumns(path: string): void {
+  const db = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+  try {
+    const hasColumns =
+      db.prepare(`SELECT 1 FROM sqlite_schema WHERE name = 'held_column'`).get() !== undefined
+    if (!hasColumns) return
+    db.transaction(() => {
+      db.prepare('DELETE FROM held_column').run()
+      db.prepare(`UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'column_tombstone'`).run(
+        TOMBSTONES_SINCE_BACKUP,
+      )
+    }).immediate()
+  } finally {
+    db.close()
   }
 }

@@ -8,6 +8,7 @@ import { buffer } from 'node:stream/consumers'
 import { Key } from 'interface-datastore'
 import { pack as createPack } from 'tar-stream'
 import { expect, test } from 'vitest'
+import { ChunkStatus } from '../../../../protocols/chunk/errors.ts'
 import { type OpenStorage, openStorage } from '../../../../src/storage/open.ts'
 import {
   backupHome,
@@ -16,6 +17,7 @@ import {
   restoreHome,
   type StateDatabase,
 } from '../../../../src/storage/state/index.ts'
+import { plainSigned, storeColumn, testColumn, UNTIL_MS } from '../../../support/columns.ts'
 import { memoryLogger, patience, temporaryFolder } from '../../../support/jobs.ts'
 import { testBlock } from '../../../support/storage-blocks.ts'
 
@@ -280,7 +282,7 @@ test('the format is the one of docs/backup-format.md, and a newer one is refused
   expect(await restore('home', manifest)).toEqual({ files: 2, bytes: 13 })
   expect((await readdir(join(folder.path, 'home'))).sort()).toEqual(['config.yaml', 'state.db'])
   const refused: [manifest: string, code: string][] = [
-    [manifest.replace('"version":1', '"version":2'), 'ERR_BACKUP_NEWER'],
+    [manifest.replace('"version":2', '"version":3'), 'ERR_BACKUP_NEWER'],
     [manifest.replace('p2pnode-backup', 'tarball'), 'ERR_BACKUP_INVALID'],
     [manifest.replace('"sizeBytes":13', '"sizeBytes":14'), 'ERR_BACKUP_INVALID'],
     [manifest.replace('"files":2', '"files":3'), 'ERR_BACKUP_INVALID'],
@@ -304,6 +306,11 @@ test('no entry leads out of the folder', async () => {
     { name: 'blocks/../../evil', type: 'file', size: 1 },
     { name: 'blocks/aa/..', type: 'file', size: 1 },
     { name: 'lock', type: 'file', size: 1 },
+    { name: 'manifests/../evil.manifest', type: 'file', size: 1 },
+    { name: 'manifests/.evil.manifest', type: 'file', size: 1 },
+    { name: 'manifests/a/b.manifest', type: 'file', size: 1 },
+    { name: 'manifests/evil', type: 'file', size: 1 },
+    { name: 'columns/aa/bbbbbbbb', type: 'file', size: 1 },
     { name: 'state.db-wal', type: 'file', size: 1 },
     { name: 'state.db', type: 'symlink', linkname: '/etc/passwd', size: 0 },
     { name: 'state.db', type: 'link', linkname: '/etc/passwd', size: 0 },
@@ -321,4 +328,46 @@ test('no entry leads out of the folder', async () => {
     expect(await readdir(join(folder.path, 'a'))).toEqual([])
     expect(await readdir(folder.path)).toEqual(['a'])
   }
+})
+
+test("the owner's key and manifests are in a backup, what is held for others is not", async () => {
+  await using folder = await temporaryFolder()
+  const home = join(folder.path, 'home')
+  const restored = join(folder.path, 'restored')
+  const [held, deleted] = [testColumn('held'), testColumn('deleted')]
+  const manifest = randomBytes(1_500_000)
+  let bytes: Buffer
+  {
+    await using open = await openHome(home)
+    const { columns } = open.storage
+    for (const column of [held, deleted]) await storeColumn(columns, column)
+    await columns.bury({ slab: deleted.slab, signed: deleted.deletion().signed, keepUntilMs: UNTIL_MS })
+    await writeFile(join(home, 'owner.key'), 'owner')
+    await mkdir(join(home, 'manifests'))
+    await writeFile(join(home, 'manifests', 'Übersicht (2).manifest'), manifest)
+    await writeFile(join(home, 'manifests', 'empty.manifest'), '')
+    await writeFile(join(home, 'manifests', '.half.tmp'), 'half')
+    bytes = await backupBytes({ home, state: open.state, storage: open.storage })
+  }
+  await restoreBytes(restored, bytes)
+  expect(await readFile(join(restored, 'owner.key'), 'utf8')).toBe('owner')
+  expect((await readdir(join(restored, 'manifests'))).sort()).toEqual([
+    'empty.manifest',
+    'Übersicht (2).manifest',
+  ])
+  expect(await readFile(join(restored, 'manifests', 'Übersicht (2).manifest'))).toEqual(manifest)
+  expect((await stat(join(restored, 'owner.key'))).mode & 0o777).toBe(0o600)
+  expect(await readdir(restored)).not.toContain('columns')
+
+  await using open = await openHome(restored)
+  const { columns } = open.storage
+  expect(columns.usage()).toMatchObject({ columns: 0, usedBytes: 0, tombstones: 1 })
+  expect(columns.have([held.slab])).toEqual([])
+  expect(columns.isBuried(deleted.slab)).toBe(true)
+  await expect(columns.begin(deleted.open)).rejects.toMatchObject({ status: ChunkStatus.tombstoned })
+  await storeColumn(columns, held)
+  // What peers were told of before the loss is before what comes now.
+  const { next } = columns.tombstones(0, 10)
+  await columns.bury({ slab: held.slab, signed: held.deletion().signed, keepUntilMs: UNTIL_MS })
+  expect(columns.tombstones(next + 1_000, 10).deletions).toEqual([plainSigned(held.deletion().signed)])
 })

@@ -30,6 +30,7 @@ export const MAX_PROVIDERS = 128
  * peers come within a second or two. The DHT itself would wait for them without end.
  */
 export const EMPTY_DHT_GRACE_MS = 3_000
+export const CONNECTED_DHT_GRACE_MS = 1_000
 export const EMPTY_DHT_POLL_MS = 100
 
 /** Peers between whoever asks and whoever answers, the latter included. */

@@ -12,6 +12,7 @@ import type { LocatorDependencies } from './index.ts'
 import {
   CONCURRENT_DIALS,
   CONCURRENT_QUESTIONS,
+  CONNECTED_DHT_GRACE_MS,
   CONNECTED_HEAD_START_MS,
   DHT_HEAD_START_MS,
   DHT_TIMEOUT_MS,
@@ -137,11 +138,14 @@ export class HolderSearch {
   }
 
   async #waitForRoutes(): Promise<boolean> {
-    for (let waitedMs = 0; waitedMs < EMPTY_DHT_GRACE_MS; waitedMs += EMPTY_DHT_POLL_MS) {
-      if (this.#signal.aborted || this.#deps.hasRoutes()) break
+    const { hasRoutes, libp2p } = this.#deps
+    // Whoever is connected and has no routes after a moment takes no part in the DHT.
+    const graceMs = libp2p.getPeers().length > 0 ? CONNECTED_DHT_GRACE_MS : EMPTY_DHT_GRACE_MS
+    for (let waitedMs = 0; waitedMs < graceMs; waitedMs += EMPTY_DHT_POLL_MS) {
+      if (this.#signal.aborted || hasRoutes()) break
       await wait(EMPTY_DHT_POLL_MS, this.#signal)
     }
-    return !this.#signal.aborted && this.#deps.hasRoutes()
+    return !this.#signal.aborted && hasRoutes()
   }
 
   /** Sends a query to a few peers, who pass it on. */

@@ -14,7 +14,7 @@ export const MAX_WAITING_CALLS = 1_024
 export const IDLE_THREAD_MS = 15_000
 
 /**
- * How much less than the event loop a thread insists on the processor (`nice`), where the platform lets threads differ: what
- * peers wait for goes first on a machine with few cores.
+ * How much less than the event loop a thread insists on the processor (`nice`): what peers wait for goes first on a machine
+ * with few cores.
  */
 export const NICE_INCREMENT = 3

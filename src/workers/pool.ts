@@ -35,6 +35,8 @@ export interface WorkerPool {
 export interface WorkerPoolOptions {
   /** By default one less than the processor can run at once, from 1 to MAX_THREADS. */
   threads?: number
+  /** How long a thread without work stays. */
+  idleThreadMs?: number
   log: Logger
 }
 
@@ -54,14 +56,17 @@ interface Waiting {
 
 class ThreadPool implements WorkerPool {
   readonly threads: number
+  readonly #idleThreadMs: number
   readonly #log: Logger
   readonly #waiting = new Set<Waiting>()
   #piscina: Promise<Piscina> | undefined
+  #live: Piscina | undefined
   #underWay = 0
   #closed: Promise<void> | undefined
 
   constructor(options: WorkerPoolOptions) {
     this.threads = options.threads ?? Math.max(1, Math.min(MAX_THREADS, availableParallelism() - 1))
+    this.#idleThreadMs = options.idleThreadMs ?? IDLE_THREAD_MS
     this.#log = options.log
   }
 
@@ -147,8 +152,9 @@ class ThreadPool implements WorkerPool {
     const piscina = new Piscina({
       minThreads: 0,
       maxThreads: this.threads,
-      idleTimeout: IDLE_THREAD_MS,
-      niceIncrement: NICE_INCREMENT,
+      idleTimeout: this.#idleThreadMs,
+      // Elsewhere it is the whole process that steps back, and again with each thread that starts.
+      niceIncrement: process.platform === 'linux' ? NICE_INCREMENT : 0,
       // Nothing in a thread reads the environment, which may hold a passphrase.
       env: {},
       recordTiming: false,
@@ -156,9 +162,10 @@ class ThreadPool implements WorkerPool {
     // Of a thread that ended before it took a call. What was meant for it would wait for ever.
     piscina.on('error', (error: unknown) => {
       this.#log.error({ err: error }, 'a worker thread ended')
-      this.#piscina = undefined
+      if (this.#live === piscina) this.#piscina = this.#live = undefined
       void piscina.destroy()
     })
+    this.#live = piscina
     return piscina
   }
 }

@@ -177,7 +177,15 @@ async function putVector(bench: CodecBench, content: Uint8Array, kind: 'file' | 
   })
   const { slabs, entries, ...head } = body
   const batch = {
-    entries: entries.map(({ sha256: _, ...entry }) => entry),
+    entries: entries.map(({ path, type, mode, size, offset, mime, target }) => ({
+      path,
+      type,
+      mode,
+      size,
+      offset,
+      mime,
+      target,
+    })),
     hashes: kind === 'tree' ? sha256 : new Uint8Array(0),
   }
   const link = { power: 'read' as const, slab: group, key: readKey }

@@ -115,7 +115,9 @@ function moveChosen(
   const moved = new Map<number, Uint8Array>()
   const transfer: ArrayBuffer[] = []
   for (const [column, bytes] of choosePieces(pieces, redundancy, pieceBytesOf(sealedBytes, redundancy.k))) {
-    const whole = movable(bytes)
+    let whole = movable(bytes)
+    // Twice the same array is wrong, but it is the segment that must not open then, not the call that fails.
+    if (transfer.includes(whole.buffer)) whole = whole.slice()
     moved.set(column, whole)
     transfer.push(whole.buffer)
   }

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, test } from 'vitest'
 import { movable } from '../../../src/workers/index.ts'
 import { MAX_WAITING_CALLS } from '../../../src/workers/limits.ts'
-import { createWorkerPool, type WorkerPool } from '../../../src/workers/pool.ts'
-import { quietLogger } from '../../support/network.ts'
+import { createWorkerPool, type WorkerPool, type WorkerPoolOptions } from '../../../src/workers/pool.ts'
+import { eventually, quietLogger } from '../../support/network.ts'
 
 const entry = new URL('../../support/worker-tasks-child.ts', import.meta.url)
 const pools: WorkerPool[] = []
@@ -10,8 +10,8 @@ afterEach(async () => {
   await Promise.all(pools.splice(0).map((pool) => pool.close()))
 })
 
-function openPool(threads = 1) {
-  const pool = createWorkerPool({ threads, log: quietLogger() })
+function openPool(threads = 1, options: Partial<WorkerPoolOptions> = {}) {
+  const pool = createWorkerPool({ threads, log: quietLogger(), ...options })
   pools.push(pool)
   const never = new AbortController().signal
   const run = <T>(task: string, args: unknown = null, signal = never, transfer: ArrayBuffer[] = []) =>
@@ -126,6 +126,15 @@ describe('a pool', () => {
     await expect(run('note')).rejects.toMatchObject({ code: 'ERR_WORKERS_CLOSED', kind: 'unavailable' })
     await pool.close()
     await openPool().pool.close()
+  })
+
+  it('ends threads that have no work, and starts others', async () => {
+    const { run } = openPool(1, { idleThreadMs: 1 })
+    const seen = new Set<number>()
+    await eventually('another thread', async () => {
+      seen.add((await run<{ threadId: number }>('note', 'x')).threadId)
+      return seen.size > 1
+    })
   })
 
   it('hands its threads no environment', async () => {

@@ -153,6 +153,13 @@ describe('what is wrong is named', () => {
     await expect(segments.decode(some(one.pieces, [0, 1, 2, 3]), options)).rejects.toMatchObject(invalid)
   })
 
+  test('one array given as several pieces', async () => {
+    const { pieces, options } = await encoded()
+    const one = new Uint8Array(pieces[0] ?? [])
+    const same = new Map([0, 1, 2, 3].map((column) => [column, one]))
+    await expect(segments.decode(same, options)).rejects.toMatchObject(invalid)
+  })
+
   test('no redundancy at all is a mistake of the caller', async () => {
     for (const wrong of [
       { k: 0, n: 1 },

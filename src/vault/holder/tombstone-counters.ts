@@ -21,7 +21,7 @@ export class TombstoneCounters {
     this.#get = db.prepare<[string], Row>('SELECT after, mark FROM tombstone_counter WHERE peer = ?')
     this.#set = db.prepare<[string, number, Uint8Array, number]>(
       `INSERT INTO tombstone_counter (peer, after, mark, asked_ms) VALUES (?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET after = excluded.after, mark = excluded.slab, asked_ms = excluded.asked_ms`,
+       ON CONFLICT DO UPDATE SET after = excluded.after, mark = excluded.mark, asked_ms = excluded.asked_ms`,
     )
     this.#forget = db.prepare<[string]>('DELETE FROM tombstone_counter WHERE peer = ?')
     this.#forgetOld = db.prepare<[]>(

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { createLibp2p } from 'libp2p'
 import { type Config, describeConfig, type Sources } from '../../config/index.ts'
+import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { content as contentProtocol } from '../../protocols/content/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, createApi } from '../api/index.ts'
@@ -24,6 +25,7 @@ import { acquireHomeLock, backupHome, openState } from '../storage/state/index.t
 import { createMetrics } from '../telemetry/metrics.ts'
 import type { Logger } from '../telemetry/types.ts'
 import { createTrust, type TrustService } from '../trust/index.ts'
+import { createVault, deletionsTopic, loadOwnerSecret, type VaultService } from '../vault/index.ts'
 import { runDoctor } from './doctor.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { version } from '../../config/version.ts'
@@ -59,6 +61,7 @@ export interface NodeServices {
   readonly storage: OpenStorage
   readonly jobs: Jobs
   readonly content: ContentService
+  readonly vault: VaultService
   readonly network: Network
   readonly trust: TrustService
 }
@@ -168,10 +171,17 @@ async function startServices(
   const metrics = createMetrics()
   lifecycle.started('metrics', () => metrics.close())
 
+  const secrets = rememberingPassphrase(options.passphrase)
   const identity = await loadOrCreateIdentity({
     path: join(lock.home, 'identity.key'),
-    passphrase: options.passphrase,
+    passphrase: secrets.ask,
     encrypt: config.identity.encrypt,
+  })
+  // Under the same passphrase, where there is one: nobody is asked twice.
+  const ownerSecret = await loadOwnerSecret({
+    path: join(lock.home, 'owner.key'),
+    passphrase: secrets.askAgain,
+    encrypt: identity.encrypted,
   })
   signal.throwIfAborted()
 
@@ -203,7 +213,20 @@ async function startServices(
   trust.start()
   lifecycle.started('trust', () => trust.stop())
 
-  const gossip = createGossip({ networkName: config.network.name, topics: [], trust, log })
+  const networkName = config.network.name
+  const gossip = createGossip({ networkName, topics: [deletionsTopic(networkName)], trust, log })
+  const vault = createVault({
+    home: lock.home,
+    config,
+    identity,
+    ownerSecret,
+    state: stateDb,
+    columns: storage.columns,
+    jobs,
+    trust,
+    gossip,
+    log,
+  })
   const libp2p = await createLibp2p({
     ...libp2pOptions({
       config,
@@ -215,7 +238,8 @@ async function startServices(
       version,
       gossip: gossip.rules,
       services: {
-        content: contentProtocol({ networkName: config.network.name, blocks: storage.blocks, trust, log }),
+        content: contentProtocol({ networkName, blocks: storage.blocks, trust, log }),
+        chunk: chunkProtocol({ networkName, holder: vault.holder, trust, log }),
       },
     }),
     start: false,
@@ -257,6 +281,13 @@ async function startServices(
   })
   await content.start()
   lifecycle.started('content', () => content.stop())
+  lifecycle.started('vault', () => vault.stop())
+  const privateFiles = await vault.start({
+    libp2p,
+    chunk: libp2p.services.chunk,
+    hasRoutes: () => knownRoutes(libp2p.services.dht) > 0,
+    seek: (count, seekSignal) => seeker.seek(count, seekSignal),
+  })
   await jobs.start()
   lifecycle.started('jobs', () => jobs.stop(), JOBS_STOP_TIMEOUT_MS)
 
@@ -281,6 +312,7 @@ async function startServices(
     trust,
     jobs,
     content,
+    vault: privateFiles,
     publicRead: config.vault.publicRead,
     contentStatistics: () => libp2p.services.content.statistics(),
     storage,
@@ -316,7 +348,7 @@ async function startServices(
         config,
         storage,
         network,
-        vault: undefined,
+        vault: privateFiles,
         eventLoopDelayP99Ms: () => metrics.eventLoopDelayP99Ms(),
         signal: doctorSignal,
       }),
@@ -339,6 +371,7 @@ async function startServices(
     storage,
     jobs,
     content,
+    vault: privateFiles,
     network,
     trust,
     line: {
@@ -351,6 +384,22 @@ async function startServices(
       home: lock.home,
       pid: process.pid,
     },
+  }
+}
+
+/** Asks for a passphrase once: what was given opens and seals the other key file too. */
+function rememberingPassphrase(ask: NodeOptions['passphrase']): {
+  ask: NodeOptions['passphrase']
+  askAgain: (purpose: PassphrasePurpose) => Promise<string | undefined>
+} {
+  let given: string | undefined
+  return {
+    async ask(purpose) {
+      given = await ask?.(purpose)
+      return given
+    },
+    // A plain identity has no passphrase: a new owner's key is plain too, and one that is not asks for its own.
+    askAgain: async (purpose) => given ?? (purpose === 'open' ? ask?.(purpose) : undefined),
   }
 }
 

@@ -65,6 +65,8 @@ export interface VaultNetwork {
   libp2p: Libp2p
   /** Whether the DHT knows anybody to ask. */
   hasRoutes: () => boolean
+  /** Looks for further peers until so many are connected; bounded in time by itself. */
+  seek?: (count: number, signal: AbortSignal) => Promise<void>
 }
 
 export interface Vault {
@@ -105,7 +107,7 @@ async function startVault(
 ): Promise<VaultService> {
   const { config, identity, state, columns, trust, jobs, home, ownerSecret } = options
   const { holder, pool, stops } = parts
-  const { chunk, libp2p, hasRoutes } = parts.network
+  const { chunk, libp2p, hasRoutes, seek } = parts.network
   const log = options.log.child({ part: 'vault' })
   const self = identity.peerId
   const networkName = config.network.name
@@ -137,6 +139,7 @@ async function startVault(
     trust,
     self: self.toString(),
     addressOf: (peer) => hostOf(libp2p, peer),
+    ...(seek === undefined ? {} : { seek }),
   })
   const tools = holder.start({ chunk, locator, placer, codec, locate })
 

@@ -97,6 +97,8 @@ export interface Restorer {
     columns: readonly number[]
     /** Who was just found to hold what. */
     held: readonly ColumnAt[]
+    /** Peers, as text, that get nothing: they could not prove what they say to hold. Holders never get a second column. */
+    avoid?: ReadonlySet<string>
     purpose: StorePurpose
     /** Bytes per second; undefined: as fast as it goes. */
     rateBytesPerSecond?: number

@@ -6,7 +6,7 @@ import type { ColumnRow, Columns } from '../../storage/columns/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Evidence } from '../../trust/contract.ts'
 import type { Locator } from '../contracts.ts'
-import { ASK_TIMEOUT_MS, LOCATE_TIMEOUT_MS } from '../restore/limits.ts'
+import { ASK_TIMEOUT_MS } from '../restore/limits.ts'
 import { forEachBounded } from '../restore/pool.ts'
 import { type Prover, type Verdict, verdictOf } from '../restore/prove.ts'
 import { auditorsOf, pointsOf } from '../restore/rules.ts'
@@ -43,11 +43,13 @@ export class Auditor {
   readonly #options: AuditorOptions
   readonly #chunk: Pick<Chunk, 'have'>
   readonly #locator: Locator
+  readonly #quietMs: number
 
-  constructor(options: AuditorOptions, chunk: Pick<Chunk, 'have'>, locator: Locator) {
+  constructor(options: AuditorOptions, chunk: Pick<Chunk, 'have'>, locator: Locator, quietMs: number) {
     this.#options = options
     this.#chunk = chunk
     this.#locator = locator
+    this.#quietMs = quietMs
   }
 
   /** One look at all columns of these groups. Returns how many columns this node holds of them. */
@@ -116,7 +118,10 @@ export class Auditor {
     }
   }
 
-  /** Groups with columns that nobody is known to hold: the network is asked. */
+  /**
+   * Groups of which fewer peers are known than there are columns: the network is asked. Where enough are known and do not
+   * answer, the measurement that follows asks it.
+   */
   async #locateUnknown(
     groups: readonly SlabId[],
     rows: readonly ColumnRow[][],
@@ -126,7 +131,8 @@ export class Auditor {
     for (const [at, group] of groups.entries()) {
       const ofGroup = rows[at] ?? []
       const lacking = ofGroup.filter((row) => (views.get(slabKeyOf(row.slab))?.said.size ?? 0) < row.n - 1)
-      if (lacking.length === 0) continue
+      const [row] = lacking
+      if (row === undefined || this.#options.cohort.peers(group).length >= row.n - 1) continue
       await this.#locate(group, lacking, views, signal)
     }
   }
@@ -138,7 +144,8 @@ export class Auditor {
     signal: AbortSignal,
   ): Promise<void> {
     const looking = new AbortController()
-    const within = AbortSignal.any([signal, looking.signal, AbortSignal.timeout(LOCATE_TIMEOUT_MS)])
+    const within = AbortSignal.any([signal, looking.signal])
+    const timer = setTimeout(() => looking.abort(), this.#quietMs)
     const slabs = lacking.map(({ slab }) => slab)
     try {
       for await (const found of this.#locator.holders(slabs, { group, signal: within })) {
@@ -150,6 +157,7 @@ export class Auditor {
       signal.throwIfAborted()
       this.#options.log.debug({ error: String(error) }, 'looking for co-holders ended early')
     } finally {
+      clearTimeout(timer)
       looking.abort()
     }
   }
@@ -212,14 +220,10 @@ export class Auditor {
     return proven
   }
 
-  /** It has said a moment ago that it holds the column, so that to have it not is a lie as well. */
-  #report(peer: PeerId, verdict: Verdict, index: SlabIndex): void {
-    const { trust } = this.#options
-    const slab = slabKeyOf(index.slab)
-    if (verdict === 'proven') trust.report(peer.toString(), 'audit-passed', { slab })
-    if (verdict === 'lied' || verdict === 'not-held') {
-      trust.report(peer.toString(), 'audit-failed', { slab, reason: verdict })
-    }
+  /** It has said a moment ago that it holds the column, so that to have it not is a lie. The protocol reports wrong proofs. */
+  #report(peer: PeerId, verdict: Verdict, { slab }: SlabIndex): void {
+    if (verdict !== 'not-held') return
+    this.#options.trust.report(peer.toString(), 'audit-failed', { slab: slabKeyOf(slab), reason: verdict })
   }
 
   #note(looks: readonly Look[], views: ReadonlyMap<string, View>): void {

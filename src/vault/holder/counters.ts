@@ -17,7 +17,6 @@ export interface Counters {
   columnsTrimmed: number
   columnsExpired: number
   tombstonesKept: number
-  deletionsInvalid: number
 }
 
 export function newCounters(): Counters {
@@ -38,6 +37,5 @@ export function newCounters(): Counters {
     columnsTrimmed: 0,
     columnsExpired: 0,
     tombstonesKept: 0,
-    deletionsInvalid: 0,
   }
 }

@@ -20,6 +20,7 @@ import type { Evidence, Policy } from '../../trust/contract.ts'
 import type { SegmentCodec } from '../codec/types.ts'
 import type { Locator, Placer, Restorer, Tombstones } from '../contracts.ts'
 import { ByteRate } from '../restore/byte-rate.ts'
+import { LOCATE_QUIET_MS, MIN_LOCATE_QUIET_MS } from '../restore/limits.ts'
 import type { MeasureDependencies } from '../restore/measure.ts'
 import { Prover } from '../restore/prove.ts'
 import { createRestorer } from '../restore/restorer.ts'
@@ -35,7 +36,13 @@ import { HeldColumns } from './held.ts'
 import { Hints } from './hints.ts'
 import { leaveJob } from './leave-job.ts'
 import { Leaving } from './leaving.ts'
-import { AUDIT_BYTES_PER_SECOND, AWAY_MS, EXPIRY_INTERVAL_MS, TOMBSTONE_ROUND_MS } from './limits.ts'
+import {
+  AUDIT_BYTES_PER_SECOND,
+  AWAY_MS,
+  EXPIRY_INTERVAL_MS,
+  MIN_TOMBSTONE_ROUND_MS,
+  TOMBSTONE_ROUND_MS,
+} from './limits.ts'
 import { type PruneOwned, pruneJob } from './prune-job.ts'
 import { Repairs } from './repairs.ts'
 import { Soundness } from './soundness.ts'
@@ -99,6 +106,8 @@ export interface Holder {
   /** Ends everything in the background within a second. */
   stop(): Promise<void>
   statistics(): HolderStatistics
+  /** Peers that are said to hold other columns of a slab that is held here: what a query for it is answered with. */
+  hinted(slab: SlabId): string[]
 }
 
 export interface HolderTools {
@@ -120,7 +129,7 @@ export function createHolder(options: HolderOptions): Holder {
   const claims = new ClaimTable()
   const cohort = new Cohort(state, nowMs)
   const leaving = new Leaving(state)
-  const statements = new Statements({ networkName, trust, nowMs })
+  const statements = new Statements({ networkName, nowMs })
   const held = new HeldColumns(columns, networkName, self)
   let parts: HolderParts | undefined
   let repairs: Repairs | undefined
@@ -150,8 +159,9 @@ export function createHolder(options: HolderOptions): Holder {
     state,
     deletions,
     gossip,
+    trust,
     log,
-    roundMs: Math.min(TOMBSTONE_ROUND_MS, Math.max(1_000, intervalMs)),
+    roundMs: Math.min(TOMBSTONE_ROUND_MS, Math.max(MIN_TOMBSTONE_ROUND_MS, intervalMs)),
     nowMs,
     isStale: soundness.awayBeforeMs > AWAY_MS && columns.usage().columns > 0,
   })
@@ -195,6 +205,7 @@ export function createHolder(options: HolderOptions): Holder {
     parts = started
     const { chunk, locator, placer, codec } = started
     const rate = new ByteRate()
+    const quietMs = Math.min(LOCATE_QUIET_MS, Math.max(MIN_LOCATE_QUIET_MS, 2 * intervalMs))
     const prover = new Prover({
       chunk,
       rate: new ByteRate(),
@@ -206,7 +217,7 @@ export function createHolder(options: HolderOptions): Holder {
         else counters.auditsFailed += 1
       },
     })
-    const measuring: MeasureDependencies = { chunk, prover, locator, own: held, self, trust, log }
+    const measuring: MeasureDependencies = { chunk, prover, locator, own: held, self, trust, log, quietMs }
     const restorer = createRestorer({ chunk, placer, codec, self, own: held, rate, log })
     const repair: SlabRepairDependencies = {
       ...measuring,
@@ -223,6 +234,7 @@ export function createHolder(options: HolderOptions): Holder {
         graceMs: config.vault.repair.graceMs,
         intervalMs,
         rateBytesPerSecond: config.vault.repair.rateBytesPerSecond,
+        columnCount: (slab) => columns.get(slab)?.n,
         isFit,
         onTombstoned: () => tombstones.askAll(),
         log,
@@ -254,6 +266,7 @@ export function createHolder(options: HolderOptions): Holder {
       },
       chunk,
       locator,
+      quietMs,
     )
     const walk = new Walk({
       state,
@@ -330,6 +343,10 @@ export function createHolder(options: HolderOptions): Holder {
     async stop() {
       stopping.abort()
       await Promise.all(stops.map(async (stop) => stop()))
+    },
+    hinted(slab) {
+      const row = columns.get(slab)
+      return row === undefined ? [] : cohort.peers(row.group)
     },
     statistics: () => ({
       ...counters,

@@ -7,7 +7,7 @@ import type { JobContext, JobHandler } from '../../jobs/types.ts'
 import type { ColumnRow, Columns } from '../../storage/columns/types.ts'
 import type { Locator, Placer } from '../contracts.ts'
 import { cancelled } from '../restore/errors.ts'
-import { ASK_TIMEOUT_MS, LOCATE_TIMEOUT_MS } from '../restore/limits.ts'
+import { ASK_TIMEOUT_MS, LOCATE_TIMEOUT_MS, MAX_HINTED_PEERS } from '../restore/limits.ts'
 import { type MeasureDependencies, measure } from '../restore/measure.ts'
 import { forEachBounded } from '../restore/pool.ts'
 import { repairThreshold } from '../restore/rules.ts'
@@ -247,7 +247,7 @@ async function tell(
     try {
       await chunk.hint(
         peer,
-        { group, peers: [...others] },
+        { group, peers: others.slice(0, MAX_HINTED_PEERS) },
         AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT_MS)]),
       )
     } catch (error) {

@@ -61,6 +61,8 @@ export const TICK_MS = SECOND_MS
 
 /** One round of anti-entropy with every connected peer. */
 export const TOMBSTONE_ROUND_MS = 10 * MINUTE_MS
+/** Where audits are more frequent than that, rounds are too, down to this. */
+export const MIN_TOMBSTONE_ROUND_MS = 10 * SECOND_MS
 /** Peers that are asked for tombstones at once. */
 export const TOMBSTONE_CONCURRENCY = 3
 /** Pages of one turn; who has more is asked again after the others. */

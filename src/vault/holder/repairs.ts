@@ -20,6 +20,8 @@ export interface RepairsOptions {
   /** Between two audits of a column: the pause before a repair that failed is tried again. */
   intervalMs: number
   rateBytesPerSecond: number
+  /** How many columns a slab has that is held here. */
+  columnCount: (slab: SlabId) => number | undefined
   /** Whether this node may repair anything now: it sees its peers, knows of deletions, and does not leave. */
   isFit: () => boolean
   /** A peer that refuses a column as deleted knows what this node does not. */
@@ -146,9 +148,12 @@ export class Repairs {
     const [measured] = await measure(this.#dependencies, [slab], {
       group,
       hints: cohort.peers(group),
+      n: this.#options.columnCount(slab),
       signal: this.#stop.signal,
     })
     counters.slabsMeasured += 1
+    // New holders of columns that others have rebuilt, found in the DHT.
+    cohort.answered(group, othersOf(measured?.live ?? [], this.#options.self))
     return measured
   }
 
@@ -201,12 +206,14 @@ export class Repairs {
       slab,
       group,
       hints: cohort.peers(group),
+      n: this.#options.columnCount(slab),
       when: 'threshold',
       purpose: 'repair',
       rateBytesPerSecond,
       signal: this.#stop.signal,
     })
     counters.columnsRebuilt += restored.length
+    cohort.answered(group, othersOf(measured.live, this.#options.self))
     if (restored.length > 0)
       cohort.told(
         group,
@@ -253,4 +260,8 @@ export class Repairs {
   #drop({ slab }: Pending): void {
     this.#pending.delete(slabKeyOf(slab))
   }
+}
+
+function othersOf(live: Measured['live'], self: PeerId): string[] {
+  return live.filter(({ peer }) => !peer.equals(self)).map(({ peer }) => peer.toString())
 }

@@ -7,6 +7,7 @@ import { Pacer } from '../../../protocols/shared/pacer.ts'
 import type { Gossip } from '../../gossip/index.ts'
 import type { StateDatabase } from '../../storage/state/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
+import type { Evidence } from '../../trust/contract.ts'
 import type { Tombstones } from '../contracts.ts'
 import { cancelled } from '../restore/errors.ts'
 import { ASK_TIMEOUT_MS } from '../restore/limits.ts'
@@ -25,6 +26,7 @@ export interface TombstoneSyncOptions {
   state: Pick<StateDatabase, 'db' | 'writeRelaxed'>
   deletions: Deletions
   gossip: Pick<Gossip, 'publish' | 'subscribe'>
+  trust: Evidence
   log: Logger
   /** One round with everybody; at most 10 minutes. */
   roundMs: number
@@ -45,6 +47,7 @@ export class TombstoneSync implements Tombstones {
   #chunk: Chunk | undefined
   #busy = 0
   #isStale: boolean
+  #hasAsked = false
   #ends: (() => void)[] = []
   #timer: NodeJS.Timeout | undefined
 
@@ -60,9 +63,9 @@ export class TombstoneSync implements Tombstones {
     return this.#isStale
   }
 
-  /** Whether some peer has been asked since this node started, or woke: before that it repairs nothing. */
+  /** Whether those that were there have told what they know since this node started, or woke: before, it repairs nothing. */
   get hasAsked(): boolean {
-    return this.#synced.size > 0 && this.#queue.size === 0 && this.#busy === 0
+    return this.#hasAsked
   }
 
   start(chunk: Chunk): void {
@@ -88,6 +91,7 @@ export class TombstoneSync implements Tombstones {
   /** This node was away: everybody is asked again, and nothing is served until then if `isStale`. */
   wasAway(isStale: boolean): void {
     this.#isStale ||= isStale
+    this.#hasAsked = false
     this.#synced.clear()
     this.#round()
   }
@@ -126,13 +130,14 @@ export class TombstoneSync implements Tombstones {
   /** @throws where the slab did not sign it: whoever hands it on does not check, and nothing more is taken from it */
   async #heard(signed: SignedBytes, peer: string): Promise<void> {
     try {
-      await this.#options.deletions.heard(signed, peer)
+      await this.#options.deletions.heard(signed)
     } catch (error) {
       if (
         error instanceof ChunkRefusedError &&
         error.status === ChunkStatus.invalid &&
         error.cause !== undefined
       ) {
+        this.#options.trust.report(peer, 'message-invalid', { protocol: 'chunk', what: 'tombstone' })
         throw error
       }
       // No room for another one's deletion, or a clock that differs: no fault of the peer's.
@@ -167,6 +172,7 @@ export class TombstoneSync implements Tombstones {
     } finally {
       this.#busy -= 1
     }
+    if (this.#busy === 0 && this.#synced.size > 0) this.#hasAsked = true
   }
 
   /** While nothing is served, a peer that failed is not left until the next round. */

@@ -40,22 +40,27 @@ export interface MeasureDependencies {
   self: PeerId
   trust: Evidence
   log: Logger
+  /** A look for holders ends when nothing came for so long. */
+  quietMs: number
 }
 
 export interface MeasureOptions {
   group: SlabId
   hints: readonly string[]
   signal: AbortSignal
+  /** Columns of each slab, where this node holds one of them: the look ends when the others are found. */
+  n?: number | undefined
 }
 
 /** Measures slabs of one group directly: finds who says to hold what, and lets each of them prove it. */
 export async function measure(
   dependencies: MeasureDependencies,
   slabs: readonly SlabId[],
-  { group, hints, signal }: MeasureOptions,
+  options: MeasureOptions,
 ): Promise<Measured[]> {
+  const { signal } = options
   const said = new Map<string, ColumnAt[]>(slabs.map((slab) => [slabKeyOf(slab), []]))
-  await collect(dependencies, said, slabs, { group, hints, signal })
+  await collect(dependencies, said, slabs, options)
   const measured: Measured[] = []
   for (const slab of slabs) {
     signal.throwIfAborted()
@@ -64,14 +69,19 @@ export async function measure(
   return measured
 }
 
-/** A look that took its time is no failure: what was found until then is measured. */
+/**
+ * Ends when all columns are said to be held, when nobody new has said anything for a while, or after its time: what was
+ * found until then is measured.
+ */
 async function collect(
-  { locator, self, log }: MeasureDependencies,
+  { locator, self, log, quietMs }: MeasureDependencies,
   said: Map<string, ColumnAt[]>,
   slabs: readonly SlabId[],
-  { group, hints, signal }: MeasureOptions,
+  { group, hints, signal, n }: MeasureOptions,
 ): Promise<void> {
-  const looking = AbortSignal.any([signal, AbortSignal.timeout(LOCATE_TIMEOUT_MS)])
+  const quiet = new AbortController()
+  const looking = AbortSignal.any([signal, quiet.signal, AbortSignal.timeout(LOCATE_TIMEOUT_MS)])
+  const timer = setTimeout(() => quiet.abort(), quietMs)
   const seen = new Set<string>()
   try {
     for await (const found of locator.holders(slabs, { group, hints, signal: looking })) {
@@ -79,13 +89,22 @@ async function collect(
       const id = `${slabKeyOf(found.slab)} ${found.column} ${found.peer.toString()}`
       if (ofSlab === undefined || found.peer.equals(self) || seen.has(id)) continue
       if (ofSlab.length >= MAX_CLAIMERS_PER_SLAB) continue
+      timer.refresh()
       seen.add(id)
       ofSlab.push(found)
+      if (n !== undefined && [...said.values()].every((columns) => isWhole(columns, n))) break
     }
   } catch (error) {
     signal.throwIfAborted()
     log.debug({ error: String(error) }, 'looking for holders ended early')
+  } finally {
+    clearTimeout(timer)
   }
+}
+
+/** Somebody says to hold each column but this node's own. */
+function isWhole(columns: readonly ColumnAt[], n: number): boolean {
+  return new Set(columns.map(({ column }) => column)).size >= n - 1
 }
 
 async function measureSlab(
@@ -119,8 +138,8 @@ async function measureSlab(
     signal.throwIfAborted()
     if (verdict === 'proven') live.push(column)
     else unproven.push(column)
-    // It has just said to hold the column, so that both are lies.
-    if (verdict === 'lied' || verdict === 'not-held') {
+    // It has just said to hold the column. The protocol itself reports a wrong proof.
+    if (verdict === 'not-held') {
       trust.report(column.peer.toString(), 'audit-failed', { reason: verdict, slab: slabKeyOf(slab) })
     }
   })

@@ -56,8 +56,8 @@ export function createRestorer(options: RestorerOptions): Restorer {
 
 /** Pass after pass over the slab: the columns whose new holder failed go to the next one. */
 async function restoreAll(options: RestorerOptions, asked: RestoreOptions): Promise<Restored> {
-  const { index, columns, held, purpose, signal } = asked
-  const exclude = new Set(held.map(({ peer }) => peer.toString()))
+  const { index, columns, held, avoid = [], purpose, signal } = asked
+  const exclude = new Set([...held.map(({ peer }) => peer.toString()), ...avoid])
   exclude.add(options.self.toString())
   const candidates = await options.placer.candidates({
     group: index.group,

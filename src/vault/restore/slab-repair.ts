@@ -2,7 +2,13 @@ import { slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { Chunk, SlabId, StorePurpose } from '../../../protocols/chunk/types.ts'
 import type { Restorer } from '../contracts.ts'
 import { piecesMissing } from './errors.ts'
-import { ASK_TIMEOUT_MS, MAX_CLAIM_TTL_MS, MEASURE_CONCURRENCY, MIN_CLAIM_TTL_MS } from './limits.ts'
+import {
+  ASK_TIMEOUT_MS,
+  MAX_CLAIM_TTL_MS,
+  MAX_HINTED_PEERS,
+  MEASURE_CONCURRENCY,
+  MIN_CLAIM_TTL_MS,
+} from './limits.ts'
 import { type Measured, type MeasureDependencies, measure } from './measure.ts'
 import { forEachBounded } from './pool.ts'
 import { rendezvousOrder, repairThreshold } from './rules.ts'
@@ -21,6 +27,8 @@ export interface SlabRepairOptions {
   slab: SlabId
   group: SlabId
   hints: readonly string[]
+  /** Columns of the slab, where this node holds one of them. */
+  n?: number | undefined
   /** `threshold`: only where so few are live that it must be; `any`: whatever is missing. */
   when: 'threshold' | 'any'
   purpose: StorePurpose
@@ -51,7 +59,13 @@ export async function repairSlab(
   options: SlabRepairOptions,
 ): Promise<SlabRepairResult> {
   const { slab, group, hints, when, purpose, rateBytesPerSecond, signal } = options
-  const [measured] = await measure(dependencies, [slab], { group, hints, signal })
+  const { n } = options
+  const [measured] = await measure(dependencies, [slab], {
+    group,
+    hints,
+    signal,
+    n,
+  })
   if (measured === undefined) throw piecesMissing(slab, 0, 1)
   dependencies.onMeasured?.(measured)
   const { index, lease, live, liveColumns, missing } = measured
@@ -75,6 +89,7 @@ export async function repairSlab(
       lease: lease.signed,
       columns: claimed,
       held: live,
+      avoid: new Set(measured.unproven.map(({ peer }) => peer.toString())),
       purpose,
       ...(rateBytesPerSecond === undefined ? {} : { rateBytesPerSecond }),
       signal,
@@ -162,7 +177,7 @@ async function tellHolders(
     ...added.map((peer) => ({ peer, peers: names })),
   ].filter(({ peer }) => !peer.equals(self))
   await forEachBounded(hints, MEASURE_CONCURRENCY, async ({ peer, peers }) => {
-    const others = peers.filter((name) => name !== peer.toString())
+    const others = peers.filter((name) => name !== peer.toString()).slice(0, MAX_HINTED_PEERS)
     if (others.length === 0) return
     try {
       await chunk.hint(

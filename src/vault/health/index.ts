@@ -30,7 +30,6 @@ export function createHealth(meter: HealthMeter, intervalMs: number): VaultServi
   }
 }
 
-export type { HealthMeterOptions, MeasuredGroup, MeasureOptions } from './meter.ts'
 export { HealthMeter } from './meter.ts'
 export { ProofStore } from './proofs.ts'
 export type { AuditSchedulerOptions } from './scheduler.ts'

@@ -14,8 +14,15 @@ export const MAX_CLAIMERS_PER_SLAB = 256
 
 /** What a person who asks for health may use of the network: 64 MiB/s are some 4 000 columns a second. */
 export const ASKED_BYTES_PER_SECOND = 64 * 1024 * 1024
-/** What the owner's own audits take in the background: 64 KiB/s are 2.6 GiB, or 170 000 columns, in 12 hours. */
+/**
+ * What the owner's own audits take in the background: 64 KiB/s are 2.6 GiB, or 170 000 columns, in 12 hours. Where that is
+ * not enough for all columns within half an interval, it is as much as is: otherwise proofs would grow too old to count.
+ */
 export const BACKGROUND_BYTES_PER_SECOND = 64 * 1024
+/** A leaf, its path, and what goes around them. */
+export const AUDIT_BYTES = 17 * 1024
+/** The first round does not know yet how much there is; most of it was proven before the restart. */
+export const FIRST_ROUND_BYTES_PER_SECOND = 4 * 1024 * 1024
 
 /** Proofs written in one transaction. */
 export const MAX_PROOFS_PER_WRITE = 1_024

@@ -42,6 +42,8 @@ export interface MeasureOptions {
   /** Only what is proven from now on counts. */
   isFresh?: boolean
   bytesPerSecond: number
+  /** Shared by those who keep to the rate together; by default by all who ask. */
+  rate?: ByteRate
 }
 
 /** One group of slabs that are to be measured. */
@@ -143,9 +145,9 @@ export class HealthMeter {
     { slab, redundancy, index: known }: MeasuredGroup['slabs'][number],
     said: readonly ColumnAt[],
     sinceMs: number,
-    { signal, bytesPerSecond }: MeasureOptions,
+    { signal, bytesPerSecond, rate = this.#options.rate }: MeasureOptions,
   ): Promise<void> {
-    const { chunk, proofs, rate, trust } = this.#options
+    const { chunk, proofs, trust } = this.#options
     const index = known ?? (await this.#index(slab, redundancy, said, signal))
     if (index === undefined) return
     const prover = new Prover({ chunk, rate, bytesPerSecond })

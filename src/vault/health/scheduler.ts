@@ -1,8 +1,11 @@
 import { wait } from '../../jobs/async.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Health } from '../types.ts'
+import { ByteRate } from '../restore/byte-rate.ts'
 import {
+  AUDIT_BYTES,
   BACKGROUND_BYTES_PER_SECOND,
+  FIRST_ROUND_BYTES_PER_SECOND,
   FIRST_ROUND_AFTER_MS,
   LIVE_INTERVALS,
   MAX_PROOFS_PER_WRITE,
@@ -21,13 +24,15 @@ export interface AuditSchedulerOptions {
   /** What was measured; undefined: it could not be, nobody has the manifest. Must not throw. */
   onHealth: (id: string, health: Health | undefined) => void
   log: Logger
-  bytesPerSecond?: number
 }
 
 /** Audits the owner's own objects as long as the node runs: a round an interval, one object after the other. */
 export class AuditScheduler {
   readonly #options: AuditSchedulerOptions
   readonly #stop = new AbortController()
+  readonly #rate = new ByteRate()
+  /** Of all objects, at the last round. */
+  #columns: number | undefined
   #running: Promise<void> | undefined
 
   constructor(options: AuditSchedulerOptions) {
@@ -61,20 +66,35 @@ export class AuditScheduler {
   /** One look at everything. */
   async round(signal: AbortSignal): Promise<void> {
     const { meter, intervalMs, objects, onHealth, proofs, log } = this.#options
-    const { bytesPerSecond = BACKGROUND_BYTES_PER_SECOND } = this.#options
+    const options = {
+      signal,
+      maxAgeMs: RENEW_SHARE * intervalMs,
+      rate: this.#rate,
+      bytesPerSecond: this.#bytesPerSecond(),
+    }
+    let columns = 0
     for (const { id, link } of objects()) {
       if (signal.aborted) return
       try {
-        onHealth(id, await meter.ofLink(link, { signal, maxAgeMs: RENEW_SHARE * intervalMs, bytesPerSecond }))
+        const health = await meter.ofLink(link, options)
+        for (const { n } of health.slabs) columns += n
+        onHealth(id, health)
       } catch (error) {
         if (signal.aborted) return
         log.debug({ object: id, error: String(error) }, 'an object could not be measured')
         onHealth(id, undefined)
       }
     }
+    this.#columns = columns
     const beforeMs = Date.now() - 2 * LIVE_INTERVALS * intervalMs
     while (!signal.aborted && proofs.forget(beforeMs, MAX_PROOFS_PER_WRITE) === MAX_PROOFS_PER_WRITE) {
       await wait(1, signal)
     }
+  }
+
+  #bytesPerSecond(): number {
+    if (this.#columns === undefined) return FIRST_ROUND_BYTES_PER_SECOND
+    const neededBytesPerSecond = (2 * this.#columns * AUDIT_BYTES) / (this.#options.intervalMs / 1_000)
+    return Math.max(BACKGROUND_BYTES_PER_SECOND, neededBytesPerSecond)
   }
 }

@@ -60,7 +60,6 @@ export function createLocator(options: LocatorOptions): RunningLocator {
   }
 }
 
-export type { LocateAnswererOptions } from './answerer.ts'
 export { createLocateAnswerer } from './answerer.ts'
-export type { LocalHolderOptions, ReadingChunk } from './local-holder.ts'
+export type { ReadingChunk } from './local-holder.ts'
 export { withLocalHolder } from './local-holder.ts'

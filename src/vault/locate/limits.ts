@@ -44,7 +44,6 @@ export const MAX_SLABS_PER_QUERY = 16
 /** Entries of an answer: with their addresses they fit into one control message of 64 KiB. */
 export const MAX_FOUND = 64
 export const MAX_ADDRESSES_PER_FOUND = 8
-export const MAX_ADDRESS_CHARS = 256
 
 /** Query ids that are remembered, so that a query comes to every peer once. It has died out long before 8 192 others came. */
 export const MAX_REMEMBERED_QUERIES = 8_192

@@ -67,7 +67,12 @@ export const SPEED_WEIGHT = 0.25
 export const ASSUMED_LATENCY_MS = 50
 export const ASSUMED_BYTES_PER_MS = 8 * 1024
 /** Pieces of parity have to be decoded: a holder of one has to be faster by this factor to be preferred. */
-export const PARITY_FACTOR = 1.3
+export const PARITY_FACTOR = 1.5
+/**
+ * Each stream that is open to a peer makes it cost this much more. A read alone has two, of this slab and the next: that
+ * must not send it to parity.
+ */
+export const LANE_COST = 0.2
 /** For so long a peer that sent wrong bytes is not asked again. */
 export const AVOID_LIAR_MS = 10 * 60 * 1_000
 

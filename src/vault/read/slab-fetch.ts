@@ -190,6 +190,11 @@ export class SlabFetch {
     let hasTurn = false
     speeds.began(order.peer)
     try {
+      // Whoever waits for the consumer keeps nobody from their turn.
+      if (!(await this.#mayGoOn(order, lane, order.segments[0] as number, signal))) {
+        this.#board.givenBack(order.lane)
+        return
+      }
       this.#board.paused(order.lane)
       await turns.acquire(order.peer, signal)
       hasTurn = true

@@ -3,6 +3,7 @@ import {
   ASSUMED_BYTES_PER_MS,
   ASSUMED_LATENCY_MS,
   AVOID_LIAR_MS,
+  LANE_COST,
   MAX_KNOWN_SPEEDS,
   SPEED_WEIGHT,
 } from './limits.ts'
@@ -65,7 +66,7 @@ export class PeerSpeeds {
 
   /** The same with what this node gets from the peer already: who is busy with one reader leaves less for the next. */
   costMs(peer: string, bytes: number): number {
-    return this.expectedMs(peer, bytes) * (1 + (this.#lanes.get(peer) ?? 0))
+    return this.expectedMs(peer, bytes) * (1 + LANE_COST * (this.#lanes.get(peer) ?? 0))
   }
 
   began(peer: string): void {

@@ -102,7 +102,14 @@ describe('reading from eight holders', () => {
     const before = holders.reduce((total, { holder }) => total + holder.pieces, 0)
     const source = reader.reading.cat(stored.link, { signal })[Symbol.asyncIterator]()
     const parts = [(await source.next()).value as Uint8Array]
-    await sleep(1_000)
+    const streams = (): number => reader.libp2p.services.chunk.statistics().outboundStreams
+    const openStreams = streams()
+    // Four fetches give up; what is left is a stream of requests for each holder.
+    await eventually(
+      'streams are given back',
+      () => streams() <= Math.max(holders.length, openStreams - 4),
+      20_000,
+    )
     const ahead = holders.reduce((total, { holder }) => total + holder.pieces, 0) - before
     // The window, and what the credit of four streams of 4 MiB lets through: 256 KiB a piece.
     expect(ahead).toBeLessThan(4 * (16 + 16 + 8))
@@ -304,7 +311,7 @@ describe('when holders fail', () => {
       silent.holder.onPiece = () => new Promise(() => {})
       const startedMs = performance.now()
       expect(sum(await collect(reader.reading.cat(stored.link, { signal })))).toBe(sum(stored.content))
-      expect(performance.now() - startedMs).toBeLessThan(8_000)
+      expect(performance.now() - startedMs).toBeLessThan(12_000)
     } finally {
       await house.stop()
     }
@@ -343,6 +350,72 @@ describe('copies', () => {
           )
         }
       }
+    } finally {
+      await house.stop()
+    }
+  }, 60_000)
+})
+
+describe('trees', () => {
+  test('are listed, read by path, and come as a tar', async () => {
+    const house = new ReadingHouse()
+    try {
+      const holders = await house.start(3)
+      const [reader] = (await house.start(1)) as [HouseNode]
+      await house.connect(reader, holders)
+      const files = [randomBytes(10), randomBytes(0), randomBytes(2 * MIB + 3), randomBytes(700)]
+      const paths = ['a.txt', 'empty', 'd/film', 'd/e/last']
+      let offset = 0
+      const entries = files.map((bytes, at) => {
+        const entry = {
+          path: paths[at] as string,
+          type: 'file' as const,
+          mode: at === 0 ? 0o755 : null,
+          size: bytes.length,
+          offset,
+          sha256: createHash('sha256').update(bytes).digest(),
+          mime: 'text/plain',
+          target: '',
+        }
+        offset += bytes.length
+        return entry
+      })
+      const stored = await house.put(Buffer.concat(files), holders, { redundancy: { k: 2, n: 3 }, entries })
+      const { reading } = reader
+      expect(await reading.resolve(stored.link, { signal })).toMatchObject({
+        kind: 'tree',
+        type: 'directory',
+      })
+      expect(await reading.resolve(stored.link, { signal, path: 'd/film' })).toMatchObject({
+        name: 'film',
+        type: 'file',
+        size: 2 * MIB + 3,
+      })
+      expect((await reading.entries(stored.link, { signal })).map(({ path }) => path)).toEqual([
+        'a.txt',
+        'd',
+        'empty',
+      ])
+      for (const [at, path] of paths.entries()) {
+        expect((await collect(reading.cat(stored.link, { signal, path }))).equals(files[at] as Buffer)).toBe(
+          true,
+        )
+      }
+      const part = await collect(
+        reading.cat(stored.link, { signal, path: 'd/e/last', offset: 690, length: 100 }),
+      )
+      expect(part.equals((files[3] as Buffer).subarray(690))).toBe(true)
+      await expect(collect(reading.cat(stored.link, { signal }))).rejects.toMatchObject({
+        code: 'ERR_NOT_A_FILE',
+      })
+      await expect(collect(reading.cat(stored.link, { signal, path: 'x' }))).rejects.toMatchObject({
+        code: 'ERR_NOT_FOUND',
+      })
+      const statistics: ReadStatistics = { sources: [] }
+      const tar = await collect(reading.tar(stored.link, { signal, name: 'root', statistics }))
+      for (const bytes of files) expect(tar.includes(bytes)).toBe(true)
+      expect(tar.length % 512).toBe(0)
+      expect(statistics.sources.reduce((total, { bytes }) => total + bytes, 0)).toBeLessThan(1.3 * offset)
     } finally {
       await house.stop()
     }

@@ -233,10 +233,9 @@ export class ChunkService implements Chunk, Startable {
       'proof',
       signal,
     )
-    const isProven = verifyProof(root, index.pieceBytes(segment), leaf, proof)
-    const detail = { slab: slabKeyOf(slab), column }
-    this.#init.trust.report(peer.toString(), isProven ? 'audit-passed' : 'audit-failed', detail)
-    if (!isProven) throw chunkInvalid(`a wrong proof: slab ${detail.slab}, column ${column}`)
+    if (!verifyProof(root, index.pieceBytes(segment), leaf, proof)) {
+      throw chunkInvalid(`a wrong proof: slab ${slabKeyOf(slab)}, column ${column}`)
+    }
   }
 
   async renew(peer: PeerId, leases: readonly SignedBytes[], signal: AbortSignal): Promise<number[]> {

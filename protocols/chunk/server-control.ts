@@ -168,11 +168,9 @@ export class ControlSession implements Session {
       case 'audit':
         return await this.#prove(request)
       case 'renew':
-        return await this.#each('lease', request.leases, (lease) => holder.renew(lease, stream.peer))
+        return await this.#each(request.leases, (lease) => holder.renew(lease, stream.peer))
       case 'delete':
-        return await this.#each('deletion', request.deletions, (deletion) =>
-          holder.remove(deletion, stream.peer),
-        )
+        return await this.#each(request.deletions, (deletion) => holder.remove(deletion, stream.peer))
       case 'tombstones': {
         const { deletions, next } = holder.tombstones(request.after, MAX_STATEMENTS_PER_MESSAGE)
         return ok({ kind: 'tombstones', deletions, next })
@@ -201,13 +199,12 @@ export class ControlSession implements Session {
     }
   }
 
-  /** One status a statement. One that its slab did not sign is evidence. */
+  /** One status a statement. */
   async #each(
-    what: string,
     statements: readonly SignedBytes[],
     take: (signed: SignedBytes) => Promise<void>,
   ): Promise<Outcome> {
-    const { stream, trust } = this.#init
+    const { stream } = this.#init
     const pacer = new Pacer()
     const statuses: number[] = []
     for (const signed of statements) {
@@ -219,8 +216,6 @@ export class ControlSession implements Session {
         await take(signed)
       } catch (error) {
         status = statusOf(error, this.#init)
-        if (status === Status.invalid)
-          trust.report(stream.peer, 'message-invalid', { protocol: 'chunk', what })
       }
       statuses.push(status)
     }

@@ -13,7 +13,8 @@ import { type Session, type SessionInit, statusOf } from './session.ts'
 /** A piece that is being read, or was read and waits to be sent. */
 interface Step {
   segment: number
-  bytes: Promise<Uint8Array | undefined>
+  /** Or the status with which the fetch ends, where it cannot be had. */
+  bytes: Promise<Uint8Array | number>
   isRead: boolean
 }
 
@@ -83,9 +84,8 @@ export class FetchSession implements Session {
   /** Never rejects. */
   async #run(fetch: FetchMessage, outgoing: Outgoing): Promise<void> {
     const { stream, slots } = this.#init
-    let status: number
+    let status = this.#refusalOf(fetch)
     try {
-      status = this.#refusalOf(fetch) ?? Status.ok
       if (status === Status.ok) {
         ;[, status] = await Promise.all([this.#read(fetch, outgoing), this.#send(outgoing)])
       }
@@ -101,10 +101,14 @@ export class FetchSession implements Session {
     if (this.#clientHasEnded) void stream.close()
   }
 
-  #refusalOf({ slab, column }: FetchMessage): number | undefined {
+  #refusalOf({ slab, column }: FetchMessage): number {
     const { trust, stream, holder } = this.#init
     if (!trust.decide(stream.peer, 'serve-chunk', { slab: slabKeyOf(slab) }).allowed) return Status.refused
-    return holder.have([slab]).some((held) => held.column === column) ? undefined : Status.notFound
+    try {
+      return holder.have([slab]).some((held) => held.column === column) ? Status.ok : Status.notFound
+    } catch (error) {
+      return statusOf(error, this.#init)
+    }
   }
 
   /** Starts reading as there is room, and queues what it reads for the sender. */
@@ -129,14 +133,13 @@ export class FetchSession implements Session {
     outgoing.sender.notify()
   }
 
-  /** Undefined where it is not held or cannot be read. Never rejects. */
-  async #piece(slab: Uint8Array, segment: number): Promise<Uint8Array | undefined> {
+  /** Never rejects. */
+  async #piece(slab: Uint8Array, segment: number): Promise<Uint8Array | number> {
     const { holder, stream } = this.#init
     try {
-      return await holder.piece(slab, segment, { signal: stream.signal })
+      return (await holder.piece(slab, segment, { signal: stream.signal })) ?? Status.notFound
     } catch (error) {
-      statusOf(error, this.#init)
-      return undefined
+      return statusOf(error, this.#init)
     }
   }
 
@@ -155,10 +158,10 @@ export class FetchSession implements Session {
       if (!step.isRead) stream.writer.flushSoon()
       const bytes = await step.bytes
       stream.signal.throwIfAborted()
-      if (bytes === undefined) {
+      if (typeof bytes === 'number') {
         outgoing.isEnding = true
         outgoing.reader.notify()
-        return Status.notFound
+        return bytes
       }
       await this.#sendPiece(outgoing, step.segment, bytes)
       outgoing.steps.shift()

@@ -4,7 +4,13 @@ import { ProtocolViolationError } from '../shared/violation.ts'
 import { Wakeup } from '../shared/wakeup.ts'
 import type { DataHeader, PieceHeader } from './data-frame.ts'
 import { streamFailed } from './errors.ts'
-import { decodeSigned, MAX_INDEX_PAYLOAD_BYTES, redundancyProblem, slabIdOf } from './format/index.ts'
+import {
+  decodeSigned,
+  MAX_INDEX_PAYLOAD_BYTES,
+  redundancyProblem,
+  slabIdOf,
+  slabKeyOf,
+} from './format/index.ts'
 import { FRAME_COST_BYTES, MAX_COLUMN_BYTES } from './limits.ts'
 import { encode, type FromClient } from './messages.ts'
 import { PieceOrder } from './piece-order.ts'
@@ -168,9 +174,7 @@ export class StoreSession implements Session {
     try {
       return await holder.begin(open, stream.peer)
     } catch (error) {
-      const status = statusOf(error, this.#init)
-      if (status === Status.invalid) this.#report('message-invalid', { what: 'lease' })
-      this.#end(status)
+      this.#end(statusOf(error, this.#init))
       return undefined
     }
   }
@@ -239,11 +243,8 @@ export class StoreSession implements Session {
   #reportPieces(): void {
     const open = this.#incoming?.open
     if (open === undefined) return
-    const slab = Buffer.from(slabIdOf(open.publicKey)).toString('hex')
-    this.#report('piece-invalid', { slab, column: open.column })
-  }
-
-  #report(kind: 'message-invalid' | 'piece-invalid', detail: Record<string, string | number>): void {
-    this.#init.trust.report(this.#init.stream.peer, kind, { protocol: 'chunk', ...detail })
+    const { trust, stream } = this.#init
+    const slab = slabKeyOf(slabIdOf(open.publicKey))
+    trust.report(stream.peer, 'piece-invalid', { protocol: 'chunk', slab, column: open.column })
   }
 }

@@ -139,7 +139,11 @@ export interface ColumnDraft {
   abort(): Promise<void>
 }
 
-/** What a node answers with: its side of every request. Arrives through `init`; tests bring small ones. */
+/**
+ * What a node answers with: its side of every request. Arrives through `init`; tests bring small ones. Statements that
+ * are not what they should be are reported by it; pieces that are not what their index says, by the service. What any
+ * method throws becomes a status: that of a ChunkRefusedError, otherwise `failed`.
+ */
 export interface ChunkHolder {
   capacity(peer: string): Capacity
   /** @throws ChunkRefusedError */
@@ -190,9 +194,9 @@ export interface FetchOptions {
  * method also throws ChunkRefusedError, ERR_STREAM_FAILED, ERR_REQUEST_TIMEOUT and ERR_CANCELLED; `store` and `fetch`
  * ERR_PEER_DENIED where this node's own trust does not allow the peer.
  *
- * It reports what it sees itself: `transfer-served`, `transfer-failed`, `piece-invalid`, `audit-passed`, `audit-failed` (a wrong
- * proof), `receipt-broken` (a receipt that does not fit), `message-invalid`, `protocol-violation`, `limit-exceeded`. That
- * a peer no longer holds what its receipt promised is for the caller to know, and to report.
+ * It reports what it sees itself: `transfer-served`, `transfer-failed`, `piece-invalid`, `receipt-broken` (a receipt that does not fit),
+ * `message-invalid` (an index or a lease that its slab did not sign), `protocol-violation`, `limit-exceeded`. What an audit
+ * means is for its caller to know and to report.
  */
 export interface Chunk {
   readonly protocols: string[]

@@ -18,6 +18,12 @@ import {
 import { decodeFromServer, encode } from './messages.ts'
 import { type ControlRequest, requestWeight } from './requests.ts'
 
+/** Ids are uint32. */
+const MAX_ID = 0xffff_ffff
+
+/** Requests that were given up and are still not answered, of the 64 that may be open. */
+const MAX_OVERDUE = 16
+
 /** What came of a request that was answered with `ok`. */
 export interface ControlAnswer {
   body: AnswerBody | undefined
@@ -31,6 +37,8 @@ interface OpenRequest {
   entries: number
   weight: number
   index: Uint8Array | undefined
+  isOverdue: boolean
+  settle: () => void
   resolve: (answer: ControlAnswer) => void
   reject: (error: Error) => void
 }
@@ -71,6 +79,7 @@ export class ControlStream {
   readonly #waiting: (() => void)[] = []
   #openBytes = 0
   #nextId = 1
+  #overdue = 0
   #indexFor: OpenRequest | undefined
 
   constructor(init: ClientStreamInit) {
@@ -113,7 +122,8 @@ export class ControlStream {
    *   where too many wait already
    */
   async request(request: ControlRequest, signal: AbortSignal): Promise<ControlAnswer> {
-    const id = this.#nextId++
+    const id = this.#nextId
+    this.#nextId = (id % MAX_ID) + 1
     const message = encode.request(id, request)
     if (message.length > MAX_CONTROL_MESSAGE_BYTES) throw new RangeError('a request that is too long')
     const weight = requestWeight(request)
@@ -123,40 +133,41 @@ export class ControlStream {
     return await this.#send(id, { request, weight, message }, signal)
   }
 
-  /** An answer may come long after nobody waits for it: its request stays open, so that the bound holds. */
+  /**
+   * An answer may come long after nobody waits for it: its request stays open, so that the bound holds. A stream on which
+   * too many were never answered is of no use.
+   */
   #send(
     id: number,
     { request, weight, message }: { request: ControlRequest; weight: number; message: Uint8Array },
     signal: AbortSignal,
   ): Promise<ControlAnswer> {
     return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', onAbort)
-      }
-      const onAbort = (): void => {
-        settle()
-        reject(cancelled(signal.reason))
-      }
+      const onAbort = (): void => reject(cancelled(signal.reason))
       const timer = setTimeout(() => {
-        settle()
+        signal.removeEventListener('abort', onAbort)
         reject(new P2pnodeError('ERR_REQUEST_TIMEOUT', 'timeout', 'the peer does not answer the request'))
+        open.isOverdue = true
+        this.#overdue += 1
+        if (this.#overdue > MAX_OVERDUE) this.#stream.fail(streamFailed('requests are not answered'))
       }, this.#init.limits.requestTimeoutMs)
+      timer.unref()
       signal.addEventListener('abort', onAbort, { once: true })
-      this.#open.set(id, {
+      const open: OpenRequest = {
         kind: request.kind,
         entries: entriesOf(request),
         weight,
         index: undefined,
-        resolve: (answer) => {
-          settle()
-          resolve(answer)
+        isOverdue: false,
+        settle: () => {
+          clearTimeout(timer)
+          signal.removeEventListener('abort', onAbort)
+          if (open.isOverdue) this.#overdue -= 1
         },
-        reject: (error) => {
-          settle()
-          reject(error)
-        },
-      })
+        resolve,
+        reject,
+      }
+      this.#open.set(id, open)
       this.#openBytes += weight
       // A peer that has nothing to do is not silent.
       if (this.#open.size === 1) this.#stream.touch()
@@ -217,7 +228,9 @@ export class ControlStream {
     }
     this.#open.delete(answer.id)
     this.#openBytes -= open.weight
-    for (const take of this.#waiting.splice(0)) take()
+    open.settle()
+    // Two, as the first may be one that does not fit yet.
+    for (const take of this.#waiting.splice(0, 2)) take()
     if (isOk) open.resolve({ body, index: open.index })
     else open.reject(new ChunkRefusedError(status))
   }
@@ -227,7 +240,10 @@ export class ControlStream {
     this.#open.clear()
     this.#openBytes = 0
     const error = reason instanceof P2pnodeError ? reason : streamFailed('failed', reason)
-    for (const request of open) request.reject(error)
+    for (const request of open) {
+      request.settle()
+      request.reject(error)
+    }
     for (const take of this.#waiting.splice(0)) take()
     this.onClose?.()
   }

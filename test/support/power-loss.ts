@@ -121,15 +121,20 @@ export class ForgetfulFileSystem implements FileSystem {
 }
 
 /**
- * The home folder as a power loss at this moment leaves it, below `into`: block files as `fs` says, blocks.db and its log
- * as they are now. SQLite's own flushes are not simulated: taking the log with commits that nobody was told of yet is
+ * The home folder as a power loss at this moment leaves it, below `into`: files as `fs` says, the database and its log as
+ * they are now. SQLite's own flushes are not simulated: taking the log with commits that nobody was told of yet is
  * the harsher case for the order of file and row.
  */
-export async function afterPowerLoss(home: string, fs: ForgetfulFileSystem, into: string): Promise<string> {
+export async function afterPowerLoss(
+  home: string,
+  fs: ForgetfulFileSystem,
+  into: string,
+  databases: readonly string[] = ['blocks.db', 'blocks.db-wal'],
+): Promise<string> {
   const target = join(into, randomUUID())
   const disk = fs.disk()
-  // In the same turn of the event loop: no put can be acknowledged between the two.
-  const copies = [`blocks.db`, `blocks.db-wal`].map((name) => {
+  // In the same turn of the event loop: nothing can be acknowledged between the two.
+  const copies = databases.map((name) => {
     const copy = join(into, `${randomUUID()}.${name}`)
     copyFileSync(join(home, name), copy)
     return { copy, name }

@@ -2,6 +2,7 @@ import { createHash, hash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
 import { type FileSystem, nodeFileSystem } from '../../src/storage/blocks/file-system.ts'
@@ -86,4 +87,22 @@ export async function openBlocks(
     await writer.close()
     throw error
   }
+}
+
+/** The longest that one turn of the event loop computed while `work` ran: processor time, so that other processes do not count. */
+export async function longestTurnMs(work: () => Promise<void>): Promise<number> {
+  let running = true
+  const working = work().finally(() => {
+    running = false
+  })
+  let longest = 0
+  let last = process.threadCpuUsage()
+  while (running) {
+    await turn()
+    const { user, system } = process.threadCpuUsage(last)
+    last = process.threadCpuUsage()
+    longest = Math.max(longest, (user + system) / 1_000)
+  }
+  await working
+  return longest
 }

@@ -73,7 +73,7 @@ export class ColumnDraft implements Draft {
     if (bytes.byteLength === 0) return
     this.#missingBytes -= bytes.byteLength
     const endsPiece = this.#missingBytes === 0
-    await this.#queue(async () => {
+    const written = this.#queue(async () => {
       const writing = this.#append(bytes)
       // It is awaited below, but it may fail while the bytes are being hashed.
       writing.catch(() => {})
@@ -81,6 +81,13 @@ export class ColumnDraft implements Draft {
       await writing
       if (endsPiece) this.#roots.push(this.#hasher.digest())
     })
+    try {
+      await written
+    } catch (error) {
+      // Whoever tries again at once must not meet what is left of this draft.
+      await this.#ending
+      throw error
+    }
   }
 
   async commit(index: SlabIndex): Promise<ColumnRow> {

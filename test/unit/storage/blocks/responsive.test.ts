@@ -1,29 +1,10 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { blocksLayout } from '../../../../src/storage/blocks/layout.ts'
-import { openBlocks, temporaryHome, testBlock } from '../../../support/storage-blocks.ts'
+import { longestTurnMs, openBlocks, temporaryHome, testBlock } from '../../../support/storage-blocks.ts'
 
 const LIMIT_MS = 50
 const ROWS = 100_000
-
-/** The longest that one turn of the event loop computed while `work` ran: processor time, so that other processes do not count. */
-async function longestTurnMs(work: () => Promise<void>): Promise<number> {
-  let running = true
-  const working = work().finally(() => {
-    running = false
-  })
-  let longest = 0
-  let last = process.threadCpuUsage()
-  while (running) {
-    await turn()
-    const { user, system } = process.threadCpuUsage(last)
-    last = process.threadCpuUsage()
-    longest = Math.max(longest, (user + system) / 1_000)
-  }
-  await working
-  return longest
-}
 
 test('opening, asking and putting do not hold the event loop, however many blocks there are', async () => {
   await using home = await temporaryHome()

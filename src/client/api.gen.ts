@@ -1362,7 +1362,7 @@ export interface paths {
         };
         /**
          * The node serves
-         * @description Turns 503 as soon as the node begins to stop.
+         * @description 503 while it starts, as soon as it begins to stop, and for good where it can store nothing any more (failed) and only a restart helps. A node that is degraded has a problem and serves: 200.
          *
          *     Access: no token.
          */
@@ -1373,7 +1373,7 @@ export interface paths {
         options?: never;
         /**
          * The node serves
-         * @description Turns 503 as soon as the node begins to stop.
+         * @description 503 while it starts, as soon as it begins to stop, and for good where it can store nothing any more (failed) and only a restart helps. A node that is degraded has a problem and serves: 200.
          *
          *     Access: no token.
          */
@@ -1753,7 +1753,7 @@ export interface components {
         ReadyReport: {
             problems: string[];
             /** @enum {string} */
-            state: "ready" | "starting" | "stopping" | "degraded";
+            state: "ready" | "starting" | "stopping" | "degraded" | "failed";
         };
         RecoverBody: {
             phrase: string;
@@ -1827,14 +1827,14 @@ export interface components {
         };
         StatusEvent: {
             /** @enum {string} */
-            health: "ready" | "starting" | "stopping" | "degraded";
+            health: "ready" | "starting" | "stopping" | "degraded" | "failed";
             problems: string[];
             storage: components["schemas"]["StorageUsage"];
         };
         StatusReport: {
             did: string;
             /** @enum {string} */
-            health: "ready" | "starting" | "stopping" | "degraded";
+            health: "ready" | "starting" | "stopping" | "degraded" | "failed";
             home: string;
             jobs: {
                 cancelled: number;

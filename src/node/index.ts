@@ -4,7 +4,7 @@ import { type Config, describeConfig, type Sources } from '../../config/index.ts
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { content as contentProtocol } from '../../protocols/content/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
-import { type Api, createApi } from '../api/index.ts'
+import { type Api, type ApiDependencies, createApi } from '../api/index.ts'
 import { createContentHelia } from '../content/helia/index.ts'
 import { createContentService } from '../content/index.ts'
 import type { ContentService } from '../content/types.ts'
@@ -292,7 +292,7 @@ async function startServices(
   lifecycle.started('jobs', () => jobs.stop(), JOBS_STOP_TIMEOUT_MS)
 
   // The API comes last and goes first: who asks gets an answer from a node that is whole.
-  const health = (): { state: 'starting' | 'ready' | 'stopping' | 'degraded'; problems: string[] } => {
+  const health = (): ReturnType<ApiDependencies['health']> => {
     const problems = problemsOf(storage)
     if (storageFailure !== undefined) {
       problems.push('nothing can be stored any more: the writer of blocks.db failed; see the log and restart')
@@ -300,6 +300,7 @@ async function startServices(
     const now = nodeState()
     if (now === 'starting') return { state: 'starting', problems }
     if (now !== 'ready') return { state: 'stopping', problems }
+    if (storageFailure !== undefined) return { state: 'failed', problems }
     return { state: problems.length > 0 ? 'degraded' : 'ready', problems }
   }
   const api: Api = await createApi({

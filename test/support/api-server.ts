@@ -217,7 +217,7 @@ export interface ApiBench extends AsyncDisposable {
   log: ReturnType<typeof memoryLogger>
   kinds: ReturnType<typeof registerTestKinds>
   pins: Pin[]
-  health: { state: 'ready' | 'starting' | 'stopping' | 'degraded'; problems: string[] }
+  health: { state: 'ready' | 'starting' | 'stopping' | 'degraded' | 'failed'; problems: string[] }
   stops: () => number
   dependencies: ApiDependencies
 }

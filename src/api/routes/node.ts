@@ -1,9 +1,11 @@
 import { PassThrough } from 'node:stream'
+import type { Static } from 'typebox'
 import { presentUsage } from '../present.ts'
 import { route, type Route, WithStatus } from '../route.ts'
 import {
   ConfigReport,
   DoctorReport,
+  type Health,
   IdReport,
   LiveReport,
   ReadyReport,
@@ -149,7 +151,8 @@ export const nodeRoutes: Route[] = [
     access: 'none',
     head: true,
     summary: 'The node serves',
-    description: 'Turns 503 as soon as the node begins to stop.',
+    description:
+      '503 while it starts, as soon as it begins to stop, and for good where it can store nothing any more (failed) and only a restart helps. A node that is degraded has a problem and serves: 200.',
     replies: {
       200: { description: 'ready', schema: ReadyReport },
       503: { description: 'not ready', schema: ReadyReport },
@@ -175,7 +178,7 @@ export const nodeRoutes: Route[] = [
 
 /** The node's health, unless this API is closing: then the node is stopping, whatever else it says. */
 function readiness(context: Parameters<Route['handle']>[1]): {
-  health: 'ready' | 'starting' | 'stopping' | 'degraded'
+  health: Static<typeof Health>
   problems: string[]
 } {
   const report = context.health()

@@ -4,7 +4,7 @@ import { JobState } from './jobs.ts'
 import { StorageUsage } from './storage.ts'
 import { VaultReport } from './vault.ts'
 
-export const Health = Type.Enum(['ready', 'starting', 'stopping', 'degraded'], { type: 'string' })
+export const Health = Type.Enum(['ready', 'starting', 'stopping', 'degraded', 'failed'], { type: 'string' })
 
 export const JobCounts = Type.Record(JobState, Count)
 

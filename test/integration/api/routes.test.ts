@@ -41,6 +41,8 @@ describe('the node', () => {
     expect((await call(bench, 'HEAD', '/health/ready')).status).toBe(503)
     bench.health.state = 'degraded'
     expect((await get('/health/ready')).status).toBe(200)
+    bench.health.state = 'failed'
+    expect((await get('/health/ready')).status).toBe(503)
     bench.health.state = 'ready'
     bench.health.problems = []
   })

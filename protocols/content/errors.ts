@@ -15,6 +15,11 @@ export function pathNotFound(segment: string, cid: CID): P2pnodeError {
   })
 }
 
+/** Whether it says that a path leads nowhere, in a DAG that is whole as far as the path goes. */
+export function isPathNotFound(error: unknown): error is P2pnodeError {
+  return error instanceof P2pnodeError && Object.hasOwn(error.details, 'segment')
+}
+
 export function stalled(timeoutMs: number): P2pnodeError {
   return new P2pnodeError('ERR_FETCH_STALLED', 'timeout', `no block arrived for ${timeoutMs} ms`, {
     details: { timeoutMs },

@@ -3,7 +3,8 @@ import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import { Pacer } from '../shared/pacer.ts'
 import { Wakeup } from '../shared/wakeup.ts'
-import { cancelled, hashUnsupported, notFound, stalled } from './errors.ts'
+import type { P2pnodeError } from '../shared/errors.ts'
+import { cancelled, hashUnsupported, isPathNotFound, notFound, stalled } from './errors.ts'
 import { Frontier, type Item, makeItem } from './frontier.ts'
 import { isSupportedHash, keyOf } from './hash.ts'
 import { type ContentLimits, MAX_FRONTIER, PROGRESS_INTERVAL_MS } from './limits.ts'
@@ -278,13 +279,14 @@ export class DagFetchSession implements DagFetch, SourceListener {
     this.statistics.bytes += bytes.length
     this.#meanBlockBytes += 0.1 * (bytes.length - this.#meanBlockBytes)
     item.isCounted = true
+    let deadEnd: P2pnodeError | undefined
     try {
       this.#unfold(item, bytes)
     } catch (error) {
-      this.#finish(error)
-      return
+      if (!isPathNotFound(error)) return this.#finish(error)
+      deadEnd = error
     }
-    void this.#keep(source, item, bytes, creditBytes, mayBeHeld)
+    void this.#keep(source, item, bytes, creditBytes, mayBeHeld, deadEnd)
     this.#wake.notify()
   }
 
@@ -297,23 +299,27 @@ export class DagFetchSession implements DagFetch, SourceListener {
     this.#frontier.remove(item)
   }
 
+  /** With a `deadEnd`, this block proves that the path does not exist: the fetch ends once the proof is kept, whole. */
   async #keep(
     source: Source,
     item: Item,
     bytes: Uint8Array,
     creditBytes: number,
     mayBeHeld: boolean,
+    deadEnd: P2pnodeError | undefined,
   ): Promise<void> {
     const { cid } = item.visit
     try {
       if (mayBeHeld && (await this.#options.held.has(cid))) this.statistics.duplicateBlocks += 1
       await this.#puts.put(cid, bytes, () => source.stream.release(creditBytes))
+      if (deadEnd !== undefined) await this.#puts.idle()
     } catch (error) {
       this.#finish(error)
       return
     }
     this.#lastBlockMs = performance.now()
     this.#waiters.answer(item.key, bytes)
+    if (deadEnd !== undefined) return this.#finish(deadEnd)
     this.#frontier.putBack(item)
     this.#release(item.key)
     this.#report(false)

@@ -10,6 +10,7 @@ export class Puts {
   readonly #sink: BlockSink
   readonly #signal: AbortSignal
   readonly #withheld: (() => void)[] = []
+  readonly #untilIdle: (() => void)[] = []
   #bytes = 0
   count = 0
 
@@ -34,6 +35,12 @@ export class Puts {
         if (next === undefined) break
         next()
       }
+      if (this.count === 0) for (const resolve of this.#untilIdle.splice(0)) resolve()
     }
+  }
+
+  /** Resolves when no put is under way, whether they were kept or not. */
+  async idle(): Promise<void> {
+    if (this.count > 0) await new Promise<void>((resolve) => this.#untilIdle.push(resolve))
   }
 }

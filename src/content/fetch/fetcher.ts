@@ -200,17 +200,14 @@ export class FetchingReader implements BlockReader {
 
   /**
    * From the reader's own session, as long as it goes on. A session that is complete may still be asked for a block that
-   * lies beyond its plan (the entries of a directory); one by path fails as a whole where the path does not exist, and
-   * then it is the walk along the path, block by block, that finds out. Such a block is fetched by itself.
+   * lies beyond its plan (the entries of a directory); such a block is fetched by itself.
    */
   async #need(session: FetchSession, cid: CID, signal: AbortSignal): Promise<Uint8Array> {
     this.#session = session
     try {
       return await session.need(cid, signal)
     } catch (error) {
-      const isByPath = this.#plan.path !== undefined
-      const mayLieBeyond = session.state === 'complete' || (session.state === 'failed' && isByPath)
-      if (!mayLieBeyond || !isUnavailable(error) || signal.aborted) throw error
+      if (session.state !== 'complete' || !isUnavailable(error) || signal.aborted) throw error
     }
     const { session: own, leave } = await this.#join({
       dag: cid,

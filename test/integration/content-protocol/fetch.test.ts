@@ -211,6 +211,20 @@ describe('scopes, paths and ranges', () => {
         expect(names).toHaveLength(300)
         expect(await client.blocks.has(await cidAt(store, root, 'docs/guide-7.txt'))).toBe(false)
       })
+
+      it('says which segment of a path does not exist, and keeps the blocks that prove it', async () => {
+        const { store, root } = await tree(shardAbove)
+        const { client, servers } = await network([store])
+        const fetch = client.content.fetchDag(root, options(client, servers, { path: ['docs', 'nope'] }))
+        const error = { code: 'ERR_NOT_FOUND', details: { segment: 'nope' } }
+        await expect(fetch.done).rejects.toMatchObject(error)
+        expect(served(servers)).toBe(client.blocks.size)
+        expect(await client.blocks.has(await cidAt(store, root, 'docs'))).toBe(true)
+
+        const again = client.content.fetchDag(root, options(client, servers, { path: ['docs', 'nope'] }))
+        await expect(again.done).rejects.toMatchObject(error)
+        expect(served(servers)).toBe(client.blocks.size)
+      })
     })
   }
 
@@ -228,13 +242,6 @@ describe('scopes, paths and ranges', () => {
     await client.content.fetchDag(root, options(client, servers, { scope: 'entity', range })).done
     expect(client.blocks.cids.filter((cid) => cid.code === 0x55)).toHaveLength(leaves)
     expect(served(servers)).toBe(client.blocks.size)
-  })
-
-  it('says which segment of a path does not exist', async () => {
-    const { store, root } = await tree()
-    const { client, servers } = await network([store])
-    const fetch = client.content.fetchDag(root, options(client, servers, { path: ['docs', 'nope'] }))
-    await expect(fetch.done).rejects.toMatchObject({ code: 'ERR_NOT_FOUND', details: { segment: 'nope' } })
   })
 
   it('follows a path through dag-cbor', async () => {

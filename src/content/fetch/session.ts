@@ -12,6 +12,7 @@ import type { Blocks, Lease } from '../../storage/types.ts'
 import { blockNotFound, fetchStalled } from '../errors.ts'
 import type { StepAnswer } from '../errors.ts'
 import type { PeerSources } from './sources.ts'
+import { Touches } from './touches.ts'
 
 /** What is to be fetched. */
 export interface FetchPlan {
@@ -64,13 +65,14 @@ export class FetchSession {
     this.#plan = plan
     this.#lease = lease
     this.#sources = sources(this.#controller.signal)
+    const touches = new Touches(lease)
     const held: BlockSource = {
       get: async (cid) => {
-        await lease.touch([cid])
+        await touches.touch(cid)
         return blocks.get(cid)
       },
       has: async (cid) => {
-        await lease.touch([cid])
+        await touches.touch(cid)
         return blocks.has(cid)
       },
     }

@@ -26,6 +26,8 @@ export interface UploadOptions {
   signal?: AbortSignal | undefined
   /** Bytes that the daemon took so far. */
   onProgress?: (offset: number) => void
+  /** A session that was complete before, of a daemon that crashed since: it is taken up again unless its job is over. */
+  opened?: Schema<'UploadOpened'> | undefined
   /** The session was opened or taken up again: the job can be watched. */
   onOpened?: (opened: Schema<'UploadOpened'>) => void
   /** Finds the daemon again after it was away: a restarted one may listen elsewhere. */
@@ -44,7 +46,7 @@ export interface UploadOptions {
 export async function uploadSource(client: Client, options: UploadOptions): Promise<Schema<'UploadOpened'>> {
   const patienceMs = options.patienceMs ?? PATIENCE_MS
   let awaySinceMs: number | undefined
-  let opened: Schema<'UploadOpened'> | undefined
+  let { opened } = options
   for (;;) {
     try {
       // What broke off may have been the answer to the last part: then the job went on, and may be over.

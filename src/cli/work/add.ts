@@ -2,10 +2,9 @@ import type { Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
 import { openSource } from '../files/open-source.ts'
-import { printDetached, waitForResult } from '../job.ts'
+import { printDetached } from '../job.ts'
 import { formatBytes, formatCount, printable } from '../format.ts'
-import { patiently } from '../patience.ts'
-import { send } from '../send.ts'
+import { send, sendForResult, type Sending } from '../send.ts'
 
 export interface AddOptions {
   profile: 'unixfs-v1-2025' | 'unixfs-v0-2015'
@@ -33,20 +32,19 @@ export async function add(context: CliContext, path: string, options: AddOptions
     preserveMode: isTree,
   }
   return withClient(context, async (client) => {
-    const sending = {
-      kind: 'add' as const,
+    const sending: Sending = {
+      kind: 'add',
       params,
       fingerprint,
       sizeBytes,
       label: `adding ${name}`,
       bytesFrom,
     }
-    const job = await send(context, client, sending)
     if (options.detach === true) {
-      printDetached(context, job)
+      printDetached(context, (await send(context, client, sending)).job)
       return 0
     }
-    const result = await patiently(context, client, () => waitForResult<AddResult>(context, client, job))
+    const result = await sendForResult<AddResult>(context, client, sending)
     const { output } = context
     output.result(result, () => result.cid)
     if (output.interactive) {

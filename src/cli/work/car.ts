@@ -5,10 +5,9 @@ import { readFileFrom } from '../files/read-source.ts'
 import { listNamedSource } from '../files/source-tree.ts'
 import { Target } from '../files/target.ts'
 import { FileWriter } from '../files/write-file.ts'
-import { printDetached, waitForResult } from '../job.ts'
+import { printDetached } from '../job.ts'
 import { formatBytes, formatCount, printable } from '../format.ts'
-import { patiently } from '../patience.ts'
-import { send } from '../send.ts'
+import { send, sendForResult, type Sending } from '../send.ts'
 
 interface ImportResult {
   roots: string[]
@@ -27,7 +26,7 @@ export async function importCar(
     throw new P2pnodeError('ERR_SOURCE_TYPE', 'usage', `${file} is no file`, { details: { path: file } })
   }
   return withClient(context, async (client) => {
-    const job = await send(context, client, {
+    const sending: Sending = {
       kind: 'car-import',
       params: {
         pin: options.pin === false ? null : typeof options.pin === 'string' ? options.pin : tree.name,
@@ -36,12 +35,12 @@ export async function importCar(
       sizeBytes: tree.fileBytes,
       label: `importing ${tree.name}`,
       bytesFrom: (offset) => readFileFrom(entry, offset, context.signal),
-    })
+    }
     if (options.detach === true) {
-      printDetached(context, job)
+      printDetached(context, (await send(context, client, sending)).job)
       return 0
     }
-    const result = await patiently(context, client, () => waitForResult<ImportResult>(context, client, job))
+    const result = await sendForResult<ImportResult>(context, client, sending)
     context.output.result(
       result,
       () =>

@@ -107,7 +107,9 @@ export class Puts {
       await this.#join(key, mh, bytes, signal)
     } finally {
       pending.callers--
-      if (pending.callers === 0) pending.abandon.abort()
+      // Not for one that has ended: an abort makes an error and an event, and a fetch of a large tree spent a quarter of
+      // its puts on that.
+      if (pending.callers === 0 && this.#pending.get(key) === pending) pending.abandon.abort()
     }
   }
 

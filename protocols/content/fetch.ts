@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
-import { Pacer } from '../shared/pacer.ts'
+import { LoopTurn, Pacer } from '../shared/pacer.ts'
 import { Wakeup } from '../shared/wakeup.ts'
 import type { P2pnodeError } from '../shared/errors.ts'
 import { cancelled, hashUnsupported, isPathNotFound, notFound, stalled } from './errors.ts'
@@ -71,6 +71,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
   readonly #puts: Puts
   readonly #ticker: NodeJS.Timeout
   readonly #frontier = new Frontier()
+  readonly #turn = new LoopTurn()
   /** To be asked for, first come first. */
   #ready: Item[] = []
   /** From the look-up until the block is kept, by key: others of the same block, which wait for that. */
@@ -148,7 +149,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
       this.#sources.engage()
       const canLookUp = this.#rootQuestion === undefined && this.#ready.length < MAX_READY
       const items = canLookUp ? this.#frontier.take(LOOKUP_BATCH, () => this.#mayTakeInner()) : []
-      if (items.length > 0) await this.#lookUp(items)
+      if (items.length > 0) await this.#lookUp(items, pacer)
       this.#assign()
       if (this.#isComplete()) return this.#finish(undefined)
       this.#checkSources()
@@ -162,7 +163,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
   }
 
   /** Sorts out what is held and what has to be asked for. */
-  async #lookUp(items: Item[]): Promise<void> {
+  async #lookUp(items: Item[], pacer: Pacer): Promise<void> {
     const { held } = this.#options
     const first = items.filter((item) => {
       const sameBlock = this.#underWay.get(item.key)
@@ -177,8 +178,10 @@ export class DagFetchSession implements DagFetch, SourceListener {
         return held.has(item.visit.cid)
       }),
     )
-    if (this.#ended) return
     for (const [index, item] of first.entries()) {
+      // Of large directories each node has hundreds of links.
+      await pacer.breathe()
+      if (this.#ended) return
       const bytes = found[index]
       if (bytes === undefined || bytes === false) this.#queue(item)
       else this.#found(item, bytes === true ? undefined : bytes)
@@ -290,11 +293,14 @@ export class DagFetchSession implements DagFetch, SourceListener {
     this.#wake.notify()
   }
 
-  /** Expands what has just come, unless too much is in line already: then it is read again when its turn comes. */
+  /**
+   * Expands what has just come, unless too much is in line or the event loop's turn has been long already, as where many
+   * small nodes come in one piece: then it is read again, from the store, when its turn comes.
+   */
   #unfold(item: Item, bytes: Uint8Array): void {
     if (item.state === 'out') return
-    const isFull = this.#frontier.size > MAX_FRONTIER && this.#rootQuestion === undefined
-    if (item.isInner && isFull) return
+    const isTooMuch = this.#frontier.size > MAX_FRONTIER || this.#turn.isLong()
+    if (item.isInner && isTooMuch && this.#rootQuestion === undefined) return
     if (item.isInner) this.#expand(item, bytes)
     this.#frontier.remove(item)
   }

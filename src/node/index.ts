@@ -28,6 +28,7 @@ import { createTrust, type TrustService } from '../trust/index.ts'
 import { createVault, deletionsTopic, loadOwnerSecret, type VaultService } from '../vault/index.ts'
 import { runDoctor } from './doctor.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { observeServices } from './service-metrics.ts'
 import { version } from '../../config/version.ts'
 
 export interface NodeOptions {
@@ -303,6 +304,15 @@ async function startServices(
     if (storageFailure !== undefined) return { state: 'failed', problems }
     return { state: problems.length > 0 ? 'degraded' : 'ready', problems }
   }
+  observeServices({
+    metrics,
+    storage,
+    jobs,
+    content: libp2p.services.content,
+    trust,
+    gossip,
+    isServing: () => ['ready', 'degraded'].includes(health().state),
+  })
   const api: Api = await createApi({
     listen: { host: config.api.host, port: config.api.port },
     home: lock.home,

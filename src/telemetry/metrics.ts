@@ -22,6 +22,12 @@ export interface Metrics {
   observedGauge(options: MetricOptions<never>, read: () => number): void
   /** A counter whose total, which never falls, is asked when the metrics are read. */
   observedCounter(options: MetricOptions<never>, readTotal: () => number): void
+  /** As the two above, with as many labelled values as there are then. */
+  observed<Label extends string = never>(
+    kind: 'gauge' | 'counter',
+    options: MetricOptions<Label>,
+    read: () => { labels?: Record<Label, string>; value: number }[],
+  ): void
   histogram<Label extends string = never>(
     options: MetricOptions<Label> & { buckets: number[] },
   ): Histogram<Label>
@@ -70,6 +76,14 @@ export function createMetrics(options: { watchEventLoop?: boolean } = {}): Metri
           counted = Math.max(counted, total)
         },
       })
+    },
+    observed(kind, of, read) {
+      const metric =
+        kind === 'gauge' ? new Gauge({ ...common(of), collect }) : new Counter({ ...common(of), collect })
+      function collect(): void {
+        metric.reset()
+        for (const { labels, value } of read()) metric.inc(labels ?? {}, value)
+      }
     },
     histogram: (of) => new Histogram({ ...common(of), buckets: of.buckets }),
     text: () => registry.metrics(),

@@ -44,3 +44,37 @@ it('a node whose writer of blocks died is not ready, says why, and still reads',
   await again.json(['add', join(folder, 'file')])
   expect(await again.stop()).toBe(0)
 })
+
+it('its figures tell of storage, jobs, transfers and refusals, and name nobody', async () => {
+  const folder = await lab.folder()
+  const [one, other] = [await lab.daemon(), await lab.daemon()]
+  await writeFile(join(folder, 'file'), randomBytes(100_000))
+  const { cid } = await one.json<{ cid: string }>(['add', join(folder, 'file')])
+  await other.json(['connect', one.address])
+  await other.json(['get', cid, '-o', join(folder, 'copy')])
+  await one.json(['block', other.ready.peerId])
+  expect((await other.run(['connect', one.address])).code).not.toBe(0)
+
+  const text = await (await fetch(`${one.ready.api}/metrics`)).text()
+  const value = (name: string): number =>
+    Number(
+      text
+        .split('\n')
+        .find((line) => line.startsWith(`${name} `))
+        ?.split(' ')[1],
+    )
+  expect(value('p2pnode_ready')).toBe(1)
+  expect(value('p2pnode_storage_used_bytes')).toBeGreaterThan(100_000)
+  expect(value('p2pnode_storage_quota_bytes')).toBeGreaterThan(2 ** 30)
+  expect(value('p2pnode_pins')).toBe(1)
+  expect(value('p2pnode_jobs{state="done"}')).toBe(1)
+  expect(value('p2pnode_content_bytes_total{direction="served"}')).toBeGreaterThanOrEqual(100_000)
+  expect(value('p2pnode_trust_denials_total{action="accept",reason="deny-list"}')).toBeGreaterThan(0)
+  expect(value('p2pnode_trust_evidence_dropped_total')).toBe(0)
+  expect(value('p2pnode_gossip_messages_total{result="rejected"}')).toBe(0)
+  const lines = text.split('\n').filter((line) => !line.startsWith('#'))
+  for (const secret of [cid, one.ready.peerId, other.ready.peerId])
+    expect(lines.filter((line) => line.includes(secret))).toEqual([])
+  expect(await one.stop()).toBe(0)
+  expect(await other.stop()).toBe(0)
+})

@@ -1,0 +1,88 @@
+import type { Content } from '../../protocols/content/types.ts'
+import type { Gossip } from '../gossip/index.ts'
+import type { Jobs } from '../jobs/index.ts'
+import type { Storage } from '../storage/types.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { TrustService } from '../trust/index.ts'
+
+export interface MeasuredServices {
+  metrics: Pick<Metrics, 'observed'>
+  storage: Pick<Storage, 'blocks' | 'pins'>
+  jobs: Pick<Jobs, 'counts'>
+  content: Pick<Content, 'statistics'>
+  trust: Pick<TrustService, 'denials' | 'droppedEvidence'>
+  gossip: Pick<Gossip, 'statistics'>
+  /** Whether the node would be called ready. */
+  isServing: () => boolean
+}
+
+/**
+ * What the services count by themselves, as figures for Prometheus: asked when they are read, so that nothing is counted
+ * twice. Labels are actions, reasons and states, all of our own making.
+ */
+export function observeServices(services: MeasuredServices): void {
+  const { metrics, storage, jobs, content, trust, gossip, isServing } = services
+  const gauge = (name: string, help: string, read: () => number): void =>
+    metrics.observed('gauge', { name: `p2pnode_${name}`, help }, () => [{ value: read() }])
+
+  gauge('ready', '1 where /health/ready answers 200.', () => Number(isServing()))
+  gauge('storage_used_bytes', 'Bytes that count towards the quota.', () => storage.blocks.usage().usedBytes)
+  gauge('storage_quota_bytes', 'The quota.', () => storage.blocks.usage().quotaBytes)
+  gauge('storage_blocks', 'Blocks that are held.', () => storage.blocks.usage().blocks)
+  gauge('storage_quarantined_blocks', 'Rotten blocks that nobody could heal yet.', () => {
+    return storage.blocks.usage().quarantined
+  })
+  gauge('pins', 'Pins.', () => storage.pins.count())
+  metrics.observed('gauge', { name: 'p2pnode_jobs', help: 'Jobs on record.', labels: ['state'] }, () =>
+    Object.entries(jobs.counts()).map(([state, value]) => ({ labels: { state }, value })),
+  )
+
+  const transferred = {
+    name: 'p2pnode_content_bytes_total',
+    help: 'Bytes of blocks that went over the content protocol.',
+    labels: ['direction'] as const,
+  }
+  metrics.observed('counter', transferred, () => {
+    const { servedBytes, fetchedBytes } = content.statistics()
+    return [
+      { labels: { direction: 'served' }, value: servedBytes },
+      { labels: { direction: 'fetched' }, value: fetchedBytes },
+    ]
+  })
+  const blocks = {
+    name: 'p2pnode_content_blocks_total',
+    help: 'Blocks that went over the content protocol.',
+    labels: ['direction'] as const,
+  }
+  metrics.observed('counter', blocks, () => {
+    const { servedBlocks, fetchedBlocks } = content.statistics()
+    return [
+      { labels: { direction: 'served' }, value: servedBlocks },
+      { labels: { direction: 'fetched' }, value: fetchedBlocks },
+    ]
+  })
+
+  const denied = {
+    name: 'p2pnode_trust_denials_total',
+    help: 'What peers were refused, by action and reason.',
+    labels: ['action', 'reason'] as const,
+  }
+  metrics.observed('counter', denied, () =>
+    Object.entries(trust.denials()).flatMap(([action, reasons]) =>
+      Object.entries(reasons).map(([reason, value]) => ({ labels: { action, reason }, value })),
+    ),
+  )
+  const lost = {
+    name: 'p2pnode_trust_evidence_dropped_total',
+    help: 'Reports about peers that could not be kept.',
+  }
+  metrics.observed('counter', lost, () => [{ value: trust.droppedEvidence() }])
+  const messages = {
+    name: 'p2pnode_gossip_messages_total',
+    help: 'Gossip messages: received ones by verdict, published ones, and those that no handler had room for.',
+    labels: ['result'] as const,
+  }
+  metrics.observed('counter', messages, () =>
+    Object.entries(gossip.statistics()).map(([result, value]) => ({ labels: { result }, value })),
+  )
+}

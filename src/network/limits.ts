@@ -42,7 +42,11 @@ export const CONNECTION_LIMITS = {
   closeTimeoutMs: 1_000,
   /** A connection without an answer for so long is dead. Wide, since a busy machine's event loop must not cost it its peers. */
   pingTimeoutMs: 15_000,
-  pingIntervalMs: 20_000,
+  /**
+   * Each ping is a stream with its negotiation, and writes to the peer store at both ends: most of what an idle node does.
+   * A transfer notices by itself, within seconds, that its peer is gone.
+   */
+  pingIntervalMs: 60_000,
   maxParallelDials: 32,
   maxDialQueueLength: 256,
   maxAddressesPerPeer: 16,

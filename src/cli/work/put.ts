@@ -4,9 +4,8 @@ import { withClient } from '../daemon.ts'
 import { Target } from '../files/target.ts'
 import { FileWriter } from '../files/write-file.ts'
 import { formatBytes, formatCount, printable } from '../format.ts'
-import { printDetached, waitForResult } from '../job.ts'
-import { patiently } from '../patience.ts'
-import { send } from '../send.ts'
+import { printDetached } from '../job.ts'
+import { send, sendForResult, type Sending } from '../send.ts'
 import { openSource } from '../files/open-source.ts'
 
 export interface PutOptions {
@@ -47,19 +46,19 @@ export async function put(context: CliContext, path: string, options: PutOptions
     preserveMode: source.isTree,
   }
   return withClient(context, async (client) => {
-    const job = await send(context, client, {
+    const sending: Sending = {
       kind: 'put',
       params,
       fingerprint: source.fingerprint,
       sizeBytes: source.sizeBytes,
       label: `putting ${source.name}`,
       bytesFrom: source.bytesFrom,
-    })
+    }
     if (options.detach === true) {
-      printDetached(context, job)
+      printDetached(context, (await send(context, client, sending)).job)
       return 0
     }
-    const result = await patiently(context, client, () => waitForResult<PutResult>(context, client, job))
+    const result = await sendForResult<PutResult>(context, client, sending)
     if (manifest !== undefined) {
       const download = await client.downloadPosted('/api/v1/vault/manifests/file', {
         body: { link: result.link },

@@ -3,12 +3,11 @@
  * clock. docs/vault-format.md says what every byte is.
  */
 export { createSegmentCodec } from './codec.ts'
-export { vaultInvalid, vaultTooLarge } from './errors.ts'
 export { segmentKey, slabSeed, stateAtRestKey, stateKey, stateSlabSalt, verifyKey } from './keys.ts'
-export { formatLink, isLink, LINK_PREFIX, parseLink } from './link.ts'
+export { formatLink, parseLink } from './link.ts'
 export { createManifestCodec, type ManifestCodec } from './manifest.ts'
 export { decodeManifestFile, encodeManifestFile, type ManifestFile } from './manifest-file.ts'
 export { MIME_SAMPLE_BYTES, mimeOf } from './mime.ts'
 export { ownerSecretOf, phraseOf } from './phrase.ts'
-export { isSealedLength, Mode, sealedBytesOf } from './segment.ts'
+export { sealedBytesOf } from './segment.ts'
 export * from './types.ts'

@@ -5,7 +5,7 @@ import type { Link, Power } from '../types.ts'
 import { linkChecksum, linkInvalid } from './errors.ts'
 import { HASH_BYTES, KEY_BYTES, MAX_LINK_CHARS } from './limits.ts'
 
-export const LINK_PREFIX = 'p2pnode:'
+const LINK_PREFIX = 'p2pnode:'
 const LINK_VERSION = 1
 const CHECKSUM_BYTES = 4
 const HEADER_BYTES = 2
@@ -13,11 +13,6 @@ const LINK_BYTES = HEADER_BYTES + HASH_BYTES + KEY_BYTES + CHECKSUM_BYTES
 
 /** The second byte of a link. */
 export const LinkKind = { read: 1, verify: 2 } as const satisfies Record<Power, number>
-
-/** Whether a text is meant as a link; whether it is one says `parseLink`. */
-export function isLink(text: string): boolean {
-  return text.startsWith(LINK_PREFIX)
-}
 
 export function formatLink({ power, slab, key }: Link): string {
   if (slab.length !== HASH_BYTES || key.length !== KEY_BYTES) {
@@ -34,7 +29,7 @@ export function formatLink({ power, slab, key }: Link): string {
  * @throws ERR_LINK_INVALID, ERR_LINK_CHECKSUM
  */
 export function parseLink(text: string): Link {
-  if (!isLink(text)) throw linkInvalid(`a link begins with ${LINK_PREFIX}`)
+  if (!text.startsWith(LINK_PREFIX)) throw linkInvalid(`a link begins with ${LINK_PREFIX}`)
   if (text.length > MAX_LINK_CHARS) throw linkInvalid('this is too long to be a link')
   const bytes = decoded(text.slice(LINK_PREFIX.length))
   const body = bytes.subarray(0, Math.max(0, bytes.length - CHECKSUM_BYTES))

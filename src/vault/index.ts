@@ -25,7 +25,7 @@ import { createHolder, type Holder } from './holder/index.ts'
 import { createLocateAnswerer, createLocator, withLocalHolder } from './locate/index.ts'
 import { createOwner } from './owner/index.ts'
 import { createPlacer } from './place/index.ts'
-import { createVaultReading, ManifestStore, SlabReader } from './read/index.ts'
+import { createRepairOnRead, createVaultReading, ManifestStore, SlabReader } from './read/index.ts'
 import { ByteRate } from './restore/byte-rate.ts'
 import { repairJob } from './restore/repair-job.ts'
 import type { VaultService } from './types.ts'
@@ -145,7 +145,12 @@ async function startVault(
 
   // From a link to bytes, and how well it is kept.
   const manifests = new ManifestStore({ chunk: reading, locator, codec: manifestCodec, networkName })
-  const slabs = new SlabReader({ chunk: reading, locator, codec })
+  const slabs = new SlabReader({
+    chunk: reading,
+    locator,
+    codec,
+    onMissing: (missing) => repairOnRead(missing),
+  })
   const reader = createVaultReading({ manifests, slabs })
   const { intervalMs } = config.vault.audit
   const proofs = new ProofStore(state)
@@ -173,6 +178,12 @@ async function startVault(
     manifestCodec,
     trust,
     jobs,
+    log,
+  })
+  const repairOnRead = createRepairOnRead({
+    isOwn: (link) => [...owner.links()].some((object) => object.link === link),
+    repair: (link) => jobs.submit('repair', { link }),
+    restMs: intervalMs,
     log,
   })
   const audits = new AuditScheduler({

@@ -240,7 +240,7 @@ export class ReadingHouse {
       chunk: reading,
       locator,
       codec: this.segments,
-      onMissing: (slab, columns) => missing.push({ slab: slabKeyOf(slab), columns }),
+      onMissing: ({ slab, columns }) => missing.push({ slab: slabKeyOf(slab), columns }),
     })
     const manifests = new ManifestStore({
       chunk: reading,

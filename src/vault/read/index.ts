@@ -8,6 +8,7 @@
  * for await (const bytes of reading.cat(link, { signal })) …
  */
 export { ManifestStore } from './manifests.ts'
+export { createRepairOnRead } from './repair-on-read.ts'
 export type { VaultReading } from './service.ts'
 export { createVaultReading } from './service.ts'
 export { SlabReader } from './slab-reader.ts'

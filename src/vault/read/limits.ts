@@ -89,5 +89,8 @@ export const MAX_MANIFEST_RACERS = 3
 /** Indexes that are kept for the next range of the same file: one has 16 KiB with rs:4/8, 128 KiB at most. */
 export const MAX_INDEX_CACHE_BYTES = 16 * MIB
 
+/** Links of which it is remembered when a read had them repaired. */
+export const MAX_REPAIRED_LINKS = 256
+
 /** Groups whose holders are remembered as hints for the next read. */
 export const MAX_HINTED_GROUPS = 1_024

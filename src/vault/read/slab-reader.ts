@@ -20,6 +20,7 @@ import {
 } from './limits.ts'
 import type { SegmentPart } from './plan.ts'
 import { partsOf, segmentCount, segmentsOfSlab } from './plan.ts'
+import type { MissingColumns } from './repair-on-read.ts'
 import { SlabSource } from './slab-source.ts'
 import { PeerSpeeds } from './speeds.ts'
 import type { SourceCounts } from './statistics.ts'
@@ -29,8 +30,8 @@ export interface SlabReaderOptions {
   chunk: Pick<Chunk, 'index' | 'fetch'>
   locator: Pick<Locator, 'holders'>
   codec: Pick<SegmentCodec, 'decode'>
-  /** A holder did not have what it said, or had wrong bytes: whoever repairs should look at it. Must not throw. */
-  onMissing?: (slab: SlabId, columns: number[]) => void
+  /** Whoever repairs should look at it. Must not throw. */
+  onMissing?: (missing: MissingColumns) => void
 }
 
 interface ReadOptions {
@@ -198,11 +199,11 @@ class ReadRun {
   #source(slab: number): SlabSource {
     let source = this.#sources.get(slab)
     if (source !== undefined) return source
-    const { body, map } = this.#manifest
+    const { body, map, link } = this.#manifest
     const { id, holders } = this.#place(slab)
     const whole = segmentCount(body.size) - slab * SEGMENTS_PER_SLAB
     source = new SlabSource(
-      { ...this.#deps, onMissing: (slab, columns) => this.#deps.onMissing?.(slab, columns) },
+      { ...this.#deps, onMissing: (slab, columns) => this.#deps.onMissing?.({ slab, columns, link }) },
       {
         expected: {
           slab: id,

@@ -1,7 +1,7 @@
 import { MAX_FRAME_DATA_BYTES, MAX_FRAME_HEADER_BYTES } from '../shared/limits.ts'
 import { readVarint, varintLength, writeVarint } from '../shared/varint.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
-import { MAX_INDEX_BYTES, MAX_PIECE_BYTES } from './limits.ts'
+import { MAX_INDEX_BYTES, MAX_PIECE_BYTES, MIN_PART_BYTES } from './limits.ts'
 
 /**
  * Frames that carry a part of a piece, or an index. They are ordinary protobuf (`ClientMessage` and `ServerMessage` number
@@ -92,7 +92,9 @@ function checked(
   }
   const header = { kind: 'piece', segment: first!, offset: second!, totalBytes: third!, ...sizes } as const
   if (dataBytes > MAX_FRAME_DATA_BYTES || header.totalBytes > MAX_PIECE_BYTES) throw oversize()
-  if (header.offset + dataBytes > header.totalBytes) throw malformed('data behind the end of its piece')
+  const endBytes = header.offset + dataBytes
+  if (endBytes > header.totalBytes) throw malformed('data behind the end of its piece')
+  if (dataBytes < MIN_PART_BYTES && endBytes < header.totalBytes) throw malformed('a tiny part of a piece')
   return header
 }
 

@@ -87,6 +87,9 @@ export const FRAME_COST_BYTES = 64
  */
 export const MIN_WINDOW_BYTES = 2 * 1024 * 1024
 
+/** No part of a piece but its last is shorter: else what each costs in memory would be more than its credit. */
+export const MIN_PART_BYTES = 16 * 1024
+
 /** A whole piece: with k = 1 a sealed segment. */
 export const MAX_PIECE_BYTES = MAX_SEALED_BYTES
 

@@ -57,7 +57,7 @@ export function decodeDeletion(signed: SignedBytes, networkName: string): Deleti
   }
 }
 
-export interface ReceiptFields {
+interface ReceiptFields {
   slab: SlabId
   column: number
   indexHash: Uint8Array

@@ -59,6 +59,7 @@ const fetchOf = (changes: object = {}): Uint8Array =>
   encode.fetch({ slab: made.slab, column: 0, segments: [0, 1, 2, 3], creditBytes: 16 * MIB, ...changes })
 const capacity = (id: number): Uint8Array => encode.request(id, { kind: 'capacity' })
 const small = new Uint8Array(100)
+const part = new Uint8Array(16 * 1024)
 
 describe('a client', () => {
   it('is sent no more than it grants, and credit may come in any steps', async () => {
@@ -164,26 +165,32 @@ describe('a client that misbehaves', () => {
     ['a store in a store', 'wrong-order', () => [open()], () => [open()]],
     ['a piece that is not the first', 'piece-order', () => [open()], () => [piece(1, small)]],
     ['a piece twice', 'piece-order', () => [open()], () => [piece(0, small), piece(0, small)]],
-    ['a hole in a piece', 'piece-order', () => [open()], () => [piece(0, small, { offset: 9, total: 200 })]],
+    [
+      'a hole in a piece',
+      'piece-order',
+      () => [open()],
+      () => [piece(0, part, { offset: 9, total: 40_000 })],
+    ],
     [
       'a piece that changes its length',
       'piece-order',
       () => [open()],
-      () => [piece(0, small, { total: 300 }), piece(0, small, { offset: 100, total: 400 })],
+      () => [piece(0, part, { total: 40_000 }), piece(0, part, { offset: part.length, total: 50_000 })],
     ],
     [
       'a piece begun before the last has ended',
       'piece-order',
       () => [open()],
-      () => [piece(0, small, { total: 300 }), piece(1, small)],
+      () => [piece(0, part, { total: 40_000 }), piece(1, small)],
     ],
     [
       'an index inside a piece',
       'wrong-order',
       () => [open()],
-      () => [piece(0, small, { total: 300 }), indexFrame(made)],
+      () => [piece(0, part, { total: 40_000 }), indexFrame(made)],
     ],
     ['an index and no piece', 'wrong-order', () => [open()], () => [indexFrame(made)]],
+    ['a tiny part', 'malformed-frame', () => [open()], () => [piece(0, small, { total: 300 })]],
     ['an empty part', 'malformed-frame', () => [open()], () => [frame(Buffer.from('0a0418642864', 'hex'))]],
     [
       'more than there is room reserved for',
@@ -191,12 +198,7 @@ describe('a client that misbehaves', () => {
       () => [encode.store(made.open(0, { maxColumnBytes: 150 }))],
       () => [piece(0, small), piece(1, small)],
     ],
-    [
-      'a piece longer than any',
-      'oversize-piece',
-      () => [open()],
-      () => [piece(0, small, { total: 2 * MIB })],
-    ],
+    ['a piece longer than any', 'oversize-piece', () => [open()], () => [piece(0, part, { total: 2 * MIB })]],
   ]
   const locate = (id: number): Uint8Array =>
     encode.request(id, { kind: 'locate', query: { id: small.subarray(0, 16), slabs: [], hopsLeft: 1 } })

@@ -12,9 +12,11 @@ export const HAVE_TIMEOUT_MS = 8_000
 /** Hints that one search follows: the most holders that a group has. */
 export const MAX_HINTS = 64
 /** Connections that one search tries to make at once. */
-export const CONCURRENT_DIALS = 4
+export const CONCURRENT_DIALS = 8
 /** Over a relay a dial takes some seconds; what takes longer holds up the others. */
-export const DIAL_TIMEOUT_MS = 8_000
+export const DIAL_TIMEOUT_MS = 5_000
+/** No search takes longer: a stranger may name hundreds of peers that do not exist, and each dial takes its time. */
+export const MAX_SEARCH_MS = 30_000
 
 /** Hinted peers mostly hold everything: whoever is merely connected is asked after this time, or when they have answered. */
 export const HINTS_HEAD_START_MS = 150

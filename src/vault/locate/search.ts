@@ -4,7 +4,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Found, SlabId } from '../../../protocols/chunk/types.ts'
 import { Wakeup } from '../../../protocols/shared/wakeup.ts'
-import { unlessAborted, wait } from '../../jobs/async.ts'
+import { abortable, unlessAborted, wait } from '../../jobs/async.ts'
 import type { ColumnAt, LocateOptions } from '../contracts.ts'
 import { groupCid, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 
@@ -27,6 +27,7 @@ import {
   MAX_HOPS,
   MAX_PEERS_PER_SEARCH,
   MAX_PROVIDERS,
+  MAX_SEARCH_MS,
   MAX_SLABS_PER_HAVE,
   MAX_SLABS_PER_QUERY,
   QUERY_FAN_OUT,
@@ -48,6 +49,8 @@ export class HolderSearch {
   readonly #hints: readonly string[]
   readonly #stop = new AbortController()
   readonly #signal: AbortSignal
+  /** Aborts as well when the search has taken long enough. */
+  readonly #work: AbortSignal
   readonly #wakeup = new Wakeup()
   readonly #queue: ColumnAt[] = []
   readonly #asked = new Set<string>()
@@ -65,6 +68,7 @@ export class HolderSearch {
     this.#group = options.group
     this.#hints = (options.hints ?? []).slice(0, MAX_HINTS)
     this.#signal = AbortSignal.any([options.signal, this.#stop.signal])
+    this.#work = AbortSignal.any([this.#signal, AbortSignal.timeout(MAX_SEARCH_MS)])
   }
 
   async *results(): AsyncGenerator<ColumnAt> {
@@ -105,7 +109,7 @@ export class HolderSearch {
   async #unlessDone(work: Promise<unknown>, headStartMs: number): Promise<void> {
     const over = new AbortController()
     try {
-      await Promise.race([work, wait(headStartMs, AbortSignal.any([this.#signal, over.signal]))])
+      await Promise.race([work, wait(headStartMs, AbortSignal.any([this.#work, over.signal]))])
     } finally {
       over.abort()
     }
@@ -123,10 +127,11 @@ export class HolderSearch {
   async #askDht(): Promise<void> {
     const { libp2p } = this.#deps
     if (!(await this.#waitForRoutes())) return
-    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(DHT_TIMEOUT_MS)])
+    const signal = AbortSignal.any([this.#work, AbortSignal.timeout(DHT_TIMEOUT_MS)])
     const reached: Promise<void>[] = []
     try {
-      for await (const provider of libp2p.contentRouting.findProviders(groupCid(this.#group), { signal })) {
+      const providers = libp2p.contentRouting.findProviders(groupCid(this.#group), { signal })
+      for await (const provider of abortable(providers, signal)) {
         // Its addresses are in the peer store by now.
         reached.push(this.#reach(provider.id, []))
         if (reached.length >= MAX_PROVIDERS) break
@@ -142,15 +147,15 @@ export class HolderSearch {
     // Whoever is connected and has no routes after a moment takes no part in the DHT.
     const graceMs = libp2p.getPeers().length > 0 ? CONNECTED_DHT_GRACE_MS : EMPTY_DHT_GRACE_MS
     for (let waitedMs = 0; waitedMs < graceMs; waitedMs += EMPTY_DHT_POLL_MS) {
-      if (this.#signal.aborted || hasRoutes()) break
-      await wait(EMPTY_DHT_POLL_MS, this.#signal)
+      if (this.#work.aborted || hasRoutes()) break
+      await wait(EMPTY_DHT_POLL_MS, this.#work)
     }
-    return !this.#signal.aborted && hasRoutes()
+    return !this.#work.aborted && hasRoutes()
   }
 
   /** Sends a query to a few peers, who pass it on. */
   async #askOthers(): Promise<void> {
-    if (this.#signal.aborted) return
+    if (this.#work.aborted) return
     const { chunk, libp2p } = this.#deps
     const others = chunk.peers().filter((peer) => !peer.equals(libp2p.peerId) && this.#mayAsk(peer))
     const peers = someOf(others, QUERY_FAN_OUT)
@@ -159,7 +164,7 @@ export class HolderSearch {
       slabs: someOf(this.#slabs, MAX_SLABS_PER_QUERY),
       hopsLeft: MAX_HOPS - 1,
     }
-    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(QUERY_HOP_TIMEOUT_MS * (MAX_HOPS + 1))])
+    const signal = AbortSignal.any([this.#work, AbortSignal.timeout(QUERY_HOP_TIMEOUT_MS * (MAX_HOPS + 1))])
     await Promise.all(
       peers.map(async (peer) => {
         const found = await chunk.locate(peer, query, signal).catch((): Found[] => [])
@@ -179,9 +184,9 @@ export class HolderSearch {
     const { libp2p } = this.#deps
     if (this.#asked.has(peer.toString()) || !this.#mayAsk(peer)) return
     if (!peer.equals(libp2p.peerId) && libp2p.getConnections(peer).length === 0) {
-      const isReached = await this.#dials.run(this.#signal, async () => {
+      const isReached = await this.#dials.run(this.#work, async () => {
         if (libp2p.getConnections(peer).length > 0) return true
-        const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)])
+        const signal = AbortSignal.any([this.#work, AbortSignal.timeout(DIAL_TIMEOUT_MS)])
         const targets = addresses.flatMap((address) => dialTarget(address, peer))
         // libp2p itself does not give up a dial at once when its signal aborts.
         await unlessAborted(libp2p.dial(targets.length > 0 ? targets : peer, { signal }), signal)
@@ -201,10 +206,10 @@ export class HolderSearch {
 
   async #ask(peer: PeerId): Promise<void> {
     const name = peer.toString()
-    if (this.#signal.aborted || this.#isOver) return
+    if (this.#work.aborted || this.#isOver) return
     if (this.#asked.has(name) || this.#asked.size >= MAX_PEERS_PER_SEARCH || !this.#mayAsk(peer)) return
     this.#asked.add(name)
-    const question = this.#questions.run(this.#signal, () => this.#have(peer)).then(() => {})
+    const question = this.#questions.run(this.#work, () => this.#have(peer)).then(() => {})
     this.#pending.add(question)
     await question
     this.#pending.delete(question)
@@ -213,7 +218,7 @@ export class HolderSearch {
   async #have(peer: PeerId): Promise<void> {
     for (let from = 0; from < this.#slabs.length; from += MAX_SLABS_PER_HAVE) {
       const batch = this.#slabs.slice(from, from + MAX_SLABS_PER_HAVE)
-      const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(HAVE_TIMEOUT_MS)])
+      const signal = AbortSignal.any([this.#work, AbortSignal.timeout(HAVE_TIMEOUT_MS)])
       for (const { slab, column, indexHash } of await this.#deps.chunk.have(peer, batch, signal)) {
         const key = `${slabKeyOf(slab)}/${peer.toString()}`
         if (!this.#wanted.has(slabKeyOf(slab)) || this.#told.has(key)) continue

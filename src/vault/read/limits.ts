@@ -12,7 +12,7 @@ export const FIRST_WINDOW_SEGMENTS = 2
 /** What all readers together have in flight; each gets its share, and no less than the first window. */
 export const MAX_SEGMENTS_IN_FLIGHT = 96
 /** Readers at once; a reader costs streams at several holders. */
-export const MAX_READERS = 128
+export const MAX_READERS = 64
 
 /** Segments that one holder of copies is asked for at a time: enough to fill its stream, few enough to share the work. */
 export const COPY_BATCH_SEGMENTS = 4
@@ -36,7 +36,7 @@ export const MAX_RACERS = 3
 export const MAX_ATTEMPTS = 2
 export const RETRY_AFTER_MS = 500
 /** A stream that waits so long for a slow consumer is closed, before its idle timer makes an error of it. */
-export const PAUSE_CLOSE_MS = 5_000
+export const PAUSE_CLOSE_MS = 2_000
 
 /** After its last piece a holder says that it is done; what takes longer costs the stream. */
 export const LAST_WORD_MS = 2_000

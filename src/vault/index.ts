@@ -176,6 +176,9 @@ async function startVault(
     placer,
     codec,
     manifestCodec,
+    locator,
+    restorer: tools.restorer,
+    tombstones: holder.tombstones,
     trust,
     jobs,
     log,
@@ -196,7 +199,7 @@ async function startVault(
   })
 
   owner.registerJobs()
-  tools.registerJobs(jobs, async () => ({ abandonedSlabs: 0, bytes: 0 }))
+  tools.registerJobs(jobs, (asked) => owner.prune(asked))
   jobs.register(repairJob({ manifests, parseLink, repair: tools.repair, concurrency: CONCURRENT_REPAIRS }))
   await owner.start()
   locator.start()

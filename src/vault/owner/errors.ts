@@ -51,3 +51,11 @@ export function sourceChanged(reason: string): P2pnodeError {
     `the source changed while it was read: ${reason}`,
   )
 }
+
+export function objectBusy(name: string): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_VAULT_BUSY',
+    'conflict',
+    `"${name}" is still being put: cancel its job instead`,
+  )
+}

@@ -15,10 +15,15 @@ import type { StateDatabase } from '../../storage/state/index.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Evidence } from '../../trust/contract.ts'
 import { formatLink, type ManifestCodec, phraseOf, type SegmentCodec } from '../codec/index.ts'
-import type { Placer } from '../contracts.ts'
+import type { Locator, Placer, Restorer, Tombstones } from '../contracts.ts'
 import { writtenForm } from '../place/index.ts'
 import type { Health, VaultObjectSummary } from '../types.ts'
 import { AtRest } from './at-rest.ts'
+import { completeJob } from './complete-job.ts'
+import { DeletionRounds } from './deletion-rounds.ts'
+import { pruneOwned } from './prune.ts'
+import { Renewer } from './renewer.ts'
+import { rmJob } from './rm-job.ts'
 import type { OwnerDependencies } from './put/dependencies.ts'
 import { putJob } from './put/put-job.ts'
 import { Spool } from './put/spool.ts'
@@ -37,6 +42,9 @@ export interface OwnerOptions {
   placer: Placer
   codec: SegmentCodec
   manifestCodec: ManifestCodec
+  locator: Pick<Locator, 'holders'>
+  restorer: Restorer
+  tombstones: Tombstones
   trust: Evidence
   jobs: Jobs
   log: Logger
@@ -53,6 +61,8 @@ export interface Owner {
   links(): Iterable<{ id: string; link: string }>
   /** What an audit of an object measured. */
   noteHealth(id: string, health: Health | undefined): void
+  /** The owner's part of `prune`. */
+  prune(options: { dryRun: boolean; signal: AbortSignal }): Promise<{ abandonedSlabs: number; bytes: number }>
   recoveryPhrase(): string
   report(): { objects: number; degradedSlabs: number; soonestExpiryMs: number | null; problems: string[] }
 }
@@ -78,9 +88,17 @@ export function createOwner(options: OwnerOptions): Owner {
     trust: options.trust,
     jobs,
     log: log.child({ part: 'vault-owner' }),
-    onLeases() {},
+    onLeases: () => renewer.wake(),
     onChange() {},
   }
+  const owned = {
+    ...dependencies,
+    locator: options.locator,
+    tombstones: options.tombstones,
+    restorer: options.restorer,
+  }
+  const renewer = new Renewer(owned)
+  const deletions = new DeletionRounds(owned)
 
   const summary = (object: OwnerObject): VaultObjectSummary => {
     const { id, name, version, kind, size, redundancy, createdMs } = object
@@ -103,11 +121,18 @@ export function createOwner(options: OwnerOptions): Owner {
   return {
     registerJobs() {
       jobs.register(putJob(dependencies))
+      jobs.register(rmJob(owned))
+      jobs.register(completeJob(owned))
     },
     async start() {
       await Spool.sweep(join(workFolder, 'spool'))
+      renewer.start()
+      deletions.start()
     },
-    async stop() {},
+    async stop() {
+      await Promise.all([renewer.stop(), deletions.stop()])
+    },
+    prune: (asked) => pruneOwned(owned, asked),
     list: () => state.objects().map(summary).sort(byNameThenVersion),
     *links() {
       for (const object of state.objects()) {

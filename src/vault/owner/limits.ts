@@ -50,5 +50,31 @@ export const STATEMENTS_A_REQUEST = 100
 export const MAX_RENEWAL_SLEEP_MS = 10 * 60_000
 /** And at most so often; short leases are for tests. */
 export const MIN_RENEWAL_SLEEP_MS = 50
+/** Renewed at one third of the lease. */
+export const RENEW_PART = 1 / 3
 /** Where some holders did not answer, it tries again after this part of the lease. */
 export const RENEWAL_RETRY_PART = 1 / 30
+/** Slabs that are renewed in one go. */
+export const RENEWAL_PAGE_SLABS = 100
+
+/** How long the owner looks for holders that it does not know of: the DHT answers within this. */
+export const LOCATE_TIMEOUT_MS = 15_000
+/** Holders of one slab that are remembered: n is at most 64, and some are tried in vain or replaced. */
+export const MAX_HOLDERS_A_SLAB = 192
+/** Slabs that are deleted in one step of `rm`, which is then committed. */
+export const SLABS_A_DELETION = 64
+/** Holders that the result of `rm` names. */
+export const MAX_PENDING_PEERS = 64
+/** Between two rounds over what is still to be deleted; a round is also made when a peer connects. */
+export const DELETION_ROUND_MS = 10 * 60_000
+/** Peers that come within this are told in one round. */
+export const DELETION_SETTLE_MS = 500
+/** Changes are gathered for so long before the state is kept as a new version. */
+export const STATE_COALESCE_MS = 3_000
+
+/** Degraded puts that are completed at once; most of them wait for peers. */
+export const CONCURRENT_COMPLETIONS = 16
+/** It looks again after so long even where no peer has connected: one may have room again. */
+export const COMPLETE_RETRY_MS = 60_000
+/** A peer that has just connected is asked what it offers after this. */
+export const COMPLETE_SETTLE_MS = 200

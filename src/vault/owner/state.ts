@@ -89,6 +89,7 @@ interface SlabRow {
 }
 
 const SALT_BYTES = 32
+const NO_RECEIPT = new Uint8Array(0)
 
 /**
  * The owner's tables of state.db. Methods are one synchronous statement or a few; whoever calls decides by which kind
@@ -194,6 +195,25 @@ export class OwnerState {
     }
   }
 
+  /** Every slab of an object is to be deleted at its holders. */
+  deleteAll(object: string): void {
+    this.#sql.deleteAll.run(object)
+  }
+
+  deletingOf(object: string, after: Uint8Array, limit: number): OwnerSlab[] {
+    return this.#sql.deletingOf.all(object, after, limit).map((row) => this.#toSlab(row))
+  }
+
+  /** Objects of which no slab is left to delete. */
+  removeDeleted(): void {
+    this.#unsealed.clear()
+    this.#sql.removeDeleted.run()
+  }
+
+  noteDeleted(object: string, atMs: number): void {
+    this.#sql.noteDeleted.run(object, atMs)
+  }
+
   /** By slab id, after `after`, at most ROWS_A_QUERY. */
   slabsInState(state: SlabState, after: SlabId = new Uint8Array(0)): OwnerSlab[] {
     return this.#sql.slabsInState.all(state, after, ROWS_A_QUERY).map((row) => this.#toSlab(row))
@@ -226,8 +246,9 @@ export class OwnerState {
     this.#sql.setLease.run(lease.untilMs, lease.sequence, lease.renewMs, id)
   }
 
-  setRenewal(id: SlabId, renewMs: number): void {
-    this.#sql.setRenewal.run(renewMs, id)
+  /** The number that is being given out, and when to try again if it does not get through. */
+  setRenewal(id: SlabId, { sequence, renewMs }: { sequence: number; renewMs: number }): void {
+    this.#sql.setRenewal.run(sequence, renewMs, id)
   }
 
   /** Stored slabs whose renewal is due at `nowMs`, the most urgent first. */
@@ -251,6 +272,11 @@ export class OwnerState {
 
   insertColumn(slab: SlabId, column: number, peer: string): void {
     this.#sql.insertColumn.run(slab, column, peer)
+  }
+
+  /** Somebody who was found to hold it, without a receipt to the owner. */
+  addHolder(slab: SlabId, column: number, peer: string): void {
+    this.#sql.setReceipt.run(slab, column, peer, NO_RECEIPT, 0)
   }
 
   setReceipt(receipt: Receipt, peer: string): void {
@@ -398,10 +424,20 @@ function prepare({ db }: StateDatabase) {
     abandonAll: db.prepare(
       `UPDATE owner_slab SET state = 'abandoned' WHERE object = ? AND state IN ('open', 'stored')`,
     ),
+    deleteAll: db.prepare(`UPDATE owner_slab SET state = 'deleting' WHERE object = ?`),
+    deletingOf: slabs<[string, Uint8Array, number]>(
+      `WHERE object = ? AND state = 'deleting' AND id > ? ORDER BY id LIMIT ?`,
+    ),
+    removeDeleted: db.prepare(
+      `DELETE FROM owner_object WHERE state = 'deleting' AND NOT EXISTS
+       (SELECT 1 FROM owner_slab s WHERE s.object = owner_object.id)`,
+    ),
+    noteDeleted: db.prepare('INSERT INTO owner_deleted (id, at_ms) VALUES (?, ?) ON CONFLICT DO NOTHING'),
+
     setLease: db.prepare(
       'UPDATE owner_slab SET lease_until_ms = ?, lease_sequence = ?, renew_ms = ? WHERE id = ?',
     ),
-    setRenewal: db.prepare('UPDATE owner_slab SET renew_ms = ? WHERE id = ?'),
+    setRenewal: db.prepare('UPDATE owner_slab SET lease_sequence = ?, renew_ms = ? WHERE id = ?'),
     due: slabs<[number, number]>(`WHERE state = 'stored' AND renew_ms <= ? ORDER BY renew_ms, id LIMIT ?`),
     nextRenewal: db.prepare<[], { at: number | null }>(
       `SELECT min(renew_ms) AS at FROM owner_slab WHERE state = 'stored'`,

@@ -105,7 +105,10 @@ export function pendingManifest(workFolder: string, id: string): string {
 }
 
 /** HOME/manifests/NAME-ID.manifest: the name for people, the id so that no two are the same. */
-export function manifestPathOf({ manifestsFolder }: OwnerDependencies, object: OwnerObject): string {
+export function manifestPathOf(
+  { manifestsFolder }: Pick<OwnerDependencies, 'manifestsFolder'>,
+  object: OwnerObject,
+): string {
   const plain = object.name.replaceAll(/[^\p{L}\p{N}._ -]/gu, '_').replace(/^\.+/, '_')
   const short = createHash('sha256').update(object.id).digest('hex').slice(0, 12)
   return join(manifestsFolder, `${plain.slice(0, NAME_CHARS).toWellFormed()}-${short}.manifest`)

@@ -7,7 +7,7 @@ import { formatLink, slabSeed } from '../../codec/index.ts'
 import { parseRedundancy, writtenForm } from '../../place/index.ts'
 import type { PutParams, PutResult, Redundancy } from '../../types.ts'
 import { paramsInvalid } from '../errors.ts'
-import { CONCURRENT_PUTS, MAX_NAME_BYTES } from '../limits.ts'
+import { CONCURRENT_PUTS, MAX_NAME_BYTES, RENEW_PART } from '../limits.ts'
 import { MANIFEST_POSITION, type OwnerObject } from '../state.ts'
 import type { OwnerDependencies } from './dependencies.ts'
 import { FileStream } from './file-stream.ts'
@@ -171,7 +171,7 @@ async function begin(
       indexHash: null,
       leaseUntilMs: nowMs + leaseMs,
       leaseSequence: 1,
-      renewMs: nowMs + leaseMs / 3,
+      renewMs: nowMs + leaseMs * RENEW_PART,
       salt,
       modes: new Uint8Array(0),
     })

@@ -15,7 +15,7 @@ import {
 import type { PutParams, Redundancy } from '../../types.ts'
 import { sourceChanged } from '../errors.ts'
 import { hintHolders } from '../hint.ts'
-import { ENCODINGS_AHEAD, SLABS_UNDER_WAY } from '../limits.ts'
+import { ENCODINGS_AHEAD, RENEW_PART, SLABS_UNDER_WAY } from '../limits.ts'
 import type { OwnerColumn, OwnerObject, OwnerSlab } from '../state.ts'
 import type { OwnerDependencies } from './dependencies.ts'
 import { GroupHolders } from './group-holders.ts'
@@ -32,8 +32,6 @@ export interface PutCheckpoint {
 }
 
 const SALT_BYTES = 32
-/** Renewed at one third. */
-const RENEW_PART = 1 / 3
 
 interface SlabUnderWay {
   upload: SlabUpload

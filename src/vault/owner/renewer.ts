@@ -1,0 +1,160 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ChunkStatus } from '../../../protocols/chunk/errors.ts'
+import { signLease } from '../../../protocols/chunk/format/index.ts'
+import type { Chunk } from '../../../protocols/chunk/types.ts'
+import type { Logger } from '../../telemetry/types.ts'
+import type { Locator } from '../contracts.ts'
+import { findHolders } from './find-holders.ts'
+import {
+  MAX_RENEWAL_SLEEP_MS,
+  MIN_RENEWAL_SLEEP_MS,
+  RENEW_PART,
+  RENEWAL_PAGE_SLABS,
+  RENEWAL_RETRY_PART,
+} from './limits.ts'
+import { type Addressed, signerOf, tellHolders } from './statements.ts'
+import type { OwnerSlab, OwnerState } from './state.ts'
+
+export interface RenewerOptions {
+  state: OwnerState
+  ownerSecret: () => Uint8Array
+  networkName: string
+  leaseMs: number
+  chunk: Pick<Chunk, 'peers' | 'renew'>
+  locator: Pick<Locator, 'holders'>
+  log: Logger
+}
+
+interface Told {
+  slab: OwnerSlab
+  /** Columns whose holders took the new lease. */
+  renewed: Set<number>
+  /** Holders that could not be reached, or did not take it. */
+  late: number
+}
+
+/**
+ * Renews leases while the node runs: each slab at one third of its lease, with the next number, at all of its holders,
+ * those too that repair has chosen since. Where some cannot be reached it tries again a little later; the old lease
+ * holds on meanwhile.
+ */
+export class Renewer {
+  readonly #options: RenewerOptions
+  readonly #stop = new AbortController()
+  /** Aborted to end a sleep: there may be something to do. */
+  #wake = new AbortController()
+  #running: Promise<void> | undefined
+
+  constructor(options: RenewerOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#running ??= this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new Error('the node stops'))
+    this.#wake.abort()
+    await this.#running
+  }
+
+  /** Leases were added or changed. */
+  wake(): void {
+    this.#wake.abort()
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      this.#wake = new AbortController()
+      try {
+        await this.#renewDue(signal)
+      } catch (error) {
+        if (signal.aborted) return
+        this.#options.log.warn({ err: error }, 'leases could not be renewed; trying again')
+      }
+      await sleep(this.#sleepMs(), undefined, { signal: this.#wake.signal }).catch(() => {})
+      // Bursts of changes make one look.
+      await sleep(MIN_RENEWAL_SLEEP_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  #sleepMs(): number {
+    const nextMs = this.#options.state.nextRenewalMs()
+    if (nextMs === undefined) return MAX_RENEWAL_SLEEP_MS
+    return Math.min(MAX_RENEWAL_SLEEP_MS, Math.max(MIN_RENEWAL_SLEEP_MS, nextMs - Date.now()))
+  }
+
+  async #renewDue(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const due = this.#options.state.due(Date.now()).slice(0, RENEWAL_PAGE_SLABS)
+      if (due.length === 0) return
+      await this.#renew(due, signal)
+    }
+  }
+
+  async #renew(slabs: readonly OwnerSlab[], signal: AbortSignal): Promise<void> {
+    const { state, leaseMs, log } = this.#options
+    const nowMs = Date.now()
+    const untilMs = nowMs + leaseMs
+    // Durable before the first holder hears of it: no two leases ever have one number.
+    await state.database.write(() => {
+      for (const { id, leaseSequence } of slabs)
+        state.setRenewal(id, { sequence: leaseSequence + 1, renewMs: nowMs + leaseMs * RENEWAL_RETRY_PART })
+    })
+    const told = slabs.map((slab): Told => ({ slab, renewed: new Set(), late: 0 }))
+    await this.#tell(told, untilMs, signal)
+    const short = told.filter(({ slab, renewed }) => renewed.size < slab.n).map(({ slab }) => slab)
+    if (short.length > 0 && (await findHolders(this.#options, short, signal)) > 0)
+      await this.#tell(told, untilMs, signal)
+    await state.database.write(() => {
+      for (const { slab, renewed, late } of told) {
+        // It counts once as many columns have it as it takes to read.
+        if (renewed.size < slab.k) continue
+        const part = late > 0 ? RENEWAL_RETRY_PART : RENEW_PART
+        const renewMs = nowMs + leaseMs * part
+        state.setLease(slab.id, { untilMs, sequence: slab.leaseSequence + 1, renewMs })
+      }
+    })
+    const late = told.reduce((sum, each) => sum + each.late, 0)
+    log.debug({ slabs: slabs.length, late }, 'renewed leases')
+  }
+
+  /** Tells all holders that have not taken the new lease yet. */
+  async #tell(told: readonly Told[], untilMs: number, signal: AbortSignal): Promise<void> {
+    const { state, ownerSecret, networkName, chunk } = this.#options
+    const bySlab = new Map(told.map((each) => [each.slab, each]))
+    const columns = new Map<Addressed, number>()
+    for (const each of told) {
+      each.late = 0
+      const lease = { untilMs, sequence: each.slab.leaseSequence + 1 }
+      const { signed } = signLease(signerOf(ownerSecret(), each.slab), networkName, lease)
+      for (const { peer, column, receipt, gone } of state.columnsOf(each.slab.id)) {
+        if (receipt !== null && !gone && !each.renewed.has(column))
+          columns.set({ slab: each.slab, peer, signed }, column)
+      }
+    }
+    const answers: { statement: Addressed; status: number | undefined }[] = []
+    await tellHolders([...columns.keys()], {
+      connected: chunk.peers(),
+      send: (peer, signed, patience) => chunk.renew(peer, signed, patience),
+      onAnswer: (statement, status) => answers.push({ statement, status }),
+      signal,
+    })
+    state.database.writeRelaxed(() => {
+      for (const { statement, status } of answers) {
+        const { slab, peer } = statement
+        const each = bySlab.get(slab)
+        if (each === undefined) continue
+        if (status === ChunkStatus.ok) {
+          each.renewed.add(columns.get(statement) ?? 0)
+          state.setColumnLease(slab.id, peer, untilMs)
+        } else if (status === ChunkStatus.notHeld) {
+          // It says itself that it has it not: making it again is the holders' affair.
+          state.setGone(slab.id, peer)
+        } else each.late += 1
+      }
+    })
+  }
+}

@@ -134,14 +134,21 @@ export class PutRun {
 
   /** Sends the manifest's pieces, which are the same for every column. */
   async storeManifest(pieces: { bytes: Uint8Array; root: Uint8Array }[]): Promise<StoredSlab> {
-    const { state } = this.#dependencies
+    const { state, leaseMs } = this.#dependencies
     const redundancy = { k: 1, n: this.#redundancy.n }
     const group = await this.#firstGroup()
     const salt = Buffer.from(this.#object.manifestSalt, 'base64')
     const spool = await this.#spool(this.#object.manifest, redundancy)
     const maxColumnBytes = pieces.reduce((sum, { bytes }) => sum + bytes.length, 0)
-    const slab = state.slab(this.#object.manifest)
-    const lease = { untilMs: slab?.leaseUntilMs ?? 0, sequence: slab?.leaseSequence ?? 1 }
+    // A long put may have outlived the lease that was meant for its manifest; each number is given out once.
+    const nowMs = Date.now()
+    const lease = {
+      untilMs: nowMs + leaseMs,
+      sequence: (state.slab(this.#object.manifest)?.leaseSequence ?? 0) + 1,
+    }
+    await state.database.write(() =>
+      state.setLease(this.#object.manifest, { ...lease, renewMs: nowMs + leaseMs * RENEW_PART }),
+    )
     const upload = this.#upload({
       slab: this.#object.manifest,
       salt,

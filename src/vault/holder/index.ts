@@ -338,6 +338,10 @@ export function createHolder(options: HolderOptions): Holder {
       stopping.abort()
       await Promise.all(stops.map(async (stop) => stop()))
     },
+    hinted(slab) {
+      const row = columns.get(slab)
+      return row === undefined ? [] : cohort.peers(row.group)
+    },
     statistics: () => ({
       ...counters,
       isStale: tombstones.isStale,

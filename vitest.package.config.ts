@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-// What `npm pack` makes, installed into an empty folder: needs the registry for the two native dependencies, so it is no
+// What `npm pack` makes, installed into an empty folder: needs the registry for the dependencies that are not bundled, so it is no
 // part of `npm cit`.
 export default defineConfig({
   test: {

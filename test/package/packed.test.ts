@@ -59,4 +59,25 @@ describe('the packed package, installed into an empty folder', () => {
     expect(await source.stop()).toBe(0)
     expect(await target.stop()).toBe(0)
   })
+
+  it('seals and codes a private file, and restores it with a holder gone', async () => {
+    const folder = await lab.folder()
+    const bytes = randomBytes(3 * 2 ** 20 + 5)
+    await writeFile(join(folder, 'file'), bytes)
+    const hub = await lab.daemon({ executable })
+    const bootstrap = [hub.address]
+    const holder = () => lab.daemon({ executable, bootstrap })
+    const holders = [hub, await holder(), await holder()]
+    const owner = await lab.daemon({ executable, bootstrap, role: 'leecher' })
+    const { link } = await owner.json<{ link: string }>(
+      ['put', join(folder, 'file'), '--redundancy', 'rs:2/3'],
+      { executable },
+    )
+    await holders[2]?.kill()
+    const reader = await lab.daemon({ executable, bootstrap })
+    const got = await reader.json<{ sha256: string }>(['get', link, '-o', join(folder, 'out')], {
+      executable,
+    })
+    expect(got.sha256).toBe(createHash('sha256').update(bytes).digest('hex'))
+  })
 })

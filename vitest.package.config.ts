@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-// What `npm pack` makes, installed into an empty folder: needs the registry for the dependencies that are not bundled, so it is no
-// part of `npm cit`.
+// What `npm pack` makes, installed into an empty folder: needs the registry for the dependencies that are not
+// bundled, so it is no part of `npm cit`.
 export default defineConfig({
   test: {
     include: ['test/package/**/*.test.ts'],

@@ -2,9 +2,9 @@
  * Makes `dist/`: what users start. Sources run unbuilt under Node 24 for development, but the bundle starts in a tenth
  * of the time and half the memory of the tree of packages (docs/decisions/0003).
  *
- * Native addons and piscina, which looks for its own worker file, stay outside as real dependencies; everything else is bundled, with the licences of what was bundled in
- * `dist/LICENSES.txt`. Worker files are entries of their own and lie beside the chunks that start them,
- * and so does the WebAssembly that they load.
+ * Native addons stay outside as real dependencies, and so does piscina, which looks for its own worker file; everything
+ * else is bundled, with the licences of what was bundled in `dist/LICENSES.txt`. Worker files are entries of their own and
+ * lie beside the chunks that start them, and so does the WebAssembly that they load.
  */
 import {
   copyFileSync,

@@ -16,7 +16,7 @@ import {
   slabIdOf,
 } from '../../protocols/chunk/format/index.ts'
 import type { Chunk, ChunkHolder, SlabId, SlabIndex } from '../../protocols/chunk/types.ts'
-import { createGossip } from '../../src/gossip/index.ts'
+import { createGossip, type Gossip } from '../../src/gossip/index.ts'
 import { createJobs } from '../../src/jobs/index.ts'
 import type { JobRecord, Jobs } from '../../src/jobs/types.ts'
 import { boundedStop, libp2pOptions } from '../../src/network/index.ts'
@@ -32,7 +32,8 @@ import type { WorkerPool } from '../../src/workers/index.ts'
 import { eventually, quietLogger, testSettings } from './network.ts'
 
 export const NETWORK = 'test'
-const WAIT_MS = 30_000
+/** The machine may be busy with other tests. */
+const WAIT_MS = 60_000
 
 export interface HolderOptions {
   pool: WorkerPool
@@ -57,6 +58,7 @@ export interface HolderNode {
   trust: TrustService
   libp2p: Libp2p
   chunk: Chunk
+  gossip: Gossip
   holder: Holder
   tools: HolderTools
   log: ReturnType<typeof quietLogger>
@@ -116,7 +118,7 @@ export async function startHolder(options: HolderOptions): Promise<HolderNode> {
   const answers = options.wrap?.(holder.answers) ?? holder.answers
   const libp2p = (await createLibp2p(
     libp2pOptions({
-      config: testSettings({ dht: 'server' }),
+      config: testSettings({ dht: 'client' }),
       identity: { privateKey, peerId },
       datastore: state.datastore,
       trust,
@@ -132,7 +134,7 @@ export async function startHolder(options: HolderOptions): Promise<HolderNode> {
     chunk,
     libp2p,
     trust,
-    hasRoutes: () => libp2p.getPeers().length > 0,
+    hasRoutes: () => false,
     listGroups: (after, limit) => columns.groups({ ...(after === undefined ? {} : { after }), limit }),
     datastore: state.datastore,
     log,
@@ -164,6 +166,7 @@ export async function startHolder(options: HolderOptions): Promise<HolderNode> {
     trust,
     libp2p,
     chunk,
+    gossip,
     holder,
     tools,
     log,

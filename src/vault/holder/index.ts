@@ -104,8 +104,6 @@ export interface Holder {
   /** Ends everything in the background within a second. */
   stop(): Promise<void>
   statistics(): HolderStatistics
-  /** Peers that are said to hold other columns of a slab that is held here: what a query for it is answered with. */
-  hinted(slab: SlabId): string[]
 }
 
 export interface HolderTools {
@@ -337,10 +335,6 @@ export function createHolder(options: HolderOptions): Holder {
     async stop() {
       stopping.abort()
       await Promise.all(stops.map(async (stop) => stop()))
-    },
-    hinted(slab) {
-      const row = columns.get(slab)
-      return row === undefined ? [] : cohort.peers(row.group)
     },
     statistics: () => ({
       ...counters,

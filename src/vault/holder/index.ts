@@ -99,6 +99,8 @@ export interface Holder {
   /** For the chunk protocol; answers from the start. */
   readonly answers: ChunkHolder
   readonly tombstones: Tombstones
+  /** Who else was said to hold columns of the slab's group. */
+  hinted(slab: SlabId): string[]
   /** Begins audits, repair, deletions and expiry; once, after libp2p has started. Gives the restorer that the owner shares. */
   start(parts: HolderParts): HolderTools
   /** Ends everything in the background within a second. */
@@ -331,6 +333,10 @@ export function createHolder(options: HolderOptions): Holder {
   return {
     answers,
     tombstones,
+    hinted(slab) {
+      const row = columns.get(slab)
+      return row === undefined ? [] : cohort.peers(row.group)
+    },
     start,
     async stop() {
       stopping.abort()

@@ -292,6 +292,9 @@ export class ColumnStore implements Columns {
   /** Resolves once the transaction is as durable as the store promises. */
   async #write<T>(work: () => T): Promise<T> {
     const { state, durability } = this.#options
+    // Many at once, such as removals after an expiry, leave the event loop its turns.
+    const turn = this.#turns.take()
+    if (turn !== undefined) await turn
     try {
       return durability === 'full' ? await state.write(work) : state.writeRelaxed(work)
     } finally {

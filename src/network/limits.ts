@@ -102,5 +102,5 @@ export const SEEK_LIMITS = {
   /** Each finds up to 20 peers (the k of Kademlia). */
   walks: 4,
   /** After a search that found too few, the next one would find no more for a while. */
-  pauseMs: 10_000,
+  pauseMs: 60_000,
 } as const

@@ -17,7 +17,8 @@ export function createSeeker({ libp2p, log }: { libp2p: Libp2p; log: Logger }): 
   const stopping = new AbortController()
   let searching: Promise<void> | undefined
   let wanted = 0
-  let notBeforeMs = 0
+  /** The last search found no more than these; it is repeated after a while, or once others have come. */
+  let last = { connected: -1, notBeforeMs: 0 }
 
   const connected = (): number => libp2p.getPeers().length
 
@@ -40,20 +41,21 @@ export function createSeeker({ libp2p, log }: { libp2p: Libp2p; log: Logger }): 
       for (let round = 0; round < SEEK_LIMITS.walks && connected() < wanted; round += 1) {
         const before = connected()
         await walk(round === 0 ? libp2p.peerId.toMultihash().bytes : randomBytes(32), signal)
-        if (round > 0 && connected() === before) break
+        if (connected() === before) break
       }
     } catch (error) {
       // Without routes a walk fails at once, and the search ends with its time: what is connected by then has to do.
       log.debug({ err: error, connected: connected(), wanted }, 'the search for peers ended')
     }
-    notBeforeMs = connected() >= wanted ? 0 : performance.now() + SEEK_LIMITS.pauseMs
+    last = { connected: connected(), notBeforeMs: performance.now() + SEEK_LIMITS.pauseMs }
     wanted = 0
   }
 
   return {
     async seek(count, signal) {
       if (connected() >= count || stopping.signal.aborted) return
-      if (searching === undefined && performance.now() < notBeforeMs) return
+      const isRepeated = performance.now() < last.notBeforeMs && connected() <= last.connected
+      if (searching === undefined && isRepeated) return
       wanted = Math.max(wanted, count)
       searching ??= search().finally(() => {
         searching = undefined

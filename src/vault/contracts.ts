@@ -58,6 +58,8 @@ export interface Placer {
   candidates(options: {
     group: SlabId
     n: number
+    /** Where fewer are known, further peers are sought first; by default n. */
+    atLeast?: number
     columnBytes: number
     purpose: StorePurpose
     exclude: ReadonlySet<string>

@@ -4,11 +4,11 @@ import type { Policy, Scores } from '../../trust/contract.ts'
 import type { Candidate, Placer } from '../contracts.ts'
 import { networkOf, spread } from './diversity.ts'
 import { rendezvousOrder } from './order.ts'
-import { chooseRedundancy, CODED_FROM } from './redundancy.ts'
+import { chooseRedundancy } from './redundancy.ts'
 import { Survey } from './survey.ts'
 
 export { tooFewHolders } from './errors.ts'
-export { parseRedundancy, writtenForm } from './redundancy.ts'
+export { CODED_FROM, parseRedundancy, writtenForm } from './redundancy.ts'
 
 export interface PlacerDependencies {
   chunk: Pick<Chunk, 'peers' | 'capacity'>
@@ -47,31 +47,43 @@ export function createPlacer(dependencies: PlacerDependencies): Placer {
       : freeBytes
   }
 
-  return {
-    async candidates({ group, n, columnBytes, purpose, exclude, signal }) {
-      const found: (Candidate & { name: string; weight: number; network: string | undefined })[] = []
-      const present: (string | undefined)[] = []
-      const refused: string[] = []
-      // A node that just started knows only those it was told of; the others are a walk away.
-      await dependencies.seek?.(Math.max(n, CODED_FROM) + exclude.size, signal)
-      for (const { peer, capacity } of await survey.all(signal)) {
-        const name = peer.toString()
-        if (name === self) continue
-        const network = networkOf(addressOf(peer))
-        if (exclude.has(name)) {
-          present.push(network)
-          continue
-        }
-        const freeBytes = judge(name, capacity, columnBytes, purpose)
-        if (typeof freeBytes === 'string') {
-          refused.push(`${name}: ${freeBytes}`)
-          continue
-        }
-        // Proportional to the room, so that all fill up alike, and to the score.
-        const weight = Math.max(1, freeBytes) * Math.max(LEAST_SCORE, trust.score(name))
-        found.push({ peer, name, freeBytes, weight, network })
+  /** Who is eligible now, and the networks of those who hold already. */
+  const judged = async (asked: Parameters<Placer['candidates']>[0]) => {
+    const { columnBytes, purpose, exclude, signal } = asked
+    const found: (Candidate & { name: string; weight: number; network: string | undefined })[] = []
+    const present: (string | undefined)[] = []
+    const refused: string[] = []
+    for (const { peer, capacity } of await survey.all(signal)) {
+      const name = peer.toString()
+      if (name === self) continue
+      const network = networkOf(addressOf(peer))
+      if (exclude.has(name)) {
+        present.push(network)
+        continue
       }
-      reasons = refused
+      const freeBytes = judge(name, capacity, columnBytes, purpose)
+      if (typeof freeBytes === 'string') {
+        refused.push(`${name}: ${freeBytes}`)
+        continue
+      }
+      // Proportional to the room, so that all fill up alike, and to the score.
+      const weight = Math.max(1, freeBytes) * Math.max(LEAST_SCORE, trust.score(name))
+      found.push({ peer, name, freeBytes, weight, network })
+    }
+    reasons = refused
+    return { found, present, refused: refused.length }
+  }
+
+  return {
+    async candidates(asked) {
+      const { group, n, exclude, signal, atLeast = n } = asked
+      let surveyed = await judged(asked)
+      if (surveyed.found.length + exclude.size < atLeast && dependencies.seek !== undefined) {
+        // A node that just started knows only those it was told of; the others are a walk away.
+        await dependencies.seek(atLeast + surveyed.refused, signal)
+        surveyed = await judged(asked)
+      }
+      const { found, present } = surveyed
       return spread(rendezvousOrder(group, found), n, present).map(({ peer, freeBytes }) => ({
         peer,
         freeBytes,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ed25519Signer, slabIdOf } from '../../../../protocols/chunk/format/index.ts'
 import type { JobContext, JobHandler, JobSource } from '../../../jobs/types.ts'
 import { formatLink, slabSeed } from '../../codec/index.ts'
-import { parseRedundancy, writtenForm } from '../../place/index.ts'
+import { CODED_FROM, parseRedundancy, writtenForm } from '../../place/index.ts'
 import type { PutParams, PutResult, Redundancy } from '../../types.ts'
 import { paramsInvalid } from '../errors.ts'
 import { CONCURRENT_PUTS, MAX_NAME_BYTES, RENEW_PART } from '../limits.ts'
@@ -133,6 +133,7 @@ async function begin(
   const eligible = await placer.candidates({
     group: manifest,
     n: parsed === 'auto' ? ASKED_FIRST : parsed.n,
+    atLeast: parsed === 'auto' ? CODED_FROM : parsed.n,
     columnBytes,
     purpose: 'put',
     exclude: new Set(),

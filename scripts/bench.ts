@@ -1,5 +1,5 @@
 /**
- * The numbers to hold, measured: `npm run bench`, or `npm run bench -- --only transfer --size 256MiB --json FILE`.
+ * The numbers to hold, measured: `npm run bench`, or parts of it: `npm run bench -- vault --size 256MiB --json FILE`.
  *
  * Machines are noisy, so figures are ratios between things measured in the same run, the best of a few runs each; nothing here fails a
  * build. Needs a built `dist/` and some gigabytes of disk in the folder for temporary files.
@@ -14,10 +14,12 @@ import { Lab } from '../test/support/daemon.ts'
 import { idleRows, responseRows } from './bench/node-rows.ts'
 import { holds, printTable, type Row } from './bench/report.ts'
 import { memoryRows, transferRows } from './bench/transfer-rows.ts'
+import { vaultRows } from './bench/vault-rows.ts'
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    only: { type: 'string', default: 'response,transfer,memory,idle' },
+    only: { type: 'string', default: 'response,transfer,memory,idle,vault' },
     size: { type: 'string', default: '1GiB' },
     'memory-size': { type: 'string', default: '4GiB' },
     'idle-seconds': { type: 'string', default: '60' },
@@ -40,11 +42,12 @@ const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
   response: (lab) => responseRows(lab, Math.max(3, runs)),
   transfer: (lab) => transferRows(lab, { bytes: bytesOf(values.size), runs }),
   memory: (lab) => memoryRows(lab, bytesOf(values['memory-size'])),
+  vault: (lab) => vaultRows(lab, { bytes: bytesOf(values.size), runs }),
   idle: (lab) => idleRows(lab, Number(values['idle-seconds']) * 1_000),
 }
 
 const rows: Row[] = []
-for (const name of values.only.split(',')) {
+for (const name of positionals.length > 0 ? positionals : values.only.split(',')) {
   const part = parts[name]
   if (part === undefined) throw new Error(`no part ${name}; there are ${Object.keys(parts).join(', ')}`)
   const lab = new Lab()

@@ -64,7 +64,7 @@ export function createVaultReading({ manifests, slabs }: VaultReadingOptions): V
       }),
 
     entries: (link, { signal, path }): Promise<VaultEntry[]> =>
-      cancellable(signal, async () => childrenOf((await open(link, signal)).body, path)),
+      cancellable(signal, async () => childrenOf((await open(link, signal)).body, path, signal)),
 
     cat: (link, options) =>
       reading(link, options, (manifest, target, counts) => {

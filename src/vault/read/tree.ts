@@ -1,3 +1,4 @@
+import { Pacer } from '../../../protocols/shared/pacer.ts'
 import type { ManifestBody, ManifestEntry } from '../codec/types.ts'
 import type { VaultEntry } from '../types.ts'
 import { notADirectory, pathNotFound } from './errors.ts'
@@ -64,21 +65,37 @@ export function entriesBelow(body: ManifestBody, folder: string): ManifestEntry[
  *
  * @throws ERR_NOT_FOUND, ERR_NOT_A_DIRECTORY
  */
-export function childrenOf(body: ManifestBody, written: string | undefined): VaultEntry[] {
+export async function childrenOf(
+  body: ManifestBody,
+  written: string | undefined,
+  signal: AbortSignal,
+): Promise<VaultEntry[]> {
   const folder = targetOf(body, written)
   if (folder.type !== 'directory')
     throw notADirectory(folder.path === '' ? body.name : folder.path, folder.type)
   const skip = folder.path === '' ? 0 : folder.path.length + 1
   const children = new Map<string, VaultEntry>()
+  // A tree may have a million entries.
+  const pacer = new Pacer()
+  let isSorted = true
+  let last = ''
   for (const entry of entriesBelow(body, folder.path)) {
     const rest = entry.path.slice(skip)
     const slash = rest.indexOf('/')
-    if (slash < 0) children.set(rest, shown(entry))
-    else {
-      const name = rest.slice(0, slash)
-      if (!children.has(name)) children.set(name, unnamedFolder(entry.path.slice(0, skip + slash)))
+    const name = slash < 0 ? rest : rest.slice(0, slash)
+    if (!children.has(name)) {
+      isSorted &&= last <= name
+      last = name
+    }
+    if (slash < 0) children.set(name, shown(entry))
+    else if (!children.has(name)) children.set(name, unnamedFolder(entry.path.slice(0, skip + slash)))
+    const pause = pacer.breathe()
+    if (pause !== undefined) {
+      await pause
+      signal.throwIfAborted()
     }
   }
+  if (isSorted) return [...children.values()]
   return [...children.entries()].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, entry]) => entry)
 }
 

@@ -7,6 +7,7 @@ import type { ManifestBody, ManifestEntry } from '../../../../src/vault/codec/ty
 import { writeTar } from '../../../../src/vault/read/tar.ts'
 import { childrenOf, targetOf } from '../../../../src/vault/read/tree.ts'
 
+const never = new AbortController().signal
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
 
 function tree(
@@ -83,23 +84,23 @@ describe('paths in a tree', () => {
     { path: 'link', type: 'symlink', target: 'a.txt' },
   ])
 
-  test('folders that no entry names are there', () => {
+  test('folders that no entry names are there', async () => {
     expect(targetOf(body, 'b')).toMatchObject({ type: 'directory', path: 'b' })
-    expect(childrenOf(body, undefined).map(({ path, type }) => [path, type])).toEqual([
+    expect((await childrenOf(body, undefined, never)).map(({ path, type }) => [path, type])).toEqual([
       ['a.txt', 'file'],
       ['b', 'directory'],
       ['empty', 'directory'],
       ['link', 'symlink'],
     ])
-    expect(childrenOf(body, '/b/')).toMatchObject([{ path: 'b/c.txt', mime: 'text/plain' }])
-    expect(childrenOf(body, 'empty')).toEqual([])
+    expect(await childrenOf(body, '/b/', never)).toMatchObject([{ path: 'b/c.txt', mime: 'text/plain' }])
+    expect(await childrenOf(body, 'empty', never)).toEqual([])
   })
 
-  test('what is not there, and what is no folder, is said so', () => {
+  test('what is not there, and what is no folder, is said so', async () => {
     expect(() => targetOf(body, 'nowhere')).toThrow(expect.objectContaining({ code: 'ERR_NOT_FOUND' }))
     expect(() => targetOf(body, 'a')).toThrow(expect.objectContaining({ code: 'ERR_NOT_FOUND' }))
-    expect(() => childrenOf(body, 'a.txt')).toThrow(expect.objectContaining({ code: 'ERR_NOT_A_DIRECTORY' }))
-    expect(() => childrenOf(body, 'b/../a.txt')).toThrow(expect.objectContaining({ code: 'ERR_NOT_FOUND' }))
+    await expect(childrenOf(body, 'a.txt', never)).rejects.toMatchObject({ code: 'ERR_NOT_A_DIRECTORY' })
+    await expect(childrenOf(body, 'b/../a.txt', never)).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' })
   })
 })
 

@@ -25,7 +25,13 @@ import { acquireHomeLock, backupHome, openState } from '../storage/state/index.t
 import { createMetrics } from '../telemetry/metrics.ts'
 import type { Logger } from '../telemetry/types.ts'
 import { createTrust, type TrustService } from '../trust/index.ts'
-import { createVault, deletionsTopic, loadOwnerSecret, type VaultService } from '../vault/index.ts'
+import {
+  createVault,
+  deletionsTopic,
+  loadOwnerSecret,
+  replaceOwnerSecret,
+  type VaultService,
+} from '../vault/index.ts'
 import { runDoctor } from './doctor.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { observeServices } from './service-metrics.ts'
@@ -179,11 +185,12 @@ async function startServices(
     encrypt: config.identity.encrypt,
   })
   // Under the same passphrase, where there is one: nobody is asked twice.
-  const ownerSecret = await loadOwnerSecret({
+  const ownerKeyFile = {
     path: join(lock.home, 'owner.key'),
     passphrase: secrets.askAgain,
     encrypt: identity.encrypted,
-  })
+  }
+  const ownerSecret = await loadOwnerSecret(ownerKeyFile)
   signal.throwIfAborted()
 
   // Storage.
@@ -221,6 +228,7 @@ async function startServices(
     config,
     identity,
     ownerSecret,
+    storeOwnerSecret: (secret) => replaceOwnerSecret(secret, ownerKeyFile),
     state: stateDb,
     columns: storage.columns,
     jobs,

@@ -31,7 +31,7 @@ import { repairJob } from './restore/repair-job.ts'
 import type { VaultService } from './types.ts'
 
 export { deletionsTopic } from './holder/index.ts'
-export { loadOwnerSecret } from './owner/secret.ts'
+export { loadOwnerSecret, replaceOwnerSecret } from './owner/secret.ts'
 export type { VaultService } from './types.ts'
 
 export interface VaultOptions {
@@ -49,6 +49,8 @@ export interface VaultOptions {
   }
   identity: { readonly privateKey: Ed25519PrivateKey; readonly peerId: PeerId }
   ownerSecret: Uint8Array
+  /** Puts the secret that a recovery phrase spells in the place of the one in HOME/owner.key. */
+  storeOwnerSecret: (secret: Uint8Array) => Promise<void>
   state: StateDatabase
   columns: Columns
   jobs: Jobs
@@ -105,7 +107,7 @@ async function startVault(
   options: VaultOptions,
   parts: { network: VaultNetwork; holder: Holder; pool: WorkerPool; stops: (() => Promise<void>)[] },
 ): Promise<VaultService> {
-  const { config, identity, state, columns, trust, jobs, home, ownerSecret } = options
+  const { config, identity, state, columns, trust, jobs, home, ownerSecret, storeOwnerSecret } = options
   const { holder, pool, stops } = parts
   const { chunk, libp2p, hasRoutes, seek } = parts.network
   const log = options.log.child({ part: 'vault' })
@@ -171,6 +173,7 @@ async function startVault(
     home,
     config,
     ownerSecret,
+    storeOwnerSecret,
     database: state,
     chunk,
     placer,
@@ -213,15 +216,15 @@ async function startVault(
     ...reader,
     list: () => owner.list(),
     async share(link, power) {
-      return reader.share(link, power as 'read')
+      return power === 'owner' ? owner.shareOwner(link) : reader.share(link, power)
     },
     health,
     async recoveryPhrase() {
       return owner.recoveryPhrase()
     },
-    exportState: () => Promise.reject(new Error('not yet')),
-    importState: () => Promise.reject(new Error('not yet')),
-    recover: () => Promise.reject(new Error('not yet')),
+    exportState: (passphrase) => owner.exportState(passphrase),
+    importState: (bytes, passphrase) => owner.importState(bytes, passphrase),
+    recover: (phrase, signal) => owner.recover(phrase, signal),
     report() {
       const { columns: heldColumns, usedBytes, offeredBytes } = columns.usage()
       return { ...owner.report(), heldColumns, heldBytes: usedBytes, offeredBytes }

@@ -17,7 +17,13 @@ import { openState, type StateDatabase } from '../../src/storage/state/index.ts'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { TrustService } from '../../src/trust/index.ts'
 import { createTrust } from '../../src/trust/index.ts'
-import { createVault, deletionsTopic, loadOwnerSecret, type Vault } from '../../src/vault/index.ts'
+import {
+  createVault,
+  deletionsTopic,
+  loadOwnerSecret,
+  replaceOwnerSecret,
+  type Vault,
+} from '../../src/vault/index.ts'
 import type { PutParams, PutResult, VaultService } from '../../src/vault/types.ts'
 import { eventually, quietLogger, testSettings } from './network.ts'
 
@@ -128,6 +134,7 @@ export async function startVaultNode(options: VaultNodeOptions = {}): Promise<Va
     },
     identity,
     ownerSecret: await loadOwnerSecret({ path: join(home, 'owner.key') }),
+    storeOwnerSecret: (secret) => replaceOwnerSecret(secret, { path: join(home, 'owner.key') }),
     state,
     columns,
     jobs,

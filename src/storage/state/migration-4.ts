@@ -23,7 +23,7 @@ export function createOwnerTables(db: Database): void {
     -- One row an attempt to make a slab, before its first piece leaves. 'position' is -1 for the manifest, else the place in
     -- the stream. 'open': under way; 'stored': every receipt is in; 'abandoned': to be deleted at its holders;
     -- 'deleting': deleted, but not by all holders yet. 'object' stays when the object is gone.
-    -- sealed: the salt (32 bytes), then one byte a segment: its mode.
+    -- sealed: the salt (32 bytes), the length of a seed (0 or 32) and the seed, then one byte a segment: its mode.
     CREATE TABLE owner_slab (
       id             BLOB PRIMARY KEY,
       object         TEXT NOT NULL,

@@ -14,10 +14,15 @@ const EMPTY = new Uint8Array(0)
  * 2^32 values under one key are the bound of random 96-bit nonces (NIST SP 800-38D, section 8.3); a row is sealed a few times.
  */
 export class AtRest {
-  readonly #key: Uint8Array
-  readonly #nameKey: Uint8Array
+  #key!: Uint8Array
+  #nameKey!: Uint8Array
 
   constructor(ownerSecret: Uint8Array) {
+    this.use(ownerSecret)
+  }
+
+  /** Another owner's secret takes the place of this one's: only where nothing is sealed yet. */
+  use(ownerSecret: Uint8Array): void {
     this.#key = stateAtRestKey(ownerSecret)
     this.#nameKey = new Uint8Array(
       hkdfSync('sha256', ownerSecret, EMPTY, 'p2pnode/vault/1/name-mark', KEY_BYTES),

@@ -59,3 +59,32 @@ export function objectBusy(name: string): P2pnodeError {
     `"${name}" is still being put: cancel its job instead`,
   )
 }
+
+export function documentInvalid(reason: string, cause?: unknown): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_OWNER_STATE_INVALID',
+    'verification',
+    `this is no usable state of an owner: ${reason}`,
+    { cause },
+  )
+}
+
+export function exportPassphraseNeeded(): P2pnodeError {
+  return new P2pnodeError('ERR_PASSPHRASE_NEEDED', 'usage', 'the export was made with a passphrase: give it')
+}
+
+export function exportPassphraseWrong(): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_PASSPHRASE_WRONG',
+    'denied',
+    'the passphrase does not open the export (or the file was altered)',
+  )
+}
+
+export function stateNotFound(): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_OWNER_STATE_NOT_FOUND',
+    'not-found',
+    'no connected peer keeps a state of this owner: connect to the network that it was put in, and try again',
+  )
+}

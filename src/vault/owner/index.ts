@@ -14,14 +14,26 @@ import type { Jobs } from '../../jobs/types.ts'
 import type { StateDatabase } from '../../storage/state/index.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Evidence } from '../../trust/contract.ts'
-import { formatLink, type ManifestCodec, phraseOf, type SegmentCodec } from '../codec/index.ts'
+import {
+  formatLink,
+  type ManifestCodec,
+  ownerSecretOf,
+  parseLink,
+  phraseOf,
+  type SegmentCodec,
+} from '../codec/index.ts'
 import type { Locator, Placer, Restorer, Tombstones } from '../contracts.ts'
 import { writtenForm } from '../place/index.ts'
 import type { Health, VaultObjectSummary } from '../types.ts'
 import { AtRest } from './at-rest.ts'
 import { completeJob } from './complete-job.ts'
 import { DeletionRounds } from './deletion-rounds.ts'
+import { mergeDocument, readDocument, writeDocument } from './document.ts'
+import { notOwned, objectBusy, stateNotFound } from './errors.ts'
 import { pruneOwned } from './prune.ts'
+import { fromOwnerText, openExport, sealExport, toOwnerText } from './sealed-export.ts'
+import { StateKeeper } from './state-keeper.ts'
+import { fetchVersion, findVersions } from './state-versions.ts'
 import { Renewer } from './renewer.ts'
 import { rmJob } from './rm-job.ts'
 import type { OwnerDependencies } from './put/dependencies.ts'
@@ -37,6 +49,8 @@ export interface OwnerOptions {
     readonly vault: { readonly redundancy: string; readonly leaseMs: number }
   }
   ownerSecret: Uint8Array
+  /** Puts another owner's secret in the place of this one's key file. */
+  storeOwnerSecret: (secret: Uint8Array) => Promise<void>
   database: StateDatabase
   chunk: Chunk
   placer: Placer
@@ -64,11 +78,17 @@ export interface Owner {
   /** The owner's part of `prune`. */
   prune(options: { dryRun: boolean; signal: AbortSignal }): Promise<{ abandonedSlabs: number; bytes: number }>
   recoveryPhrase(): string
+  /** The owner's power over one object, as a text that `importState` takes. */
+  shareOwner(link: string): Promise<string>
+  exportState(passphrase: string | undefined): Promise<Uint8Array>
+  importState(bytes: Uint8Array, passphrase: string | undefined): Promise<{ objects: number }>
+  recover(phrase: string, signal: AbortSignal): Promise<{ objects: number; version: number }>
   report(): { objects: number; degradedSlabs: number; soonestExpiryMs: number | null; problems: string[] }
 }
 
 export function createOwner(options: OwnerOptions): Owner {
-  const { home, config, ownerSecret, database, log, jobs } = options
+  const { home, config, database, log, jobs } = options
+  let { ownerSecret } = options
   const state = new OwnerState(database, new AtRest(ownerSecret))
   const workFolder = join(home, 'vault')
   /** As it was last measured; at most one entry an object. */
@@ -89,7 +109,7 @@ export function createOwner(options: OwnerOptions): Owner {
     jobs,
     log: log.child({ part: 'vault-owner' }),
     onLeases: () => renewer.wake(),
-    onChange() {},
+    onChange: () => keeper.changed(),
   }
   const owned = {
     ...dependencies,
@@ -99,6 +119,14 @@ export function createOwner(options: OwnerOptions): Owner {
   }
   const renewer = new Renewer(owned)
   const deletions = new DeletionRounds(owned)
+  const keeper = new StateKeeper(dependencies)
+
+  const merge = async (document: Uint8Array): Promise<number> => {
+    const added = await mergeDocument(state, ownerSecret, readDocument(document), config.vault.leaseMs)
+    renewer.wake()
+    keeper.changed()
+    return added
+  }
 
   const summary = (object: OwnerObject): VaultObjectSummary => {
     const { id, name, version, kind, size, redundancy, createdMs } = object
@@ -128,9 +156,10 @@ export function createOwner(options: OwnerOptions): Owner {
       await Spool.sweep(join(workFolder, 'spool'))
       renewer.start()
       deletions.start()
+      keeper.start()
     },
     async stop() {
-      await Promise.all([renewer.stop(), deletions.stop()])
+      await Promise.all([renewer.stop(), deletions.stop(), keeper.stop()])
     },
     prune: (asked) => pruneOwned(owned, asked),
     list: () => state.objects().map(summary).sort(byNameThenVersion),
@@ -145,6 +174,36 @@ export function createOwner(options: OwnerOptions): Owner {
       else measured.set(id, health.state)
     },
     recoveryPhrase: () => phraseOf(ownerSecret),
+    async shareOwner(link) {
+      const object = state.objectOfManifest(parseLink(link).slab)
+      if (object === undefined) throw notOwned()
+      if (object.state === 'putting') throw objectBusy(object.name)
+      return toOwnerText(await writeDocument(state, ownerSecret, object))
+    },
+    async exportState(passphrase) {
+      const document = await writeDocument(state, ownerSecret)
+      return sealExport(document, passphrase === undefined ? { ownerSecret } : { passphrase })
+    },
+    async importState(bytes, passphrase) {
+      const document = await openExport(fromOwnerText(bytes), { passphrase, ownerSecret })
+      return { objects: await merge(document) }
+    },
+    async recover(phrase, signal) {
+      const secret = ownerSecretOf(phrase)
+      for (const found of await findVersions(dependencies, secret, signal)) {
+        const document = await fetchVersion(dependencies, secret, found, signal)
+        if (document === undefined) continue
+        // A machine that never put anything becomes that owner; another one takes over the objects alone.
+        if (state.isEmpty()) {
+          await options.storeOwnerSecret(secret)
+          ownerSecret = secret
+          state.atRest.use(secret)
+          await database.write(() => state.insertVersion(found.version, found.slab, Date.now()))
+        }
+        return { objects: await merge(document), version: found.version }
+      }
+      throw stateNotFound()
+    },
     report: () => ({
       objects: state.objectCount(),
       degradedSlabs: state.degradedSlabCount(),

@@ -78,3 +78,20 @@ export const CONCURRENT_COMPLETIONS = 16
 export const COMPLETE_RETRY_MS = 60_000
 /** A peer that has just connected is asked what it offers after this. */
 export const COMPLETE_SETTLE_MS = 200
+
+/** The owner's state as text; a slab takes some 600 bytes, 10 TiB of files 160 000 slabs. */
+export const MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
+/** Copies of a version of the state. */
+export const STATE_COPIES = 5
+/** Versions of the state that are kept beside the marks. */
+export const STATE_VERSIONS_KEPT = 2
+/** Every version that is a multiple of this stays, as a mark; as many slab ids as one question takes. */
+export const STATE_MARK_EVERY = 1_024
+/** Blocks of versions behind the newest one known that recovery still looks into: a mark may have been lost. */
+export const STATE_BLOCKS_AHEAD = 1
+/** Versions behind its own that a machine looks for before it makes the next one. */
+export const STATE_LOOK_AHEAD = 32
+/** How long one question for versions may take. */
+export const STATE_LOOK_TIMEOUT_MS = 5_000
+/** After a failed attempt to keep the state, before the next. */
+export const STATE_RETRY_MS = 60_000

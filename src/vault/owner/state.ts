@@ -51,6 +51,8 @@ export interface OwnerSlab {
   leaseUntilMs: number
   leaseSequence: number
   salt: Uint8Array
+  /** Of the slab's key, where it does not follow from this node's owner secret: it came with another owner's object. */
+  seed?: Uint8Array | undefined
   /** One byte a segment; of the manifest none. */
   modes: Uint8Array
 }
@@ -90,6 +92,7 @@ interface SlabRow {
 
 const SALT_BYTES = 32
 const NO_RECEIPT = new Uint8Array(0)
+const NO_SEED = new Uint8Array(0)
 
 /**
  * The owner's tables of state.db. Methods are one synchronous statement or a few; whoever calls decides by which kind
@@ -151,6 +154,11 @@ export class OwnerState {
     return this.#sql.objectCount.get()?.count ?? 0
   }
 
+  /** Nothing was ever put here. */
+  isEmpty(): boolean {
+    return this.#sql.anySlab.get() === undefined && this.objectCount() === 0
+  }
+
   /** Before the slab's first piece leaves. `renewMs`: when its lease is to be renewed, once it is stored. */
   insertSlab(slab: OwnerSlab & { renewMs: number }): void {
     const { id, object, position, group, state, k, n, leaseUntilMs, leaseSequence, renewMs } = slab
@@ -202,6 +210,28 @@ export class OwnerState {
 
   deletingOf(object: string, after: Uint8Array, limit: number): OwnerSlab[] {
     return this.#sql.deletingOf.all(object, after, limit).map((row) => this.#toSlab(row))
+  }
+
+  isDeleted(object: string): boolean {
+    return this.#sql.isDeleted.get(object) !== undefined
+  }
+
+  /** By id, after `after`, at most ROWS_A_QUERY. */
+  deleted(after: string): { id: string; atMs: number }[] {
+    return this.#sql.deleted.all(after, ROWS_A_QUERY)
+  }
+
+  /** The newest versions of the state that are kept as vault objects, newest first. */
+  versions(limit: number): { version: number; slab: Uint8Array }[] {
+    return this.#sql.versions.all(limit)
+  }
+
+  insertVersion(version: number, slab: SlabId, madeMs: number): void {
+    this.#sql.insertVersion.run(version, slab, madeMs)
+  }
+
+  removeVersion(version: number): void {
+    this.#sql.removeVersion.run(version)
   }
 
   /** Objects of which no slab is left to delete. */
@@ -346,13 +376,16 @@ export class OwnerState {
     return object
   }
 
-  #sealSlab(slab: { id: SlabId; salt: Uint8Array; modes: Uint8Array }): Uint8Array {
-    return this.atRest.seal('owner_slab', hex(slab.id), Buffer.concat([slab.salt, slab.modes]))
+  #sealSlab(slab: Pick<OwnerSlab, 'id' | 'salt' | 'seed' | 'modes'>): Uint8Array {
+    const seed = slab.seed ?? NO_SEED
+    const plain = Buffer.concat([slab.salt, Buffer.of(seed.length), seed, slab.modes])
+    return this.atRest.seal('owner_slab', hex(slab.id), plain)
   }
 
   #toSlab(row: SlabRow): OwnerSlab {
     const plain = this.atRest.open('owner_slab', hex(row.id), row.sealed)
     const { id, object, position, state, k, n } = row
+    const seedEnd = SALT_BYTES + 1 + (plain[SALT_BYTES] ?? 0)
     return {
       id,
       object,
@@ -366,7 +399,8 @@ export class OwnerState {
       leaseUntilMs: row.lease_until_ms,
       leaseSequence: row.lease_sequence,
       salt: plain.subarray(0, SALT_BYTES),
-      modes: plain.subarray(SALT_BYTES),
+      ...(seedEnd > SALT_BYTES + 1 && { seed: plain.subarray(SALT_BYTES + 1, seedEnd) }),
+      modes: plain.subarray(seedEnd),
     }
   }
 }
@@ -404,6 +438,7 @@ function prepare({ db }: StateDatabase) {
     setObjectState: db.prepare('UPDATE owner_object SET state = ? WHERE id = ?'),
     removeObject: db.prepare('DELETE FROM owner_object WHERE id = ?'),
 
+    anySlab: db.prepare('SELECT 1 FROM owner_slab LIMIT 1'),
     insertSlab: db.prepare(
       `INSERT INTO owner_slab (id, object, position, grp, state, k, n, column_bytes, index_hash, lease_until_ms,
        lease_sequence, renew_ms, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -428,6 +463,17 @@ function prepare({ db }: StateDatabase) {
     deletingOf: slabs<[string, Uint8Array, number]>(
       `WHERE object = ? AND state = 'deleting' AND id > ? ORDER BY id LIMIT ?`,
     ),
+    isDeleted: db.prepare('SELECT 1 FROM owner_deleted WHERE id = ?'),
+    deleted: db.prepare<[string, number], { id: string; atMs: number }>(
+      'SELECT id, at_ms AS atMs FROM owner_deleted WHERE id > ? ORDER BY id LIMIT ?',
+    ),
+    versions: db.prepare<[number], { version: number; slab: Uint8Array }>(
+      'SELECT version, slab FROM owner_version ORDER BY version DESC LIMIT ?',
+    ),
+    insertVersion: db.prepare(
+      'INSERT INTO owner_version (version, slab, made_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    ),
+    removeVersion: db.prepare('DELETE FROM owner_version WHERE version = ?'),
     removeDeleted: db.prepare(
       `DELETE FROM owner_object WHERE state = 'deleting' AND NOT EXISTS
        (SELECT 1 FROM owner_slab s WHERE s.object = owner_object.id)`,

@@ -13,9 +13,9 @@ export interface Addressed {
   signed: SignedBytes
 }
 
-/** The slab's key, made again from its salt. */
-export function signerOf(ownerSecret: Uint8Array, slab: Pick<OwnerSlab, 'salt'>): Signer {
-  return ed25519Signer(slabSeed(ownerSecret, slab.salt))
+/** The slab's key, made again from its salt, unless it came with its seed. */
+export function signerOf(ownerSecret: Uint8Array, slab: Pick<OwnerSlab, 'salt' | 'seed'>): Signer {
+  return ed25519Signer(slab.seed ?? slabSeed(ownerSecret, slab.salt))
 }
 
 /**

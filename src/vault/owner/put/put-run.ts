@@ -21,6 +21,7 @@ import type { OwnerDependencies } from './dependencies.ts'
 import { GroupHolders } from './group-holders.ts'
 import { SlabUpload, type StoredSlab } from './slab-upload.ts'
 import { Spool } from './spool.ts'
+import { uploadCopies } from './upload-copies.ts'
 import { newStages, type Stages, stageCounters } from './stages.ts'
 import type { PutStream, StreamCheckpoint } from './stream.ts'
 
@@ -134,39 +135,26 @@ export class PutRun {
 
   /** Sends the manifest's pieces, which are the same for every column. */
   async storeManifest(pieces: { bytes: Uint8Array; root: Uint8Array }[]): Promise<StoredSlab> {
-    const { state, leaseMs } = this.#dependencies
-    const redundancy = { k: 1, n: this.#redundancy.n }
-    const group = await this.#firstGroup()
-    const salt = Buffer.from(this.#object.manifestSalt, 'base64')
-    const spool = await this.#spool(this.#object.manifest, redundancy)
-    const maxColumnBytes = pieces.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    const { state, leaseMs, ownerSecret } = this.#dependencies
+    const { manifest, manifestSalt } = this.#object
     // A long put may have outlived the lease that was meant for its manifest; each number is given out once.
     const nowMs = Date.now()
-    const lease = {
-      untilMs: nowMs + leaseMs,
-      sequence: (state.slab(this.#object.manifest)?.leaseSequence ?? 0) + 1,
-    }
+    const lease = { untilMs: nowMs + leaseMs, sequence: (state.slab(manifest)?.leaseSequence ?? 0) + 1 }
     await state.database.write(() =>
-      state.setLease(this.#object.manifest, { ...lease, renewMs: nowMs + leaseMs * RENEW_PART }),
+      state.setLease(manifest, { ...lease, renewMs: nowMs + leaseMs * RENEW_PART }),
     )
-    const upload = this.#upload({
-      slab: this.#object.manifest,
-      salt,
-      group,
-      spool,
-      redundancy,
+    return uploadCopies(this.#dependencies, {
+      slab: manifest,
+      signer: ed25519Signer(slabSeed(ownerSecret(), Buffer.from(manifestSalt, 'base64'))),
+      pieces,
+      n: this.#redundancy.n,
+      group: await this.#firstGroup(),
       lease,
-      maxColumnBytes,
+      onReplaced: () => {
+        this.replacedHolders += 1
+      },
+      signal: this.#signal,
     })
-    try {
-      for (const { bytes, root } of pieces) await upload.add(copies(bytes, root, redundancy.n))
-      return await upload.finish()
-    } catch (error) {
-      await upload.abort(error as Error)
-      throw error
-    } finally {
-      await spool.remove()
-    }
   }
 
   /** Who holds the manifest, for hints. */
@@ -405,16 +393,6 @@ export class PutRun {
         ...stageCounters(this.stages),
       },
     })
-  }
-}
-
-function copies(bytes: Uint8Array, root: Uint8Array, n: number): EncodedSegment {
-  return {
-    mode: 0,
-    sealedBytes: bytes.length,
-    pieces: Array.from({ length: n }, () => bytes),
-    roots: Array.from({ length: n }, () => root),
-    stageMs: { compress: 0, seal: 0, encode: 0, hash: 0 },
   }
 }
 

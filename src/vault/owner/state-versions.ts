@@ -1,0 +1,101 @@
+import type { PeerId } from '@libp2p/interface'
+import { ed25519Signer, slabIdOf, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
+import type { Chunk, HeldColumn, SlabId } from '../../../protocols/chunk/types.ts'
+import { Pacer } from '../../../protocols/shared/pacer.ts'
+import { type ManifestCodec, slabSeed, stateKey, stateSlabSalt } from '../codec/index.ts'
+import {
+  CONCURRENT_REQUESTS,
+  REQUEST_TIMEOUT_MS,
+  STATE_BLOCKS_AHEAD,
+  STATE_LOOK_TIMEOUT_MS,
+  STATE_MARK_EVERY,
+} from './limits.ts'
+
+export interface VersionReader {
+  chunk: Pick<Chunk, 'peers' | 'have' | 'index' | 'fetch'>
+  manifestCodec: Pick<ManifestCodec, 'openLayer'>
+}
+
+export interface FoundVersion {
+  version: number
+  slab: SlabId
+  holders: { peer: PeerId; column: number }[]
+}
+
+export function signerOfVersion(ownerSecret: Uint8Array, version: number) {
+  return ed25519Signer(slabSeed(ownerSecret, stateSlabSalt(version)))
+}
+
+/**
+ * The newest version of an owner's state that any connected peer holds, and those before it that are near, newest first. Each question
+ * covers a whole block of versions, whose last is a mark; where a block has its mark the next one is looked into too.
+ */
+export async function findVersions(
+  { chunk }: VersionReader,
+  ownerSecret: Uint8Array,
+  signal: AbortSignal,
+  { from = 1, count = STATE_MARK_EVERY, ahead = STATE_BLOCKS_AHEAD } = {},
+): Promise<FoundVersion[]> {
+  const found: FoundVersion[] = []
+  let emptyBlocks = 0
+  for (let first = from; emptyBlocks <= ahead; first += count) {
+    signal.throwIfAborted()
+    const block = await findInBlock(chunk, ownerSecret, { first, count }, signal)
+    if (block.length === 0) emptyBlocks += 1
+    else emptyBlocks = 0
+    found.unshift(...block)
+  }
+  return found
+}
+
+async function findInBlock(
+  chunk: Pick<Chunk, 'peers' | 'have'>,
+  ownerSecret: Uint8Array,
+  { first, count }: { first: number; count: number },
+  signal: AbortSignal,
+): Promise<FoundVersion[]> {
+  const pacer = new Pacer()
+  const byKey = new Map<string, FoundVersion>()
+  for (let version = first; version < first + count; version += 1) {
+    const slab = slabIdOf(signerOfVersion(ownerSecret, version).publicKey)
+    byKey.set(slabKeyOf(slab), { version, slab, holders: [] })
+    await pacer.breathe()
+  }
+  const slabs = [...byKey.values()].map(({ slab }) => slab)
+  const queue = chunk.peers().values()
+  const work = async (): Promise<void> => {
+    for (const peer of queue) {
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(STATE_LOOK_TIMEOUT_MS)])
+      const held = await chunk.have(peer, slabs, patience).catch((): HeldColumn[] => [])
+      for (const { slab, column } of held) byKey.get(slabKeyOf(slab))?.holders.push({ peer, column })
+    }
+  }
+  await Promise.all(Array.from({ length: CONCURRENT_REQUESTS }, work))
+  signal.throwIfAborted()
+  return [...byKey.values()]
+    .filter(({ holders }) => holders.length > 0)
+    .sort((one, other) => other.version - one.version)
+}
+
+/** The document of a version; undefined where none of its holders gives what it should. */
+export async function fetchVersion(
+  { chunk, manifestCodec }: VersionReader,
+  ownerSecret: Uint8Array,
+  { slab, holders }: FoundVersion,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  for (const { peer, column } of holders) {
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
+    try {
+      const index = await chunk.index(peer, slab, patience)
+      const segments = index.sealedBytes.map((_, segment) => segment)
+      const pieces: Uint8Array[] = []
+      for await (const { bytes } of chunk.fetch(peer, index, column, { segments, signal: patience }))
+        pieces.push(bytes)
+      return await manifestCodec.openLayer(pieces, { slab, key: stateKey(ownerSecret), signal: patience })
+    } catch {
+      signal.throwIfAborted()
+    }
+  }
+  return undefined
+}

@@ -319,6 +319,7 @@ async function startServices(
     content: libp2p.services.content,
     trust,
     gossip,
+    vault,
     isServing: () => ['ready', 'degraded'].includes(health().state),
   })
   const api: Api = await createApi({

@@ -4,6 +4,7 @@ import type { Jobs } from '../jobs/index.ts'
 import type { Storage } from '../storage/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { TrustService } from '../trust/index.ts'
+import type { Vault } from '../vault/index.ts'
 
 export interface MeasuredServices {
   metrics: Pick<Metrics, 'observed'>
@@ -12,6 +13,7 @@ export interface MeasuredServices {
   content: Pick<Content, 'statistics'>
   trust: Pick<TrustService, 'denials' | 'droppedEvidence'>
   gossip: Pick<Gossip, 'statistics'>
+  vault: Pick<Vault, 'statistics'>
   /** Whether the node would be called ready. */
   isServing: () => boolean
 }
@@ -21,7 +23,7 @@ export interface MeasuredServices {
  * twice. Labels are actions, reasons and states, all of our own making.
  */
 export function observeServices(services: MeasuredServices): void {
-  const { metrics, storage, jobs, content, trust, gossip, isServing } = services
+  const { metrics, storage, jobs, content, trust, gossip, vault, isServing } = services
   const gauge = (name: string, help: string, read: () => number): void =>
     metrics.observed('gauge', { name: `p2pnode_${name}`, help }, () => [{ value: read() }])
 
@@ -84,5 +86,43 @@ export function observeServices(services: MeasuredServices): void {
   }
   metrics.observed('counter', messages, () =>
     Object.entries(gossip.statistics()).map(([result, value]) => ({ labels: { result }, value })),
+  )
+  observeVault(metrics, vault)
+}
+
+/** What the node does for other owners' files: audits of other holders, repair, columns that come and go. */
+function observeVault(metrics: MeasuredServices['metrics'], vault: MeasuredServices['vault']): void {
+  const counter = (name: string, help: string, label: string, read: () => Record<string, number>): void =>
+    metrics.observed('counter', { name: `p2pnode_vault_${name}_total`, help, labels: [label] }, () =>
+      Object.entries(read()).map(([key, value]) => ({ labels: { [label]: key }, value })),
+    )
+  const gauge = (name: string, help: string, read: () => number): void =>
+    metrics.observed('gauge', { name: `p2pnode_vault_${name}`, help }, () => [{ value: read() }])
+
+  counter('audits', 'Columns of other holders that were challenged.', 'result', () => {
+    const { auditsPassed, auditsFailed, auditsUnreachable } = vault.statistics()
+    return { passed: auditsPassed, failed: auditsFailed, unreachable: auditsUnreachable }
+  })
+  counter('columns', 'Columns that came here, went, or were rebuilt at others.', 'event', () => {
+    const { columnsStored, columnsRebuilt, columnsTrimmed, columnsExpired } = vault.statistics()
+    return {
+      stored: columnsStored,
+      rebuilt: columnsRebuilt,
+      trimmed: columnsTrimmed,
+      expired: columnsExpired,
+    }
+  })
+  counter('repairs', 'Repairs of slabs.', 'event', () => {
+    const { repairsStarted, repairsFailed, slabsMeasured } = vault.statistics()
+    return { measured: slabsMeasured, started: repairsStarted, failed: repairsFailed }
+  })
+  gauge('pending_repairs', 'Slabs that are looked into, or wait for their repair.', () => {
+    return vault.statistics().pendingRepairs
+  })
+  gauge('doubtful_columns', 'Columns of other holders that could not be proven twice in a row.', () => {
+    return vault.statistics().doubtfulColumns
+  })
+  gauge('serving', '0 while the node was away for long and still learns what was deleted meanwhile.', () =>
+    Number(!vault.statistics().isStale),
   )
 }

@@ -21,7 +21,7 @@ import { createWorkerPool, type WorkerPool } from '../workers/index.ts'
 import { addressesOf, hostOf, withoutPeer } from './addresses.ts'
 import { createManifestCodec, createSegmentCodec, parseLink } from './codec/index.ts'
 import { AuditScheduler, createHealth, HealthMeter, ProofStore } from './health/index.ts'
-import { createHolder, type Holder } from './holder/index.ts'
+import { createHolder, type Holder, type HolderStatistics } from './holder/index.ts'
 import { createLocateAnswerer, createLocator, withLocalHolder } from './locate/index.ts'
 import { createOwner } from './owner/index.ts'
 import { createPlacer } from './place/index.ts'
@@ -76,6 +76,8 @@ export interface Vault {
   readonly holder: ChunkHolder
   /** Begins everything; once, after libp2p has started. Registers the vault's jobs, so before `jobs.start()`. */
   start(network: VaultNetwork): Promise<VaultService>
+  /** What this node does as a holder, for metrics. */
+  statistics(): HolderStatistics
   /** Ends what runs in the background; after `jobs.stop()`, before libp2p stops. */
   stop(): Promise<void>
 }
@@ -95,6 +97,7 @@ export function createVault(options: VaultOptions): Vault {
   return {
     holder: holder.answers,
     start: (network) => startVault(options, { network, holder, pool, stops }),
+    statistics: () => holder.statistics(),
     async stop() {
       await Promise.allSettled(stops.map((stop) => stop()))
       await holder.stop()

@@ -291,8 +291,6 @@ export function createHolder(options: HolderOptions): Holder {
       repairing.restartWaits()
       tombstones.wasAway(awayMs > AWAY_MS && columns.usage().columns > 0)
     })
-    // A rotten column is looked into at once: the others know nothing of it until their next look.
-    const endRot = columns.onRot((row) => repairing.suspect(row.group, row.slab))
     soundness.start()
     tombstones.start(chunk)
     walk.start()
@@ -304,11 +302,11 @@ export function createHolder(options: HolderOptions): Holder {
       () => tombstones.stop(),
       () => soundness.stop(),
       endGaps,
-      endRot,
     )
     return {
       restorer,
-      repair,
+      // Somebody asks for it, with a link: whom this node sees, and whether it leaves, is no reason to refuse.
+      repair: { ...repair, mayRepair: (slab) => !tombstones.isStale && !columns.isBuried(slab) },
       registerJobs(jobs, pruneOwned) {
         jobs.register(pruneJob({ columns, nowMs, onRemoved: gone, pruneOwned }))
         jobs.register(

@@ -12,7 +12,7 @@ import type { Libp2p } from '@libp2p/interface'
 import { CID } from 'multiformats/cid'
 import type { Content } from '../../protocols/content/types.ts'
 import type { Jobs } from '../jobs/types.ts'
-import type { Storage } from '../storage/types.ts'
+import type { OpenStorage } from '../storage/open.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { Policy } from '../trust/contract.ts'
 import type { IpfsStep } from './fetch/fetcher.ts'
@@ -30,7 +30,7 @@ export interface ContentServiceOptions {
   config: { readonly content: { readonly steps: { readonly peers: boolean; readonly ipfs: boolean } } }
   /** The data folder; jobs keep what they need meanwhile in `jobs/` below it. */
   home: string
-  storage: Pick<Storage, 'blocks' | 'pins' | 'maintenance'>
+  storage: Pick<OpenStorage, 'blocks' | 'pins' | 'maintenance' | 'columns'>
   jobs: Jobs
   libp2p: Libp2p
   trust: Policy
@@ -77,7 +77,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
   jobs.register(getJob(getting))
   jobs.register(pinJob(getting))
   jobs.register(gcJob(storage.maintenance))
-  jobs.register(scrubJob(storage.maintenance, healer({ content, fetcher, ipfs: ipfsStep })))
+  jobs.register(scrubJob(storage, healer({ content, fetcher, ipfs: ipfsStep })))
 
   const service = new AddressedContent({ fetcher, content, libp2p })
   return {

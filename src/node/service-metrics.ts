@@ -1,14 +1,14 @@
 import type { Content } from '../../protocols/content/types.ts'
 import type { Gossip } from '../gossip/index.ts'
 import type { Jobs } from '../jobs/index.ts'
-import type { Storage } from '../storage/types.ts'
+import type { OpenStorage } from '../storage/open.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { TrustService } from '../trust/index.ts'
 import type { Vault } from '../vault/index.ts'
 
 export interface MeasuredServices {
   metrics: Pick<Metrics, 'observed'>
-  storage: Pick<Storage, 'blocks' | 'pins'>
+  storage: Pick<OpenStorage, 'blocks' | 'pins' | 'columns'>
   jobs: Pick<Jobs, 'counts'>
   content: Pick<Content, 'statistics'>
   trust: Pick<TrustService, 'denials' | 'droppedEvidence'>
@@ -34,6 +34,17 @@ export function observeServices(services: MeasuredServices): void {
   gauge('storage_quarantined_blocks', 'Rotten blocks that nobody could heal yet.', () => {
     return storage.blocks.usage().quarantined
   })
+  gauge('columns', 'Columns that are kept for others.', () => storage.columns.usage().columns)
+  gauge('columns_used_bytes', 'Bytes that count towards the offer.', () => storage.columns.usage().usedBytes)
+  gauge('columns_offered_bytes', 'The offer.', () => storage.columns.usage().offeredBytes)
+  gauge('columns_repair_bytes', 'Bytes in use that the pool for repair pays.', () => {
+    return storage.columns.usage().repairBytes
+  })
+  gauge('columns_writing', 'Columns being written.', () => storage.columns.usage().drafts)
+  gauge('columns_rotten', 'Columns that were found rotten and have not come again.', () => {
+    return storage.columns.usage().rottenColumns
+  })
+  gauge('column_tombstones', "Owners' deletions that are kept.", () => storage.columns.usage().tombstones)
   gauge('pins', 'Pins.', () => storage.pins.count())
   metrics.observed('gauge', { name: 'p2pnode_jobs', help: 'Jobs on record.', labels: ['state'] }, () =>
     Object.entries(jobs.counts()).map(([state, value]) => ({ labels: { state }, value })),

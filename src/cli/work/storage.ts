@@ -39,11 +39,13 @@ export async function scrub(context: CliContext, detach: boolean): Promise<numbe
       checkedBytes: number
       rottenBlocks: number
       healedBlocks: number
+      checkedColumns: number
+      rottenColumns: number
     }>(context, client, job)
     context.output.result(
       result,
       () =>
-        `checked ${formatCount(result.checkedBlocks)} blocks (${formatBytes(result.checkedBytes)}): ${formatCount(result.rottenBlocks)} rotten, ${formatCount(result.healedBlocks)} healed`,
+        `checked ${formatCount(result.checkedBlocks)} blocks (${formatBytes(result.checkedBytes)}): ${formatCount(result.rottenBlocks)} rotten, ${formatCount(result.healedBlocks)} healed; ${formatCount(result.checkedColumns)} columns kept for others: ${formatCount(result.rottenColumns)} rotten`,
     )
     return 0
   })

@@ -246,17 +246,16 @@ export class ColumnStore implements Columns {
     return this.#track(() => this.#sweep(options.dryRun, signal))
   }
 
-  scrub(options: {
-    signal: AbortSignal
-    onProgress?: (checked: number, rotten: number) => void
-  }): Promise<{ checkedColumns: number; rottenColumns: number }> {
+  scrub(
+    options: Parameters<Columns['scrub']>[0],
+  ): Promise<{ checkedColumns: number; rottenColumns: number }> {
     const signal = AbortSignal.any([options.signal, this.#closing.signal])
     const parts = {
       rows: this.#rows,
       reads: this.#reads,
       bytesPerSecond: this.#options.scrubRateBytesPerSecond,
     }
-    return this.#track(() => scrubColumns(parts, { signal, onProgress: options.onProgress }))
+    return this.#track(() => scrubColumns(parts, { ...options, signal }))
   }
 
   /** Refuses new work, gives drafts up, and waits for what is under way. */

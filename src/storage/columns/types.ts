@@ -120,10 +120,14 @@ export interface Columns {
   usage(): ColumnsUsage
   /** Files without a row, rows without a file: counted, and removed unless `dryRun`. Columns being written are neither. */
   sweep(options: { dryRun: boolean; signal: AbortSignal }): Promise<{ orphans: number; bytes: number }>
-  /** Reads every column at a bounded rate; what is rotten is quarantined and reported. */
+  /**
+   * Reads every column at a bounded rate; what is rotten is quarantined and reported. `after` continues an interrupted scrub.
+   * @throws ERR_CANCELLED
+   */
   scrub(options: {
     signal: AbortSignal
-    onProgress?: (checked: number, rotten: number) => void
+    after?: SlabId
+    onProgress?: (position: { after: SlabId; checkedColumns: number; rottenColumns: number }) => void
   }): Promise<{ checkedColumns: number; rottenColumns: number }>
   close(): Promise<void>
 }

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, it } from 'vitest'
+import { columnsLayout } from '../../../src/storage/columns/layout.ts'
+import { storeColumn, testColumn } from '../../support/columns.ts'
 import { keystream, tarOf } from '../../support/content.ts'
 import type { ContentNode } from '../../support/content-node.ts'
 import { ADD, collect, startContentNode, until } from '../../support/content-node.ts'
@@ -120,10 +122,19 @@ describe('a CAR', () => {
 })
 
 describe('a scrub', () => {
-  it('counts every block', async () => {
+  it('counts every block and every column', async () => {
     const node = await start()
     await node.add(keystream('scrubbed', 3_000_000))
-    expect(await node.run('scrub', {})).toMatchObject({ checkedBlocks: 4, rottenBlocks: 0 })
+    const [good, bad] = [testColumn('good'), testColumn('bad')]
+    for (const column of [good, bad]) await storeColumn(node.storage.columns, column)
+    await unlink(columnsLayout(node.home).filePath(bad.slab))
+    expect(await node.run('scrub', {})).toMatchObject({
+      checkedBlocks: 4,
+      rottenBlocks: 0,
+      checkedColumns: 2,
+      rottenColumns: 1,
+    })
+    expect(node.storage.columns.usage()).toMatchObject({ columns: 1, rottenColumns: 1 })
   })
 })
 

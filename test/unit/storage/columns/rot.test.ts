@@ -159,9 +159,11 @@ test('a scrub is paced, tells how far it is, and ends with its signal', async ()
   for (let index = 0; index < 8; index++) await storeColumn(opened.columns, testColumn(index, SIZES))
   const beganMs = performance.now()
   const progress: number[] = []
-  await opened.columns.scrub({ signal, onProgress: (checked) => progress.push(checked) })
+  await opened.columns.scrub({ signal, onProgress: ({ checkedColumns }) => progress.push(checkedColumns) })
   expect(performance.now() - beganMs).toBeGreaterThan(500)
   expect(progress).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+  const fifth = opened.columns.list({ limit: 8 })[4]?.slab as Uint8Array
+  expect(await opened.columns.scrub({ signal, after: fifth })).toMatchObject({ checkedColumns: 3 })
   const abort = new AbortController()
   const scrubbing = opened.columns.scrub({ signal: abort.signal, onProgress: () => abort.abort() })
   await expect(scrubbing).rejects.toMatchObject({ code: 'ERR_CANCELLED' })

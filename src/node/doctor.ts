@@ -2,7 +2,7 @@ import { lstat, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../config/index.ts'
 import type { Network } from '../network/types.ts'
-import type { Storage } from '../storage/types.ts'
+import type { OpenStorage } from '../storage/open.ts'
 import type { VaultService } from '../vault/types.ts'
 
 export interface DoctorCheck {
@@ -15,7 +15,7 @@ export interface DoctorCheck {
 export interface DoctorOptions {
   home: string
   config: Config
-  storage: Pick<Storage, 'blocks' | 'pins'>
+  storage: Pick<OpenStorage, 'blocks' | 'pins' | 'columns'>
   network: Network
   /** Figures of private files; undefined where there is no vault. */
   vault: Pick<VaultService, 'report'> | undefined
@@ -24,7 +24,7 @@ export interface DoctorOptions {
 }
 
 /** Files of the home that only their owner may read: they hold keys. */
-const PRIVATE_FILES = ['identity.key', 'api.token', 'config.yaml', 'state.db', 'blocks.db']
+const PRIVATE_FILES = ['identity.key', 'owner.key', 'api.token']
 /** Below this much free disk a busy node may run out between two looks. */
 const LOW_DISK_BYTES = 1024 ** 3
 const NEARLY_FULL = 0.9
@@ -40,7 +40,7 @@ async function checkModes(home: string): Promise<DoctorCheck[]> {
   for (const name of PRIVATE_FILES) {
     try {
       const stats = await lstat(join(home, name))
-      if ((stats.mode & 0o077) !== 0 && (name === 'identity.key' || name === 'api.token')) loose.push(name)
+      if ((stats.mode & 0o077) !== 0) loose.push(name)
     } catch {
       // What is not there cannot be read by others.
     }
@@ -101,6 +101,15 @@ async function checkDisk({ home, storage }: DoctorOptions): Promise<DoctorCheck[
         }
       : { name: 'rot', state: 'ok', message: 'no block is known to be rotten' },
   )
+  const { rottenColumns } = storage.columns.usage()
+  if (rottenColumns > 0) {
+    checks.push({
+      name: 'columns',
+      state: 'warn',
+      message: `${rottenColumns} columns that are kept for others were found rotten; their holders make them again`,
+      fix: 'look after the disk, and run p2pnode scrub',
+    })
+  }
   return checks
 }
 

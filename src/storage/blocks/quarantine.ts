@@ -21,12 +21,13 @@ export class Quarantine {
     return this.#bytes
   }
 
-  /** Makes the folder, and counts what is in it. */
+  /** Makes the folder, counts what is in it, and removes what is over the limit, which may have been another. */
   async open(): Promise<void> {
     await this.#fs.makeFolder(this.#path)
     for await (const name of this.#fs.list(this.#path)) {
       this.#count(name, await this.#fs.sizeBytes(join(this.#path, name)))
     }
+    await this.#trim()
   }
 
   /** Moves a file in; it is no error when it is not there. */

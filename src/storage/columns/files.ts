@@ -8,7 +8,7 @@ import { Quarantine } from '../blocks/quarantine.ts'
 import type { Durability } from '../blocks/schema.ts'
 import { systemCode } from '../errors.ts'
 import type { ColumnsLayout } from './layout.ts'
-import { QUARANTINE_LIMIT } from './limits.ts'
+import { QUARANTINE_LIMIT, QUARANTINE_SHARE } from './limits.ts'
 
 /** A file in tmp that grows into a column. */
 export interface TemporaryFile {
@@ -29,12 +29,20 @@ export class ColumnFiles {
   #tmpCount = 0
   #leftBehind = false
 
-  constructor(fs: FileSystem, layout: ColumnsLayout, durability: Durability) {
+  constructor(
+    fs: FileSystem,
+    layout: ColumnsLayout,
+    { durability, offerBytes }: { durability: Durability; offerBytes: number },
+  ) {
     this.#fs = fs
     this.#layout = layout
     this.sync = durability === 'full'
     this.#folderSyncs = new SharedRuns((path) => fs.syncFolder(path))
-    this.#quarantine = new Quarantine(fs, layout.quarantinePath, QUARANTINE_LIMIT)
+    const { files, bytes } = QUARANTINE_LIMIT
+    this.#quarantine = new Quarantine(fs, layout.quarantinePath, {
+      files,
+      bytes: Math.min(bytes, Math.floor(offerBytes * QUARANTINE_SHARE)),
+    })
   }
 
   /** A file without a row could not be removed: the next start has to sweep. */

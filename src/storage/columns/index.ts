@@ -45,7 +45,7 @@ export interface OpenColumnsOptions {
 export async function openColumns(options: OpenColumnsOptions): Promise<ColumnStore> {
   const { state, config, log, fs = nodeFileSystem } = options
   const layout = columnsLayout(options.home)
-  const files = new ColumnFiles(fs, layout, config.durability)
+  const files = new ColumnFiles(fs, layout, config)
   await files.open()
   const unclean = state.db
     .prepare<[], number>(`SELECT value FROM column_meta WHERE key = 'unclean'`)
@@ -73,4 +73,4 @@ export async function openColumns(options: OpenColumnsOptions): Promise<ColumnSt
   })
 }
 
-export type { AlreadyHeld, ColumnRow, Columns, ColumnsUsage, Draft, DraftOptions, Purse } from './types.ts'
+export type { ColumnRow, Columns, Draft, DraftOptions } from './types.ts'

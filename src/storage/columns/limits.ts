@@ -36,8 +36,12 @@ export const MAX_FOREIGN_TOMBSTONES = 262_144
 /** Decoded indexes in memory; the largest takes 128 KiB, one of rs:4/8 16 KiB. */
 export const INDEX_CACHE_BYTES = 8 * 1024 * 1024
 
-/** Rotten columns kept to be looked at. Their bytes count towards the quota. */
+/**
+ * Rotten columns kept to be looked at: two of the longest, but no more than a small part of what is offered, as their bytes
+ * count towards the quota.
+ */
 export const QUARANTINE_LIMIT = { files: 16, bytes: 160 * 1024 * 1024 }
+export const QUARANTINE_SHARE = 1 / 16
 
 /** Bytes hashed without looking at the time: some 0.1 ms. */
 export const HASH_STEP_BYTES = 128 * 1024

@@ -153,6 +153,20 @@ test('the quarantine is bounded', async () => {
   expect(await readdir(layout.quarantinePath)).toHaveLength(16)
 })
 
+test('the quarantine is a small part of a small offer', async () => {
+  await using home = await temporaryHome()
+  await using opened = await openTestColumns(home.path, { offerBytes: 1_000_000 })
+  const layout = columnsLayout(home.path)
+  for (let index = 0; index < 4; index++) {
+    const column = testColumn(index, { sealedBytes: [60_000] })
+    await storeColumn(opened.columns, column)
+    await flip(layout.filePath(column.slab), HEADER_BYTES)
+  }
+  await opened.columns.scrub({ signal })
+  expect(opened.rotten).toHaveLength(4)
+  expect(await readdir(layout.quarantinePath)).toHaveLength(2)
+})
+
 test('a scrub is paced, tells how far it is, and ends with its signal', async () => {
   await using home = await temporaryHome()
   await using opened = await openTestColumns(home.path, { scrubRateBytesPerSecond: 1_000_000 })

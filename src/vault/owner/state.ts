@@ -176,7 +176,7 @@ export class OwnerState {
       indexHash,
       leaseUntilMs,
       leaseSequence,
-      renewMs,
+      Math.floor(renewMs),
       sealed,
     )
   }
@@ -273,12 +273,12 @@ export class OwnerState {
   }
 
   setLease(id: SlabId, lease: { untilMs: number; sequence: number; renewMs: number }): void {
-    this.#sql.setLease.run(lease.untilMs, lease.sequence, lease.renewMs, id)
+    this.#sql.setLease.run(lease.untilMs, lease.sequence, Math.floor(lease.renewMs), id)
   }
 
   /** The number that is being given out, and when to try again if it does not get through. */
   setRenewal(id: SlabId, { sequence, renewMs }: { sequence: number; renewMs: number }): void {
-    this.#sql.setRenewal.run(sequence, renewMs, id)
+    this.#sql.setRenewal.run(sequence, Math.floor(renewMs), id)
   }
 
   /** Stored slabs whose renewal is due at `nowMs`, the most urgent first. */

@@ -52,6 +52,3 @@ export interface TreeStreamCheckpoint {
   /** True once the end mark was read. */
   ended: boolean
 }
-
-/** What is asked of the source at a time; it gives what it has, usually 64 KiB. */
-export const READ_BYTES = 1024 * 1024

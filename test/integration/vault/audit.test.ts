@@ -51,7 +51,7 @@ describe('audits', () => {
     const slab = await makeSlab({ pool, k: 1, n: 3 })
     await storeSlab(owner, slab, holders, { hint: false })
     await eventually('audits passed', () =>
-      holders.every(({ holder }) => holder.statistics().auditsPassed > 0),
+      holders.some(({ holder }) => holder.statistics().auditsPassed > 0),
     )
     expect(holders.map(({ holder }) => holder.statistics().auditsFailed)).toEqual([0, 0, 0])
   })

@@ -57,7 +57,7 @@ describe('repair', () => {
     slabs.push(copies)
     await eventually(
       'all look after each other',
-      () => holders.slice(0, 8).every(({ holder }) => holder.statistics().auditsPassed > 3),
+      () => holders.slice(0, 8).every(({ holder }) => holder.statistics().visits > 1),
       WAIT_MS,
     )
     await stop([...holders.slice(1, 4), owner])
@@ -110,7 +110,7 @@ describe('repair', () => {
     const left = holders.slice(2)
     await eventually(
       'all look after each other',
-      () => holders.slice(0, 6).every(({ holder }) => holder.statistics().auditsPassed > 1),
+      () => holders.slice(0, 6).every(({ holder }) => holder.statistics().visits > 1),
       WAIT_MS,
     )
     await stop(cut, { keepHome: true })

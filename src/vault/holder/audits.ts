@@ -12,7 +12,12 @@ import { type Prover, type Verdict, verdictOf } from '../restore/prove.ts'
 import { auditorsOf, pointsOf } from '../restore/rules.ts'
 import type { Cohort, Look } from './cohort.ts'
 import type { HeldColumns } from './held.ts'
-import { MAX_MISSES_BETWEEN_MEASURES, MISSES_UNTIL_SUSPECT, WALK_CONCURRENCY } from './limits.ts'
+import {
+  MAX_INTRODUCED,
+  MAX_MISSES_BETWEEN_MEASURES,
+  MISSES_UNTIL_SUSPECT,
+  WALK_CONCURRENCY,
+} from './limits.ts'
 
 export interface AuditorOptions {
   columns: Pick<Columns, 'ofGroup' | 'isBuried'>
@@ -41,11 +46,16 @@ interface View {
  */
 export class Auditor {
   readonly #options: AuditorOptions
-  readonly #chunk: Pick<Chunk, 'have'>
+  readonly #chunk: Pick<Chunk, 'have' | 'hint'>
   readonly #locator: Locator
   readonly #quietMs: number
 
-  constructor(options: AuditorOptions, chunk: Pick<Chunk, 'have'>, locator: Locator, quietMs: number) {
+  constructor(
+    options: AuditorOptions,
+    chunk: Pick<Chunk, 'have' | 'hint'>,
+    locator: Locator,
+    quietMs: number,
+  ) {
     this.#options = options
     this.#chunk = chunk
     this.#locator = locator
@@ -200,6 +210,25 @@ export class Auditor {
       if (index === undefined) return
       const proven = await this.#audit(holders, index, column, signal)
       looks.push({ slab: row.slab, column, proven })
+      if (holders.length > 1) await this.#introduce(row.group, holders, signal)
+    }
+  }
+
+  /** Holders of one column, who may not know of each other: the later of them trims its own. */
+  async #introduce(group: SlabId, holders: readonly PeerId[], signal: AbortSignal): Promise<void> {
+    const few = holders.slice(0, MAX_INTRODUCED)
+    for (const peer of few) {
+      const peers = few.filter((other) => !other.equals(peer)).map((other) => other.toString())
+      const within = AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT_MS)])
+      try {
+        await this.#chunk.hint(peer, { group, peers }, within)
+      } catch (error) {
+        signal.throwIfAborted()
+        this.#options.log.debug(
+          { peer: peer.toString(), error: String(error) },
+          'a holder was not told of its twin',
+        )
+      }
     }
   }
 

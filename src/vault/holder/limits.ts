@@ -48,6 +48,8 @@ export const MAX_PENDING_REPAIRS = 4_096
 export const REPAIR_CONCURRENCY = 2
 /** Slabs that are measured at once because an audit failed. */
 export const SUSPECT_CONCURRENCY = 2
+/** Holders of one column that are told of each other at one look. */
+export const MAX_INTRODUCED = 4
 /** Proofs, each of another segment, before this node gives up a column that another one has as well. */
 export const TRIM_PROOFS = 4
 

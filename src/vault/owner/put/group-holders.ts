@@ -11,7 +11,7 @@ export interface GroupOptions {
   redundancy: Redundancy
   /** Upper bound of one column: a holder must have room for it. */
   columnBytes: number
-  /** Whether columns may stay without a holder. */
+  /** Whether columns beyond the k that reading takes may stay without a holder. */
   allowDegraded: boolean
   placer: Placer
   chunk: Pick<Chunk, 'onPeer'>
@@ -92,7 +92,8 @@ export class GroupHolders {
       for (;;) {
         if (this.#spare.length === 0) await this.#search()
         const peer = this.#spare.shift()
-        if (peer !== undefined || allowDegraded) return peer
+        if (peer !== undefined) return peer
+        if (allowDegraded && this.peers.length >= redundancy.k) return undefined
         if (performance.now() > endMs) {
           const found = this.peers.length
           const reasons = [...this.#failed].map((name) => `${name}: it failed or was too slow in this put`)

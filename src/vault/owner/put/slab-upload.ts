@@ -4,6 +4,7 @@ import type { Chunk, Receipt, SignedBytes, SlabId, SlabIndex } from '../../../..
 import type { Logger } from '../../../telemetry/types.ts'
 import type { Evidence } from '../../../trust/contract.ts'
 import type { EncodedSegment, SegmentCodec } from '../../codec/index.ts'
+import { tooFewHolders, writtenForm } from '../../place/index.ts'
 import type { Redundancy } from '../../types.ts'
 import {
   LAG_MS,
@@ -111,7 +112,11 @@ export class SlabUpload {
     await this.#room()
   }
 
-  /** No segment follows. Resolves with the receipts of all columns that somebody took. */
+  /**
+   * No segment follows. Resolves with the receipts of all columns that somebody took: enough to read the slab.
+   *
+   * @throws ERR_TOO_FEW_HOLDERS where fewer than k did, what ended a lane
+   */
   async finish(): Promise<StoredSlab> {
     const { signer, networkName, redundancy, group, stages } = this.#options
     const index = signIndex(signer, networkName, {
@@ -125,10 +130,16 @@ export class SlabUpload {
     this.#change()
     const results = await this.#work
     if (this.#allSentAtMs > 0) stages.receipt += performance.now() - this.#allSentAtMs
+    const receipts = results.filter((result) => result !== undefined)
+    // Degraded is what can be read: what nobody could ever read again is not stored at all.
+    if (receipts.length < redundancy.k) {
+      const wanted = writtenForm(redundancy)
+      throw tooFewHolders({ needed: redundancy.k, found: receipts.length, wanted, reasons: [] })
+    }
     return {
       index,
       modes: Uint8Array.from(this.#modes),
-      receipts: results.filter((result) => result !== undefined),
+      receipts,
       missing: results.flatMap((result, column) => (result === undefined ? [column] : [])),
     }
   }

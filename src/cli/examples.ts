@@ -15,6 +15,24 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { command: 'start --bootstrap /ip4/192.0.2.7/tcp/4700/p2p/PEER', does: 'join a node', byHand: true },
   ],
   connect: [{ command: 'connect /ip4/ADDRESS/tcp/4700/p2p/PEER', does: 'as `p2pnode id` prints it there' }],
+  put: [
+    { command: 'put README.md', does: 'a file; prints its link' },
+    { command: 'put docs --name manual', does: 'a folder under a name of your own' },
+    { command: 'put docs --name manual --redundancy copies:1', does: 'another version, kept by one node' },
+    { command: 'put photos --redundancy rs:4/8', does: 'any 4 of 8 nodes may be lost', byHand: true },
+  ],
+  share: [
+    { command: 'share manual@1', does: 'its link: whoever has it can read' },
+    { command: 'share LINK --verify-only', does: 'a link that checks and repairs, and reads nothing' },
+  ],
+  health: [{ command: 'health LINK', does: 'how many parts are alive' }],
+  repair: [{ command: 'repair LINK', does: 'make missing parts again' }],
+  inspect: [{ command: 'inspect LINK', does: 'what it is; asks nobody' }],
+  'state export': [
+    { command: 'state export owner.state', does: 'everything this owner knows', byHand: true },
+  ],
+  'state phrase': [{ command: 'state phrase', does: 'write it down' }],
+  'state recover': [{ command: 'state recover < phrase.txt', does: 'on a new machine', byHand: true }],
   add: [
     { command: 'add README.md', does: 'a file; prints its CID' },
     { command: 'add docs --pin manual', does: 'a folder with everything in it, pinned under a name' },
@@ -24,15 +42,24 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { command: 'get CID -o copy.md', does: 'a file under a name of your own' },
     { command: 'get CID/decisions -o decisions', does: 'a part of a folder' },
     { command: 'get CID -o copy.md --force', does: 'replace what is there' },
+    { command: 'get LINK -o private.md', does: 'a private file' },
   ],
   cat: [
     { command: 'cat CID', does: 'a whole file' },
     { command: 'cat CID --offset 100 --length 20', does: 'twenty bytes of it' },
+    { command: 'cat LINK --offset 100 --length 20', does: 'of a private file' },
   ],
   ls: [
-    { command: 'ls', does: 'what is pinned' },
+    { command: 'ls', does: 'private files, and what is pinned' },
+    { command: 'ls --links', does: 'with the links of private files' },
     { command: 'ls CID', does: 'a folder' },
   ],
+  rm: [
+    { command: 'rm manual@2', does: 'one version of a private file' },
+    { command: 'rm LINK', does: 'the file of a link' },
+  ],
+  prune: [{ command: 'prune --dry-run', does: 'what would be removed' }],
+  leave: [{ command: 'leave', does: 'before a machine goes for good', byHand: true }],
   'car export': [{ command: 'car export CID -o copy.car', does: 'a file with everything below the CID' }],
   'car import': [
     { command: 'car import copy.car --pin copy', does: 'the blocks of it, with its roots pinned' },

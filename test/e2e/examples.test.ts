@@ -24,24 +24,35 @@ describe('what the README and the help show can be typed as it stands', () => {
   let folder: string
   let fileCid: string
   let folderCid: string
+  let link: string
+  let doomed: string
 
   beforeAll(async () => {
     node = await lab.daemon()
     other = await lab.daemon()
+    const third = await lab.daemon()
+    // A private file wants two holders at least.
+    await node.json(['connect', other.address])
+    await node.json(['connect', third.address])
     folder = await lab.folder()
     fileCid = (await node.json<{ cid: string }>(['add', join(checkout, 'README.md')])).cid
     folderCid = (await node.json<{ cid: string }>(['add', join(checkout, 'docs')])).cid
+    const put = ['put', join(checkout, 'README.md'), '--name', 'example']
+    link = (await node.json<{ link: string }>(put)).link
+    doomed = (await node.json<{ link: string }>(put)).link
   })
   afterAll(() => lab.close())
 
   const fill = (command: string): string[] =>
     command
       .replace('/ip4/ADDRESS/tcp/4700/p2p/PEER', other.address)
+      .replace(/^rm LINK$/, `rm ${doomed}`)
+      .replaceAll('LINK', link)
       .replace('CID/decisions', `${folderCid}/decisions`)
       .replace(/^ls CID$/, `ls ${folderCid}`)
       .replaceAll('CID', fileCid)
       .replaceAll('README.md', join(checkout, 'README.md'))
-      .replace('add docs', `add ${join(checkout, 'docs')}`)
+      .replace(/(add|put) docs/, `$1 ${join(checkout, 'docs')}`)
       .split(' ')
 
   it.each(

@@ -110,7 +110,8 @@ async function objectsNamed(
   client: Client,
   target: string,
 ): Promise<Schema<'VaultObject'>[]> {
-  const { objects } = await client.get('/api/v1/vault/objects', { signal: context.signal })
+  const listed = await client.get('/api/v1/vault/objects', { signal: context.signal })
+  const objects = listed.objects.filter(({ state }) => state !== 'deleting')
   const named = objects.filter(({ name }) => name === target)
   if (named.length > 0) return named
   const [, name, version] = /^(.+)@([1-9]\d{0,8})$/.exec(target) ?? []

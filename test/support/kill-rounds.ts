@@ -30,7 +30,7 @@ const EXIT_NOT_FOUND = 4
  * Runs a command that must come through. Only where it began while no daemon was there at all, or nobody had yet given a
  * single block, is it run again, as its user would.
  */
-async function persistently(daemon: Daemon, args: string[]): Promise<unknown> {
+export async function persistently(daemon: Daemon, args: string[]): Promise<unknown> {
   for (let attempt = 1; ; attempt += 1) {
     const result = await daemon.run([...args, '--json'], { timeoutMs: 120_000 })
     if (result.code === 0) return result.json()

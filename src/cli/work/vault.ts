@@ -222,7 +222,7 @@ export function objectsText(
       formatBytes(object.size),
       object.redundancy,
       object.state === 'stored' ? object.health : object.state,
-      formatTime(object.expiresAtMs),
+      object.expiresAtMs === 0 ? '' : formatTime(object.expiresAtMs),
       ...(showLinks ? [object.link ?? 'hidden from this token'] : []),
     ]),
   )

@@ -1,5 +1,5 @@
 import type { PeerId } from '@libp2p/interface'
-import { ed25519Signer, slabIdOf, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
+import { ed25519Signer, sameBytes, slabIdOf, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { Chunk, HeldColumn, SlabId } from '../../../protocols/chunk/types.ts'
 import { Pacer } from '../../../protocols/shared/pacer.ts'
 import { type ManifestCodec, slabSeed, stateKey, stateSlabSalt } from '../codec/index.ts'
@@ -29,6 +29,9 @@ export function signerOfVersion(ownerSecret: Uint8Array, version: number) {
 /**
  * The newest version of an owner's state that any connected peer holds, and those before it that are near, newest first. Each question
  * covers a whole block of versions, whose last is a mark; where a block has its mark the next one is looked into too.
+ *
+ * Of each peer's answer the newest version has to be proven by its index, which only the owner's key can have signed: whoever says to
+ * hold everything would otherwise lead the search on for ever.
  */
 export async function findVersions(
   { chunk }: VersionReader,
@@ -49,7 +52,7 @@ export async function findVersions(
 }
 
 async function findInBlock(
-  chunk: Pick<Chunk, 'peers' | 'have'>,
+  chunk: Pick<Chunk, 'peers' | 'have' | 'index'>,
   ownerSecret: Uint8Array,
   { first, count }: { first: number; count: number },
   signal: AbortSignal,
@@ -62,11 +65,20 @@ async function findInBlock(
     await pacer.breathe()
   }
   const slabs = [...byKey.values()].map(({ slab }) => slab)
+  const versionOf = (held: HeldColumn | undefined): number =>
+    held === undefined ? 0 : (byKey.get(slabKeyOf(held.slab))?.version ?? 0)
   const queue = chunk.peers().values()
   const work = async (): Promise<void> => {
     for (const peer of queue) {
       const patience = AbortSignal.any([signal, AbortSignal.timeout(STATE_LOOK_TIMEOUT_MS)])
       const held = await chunk.have(peer, slabs, patience).catch((): HeldColumn[] => [])
+      const newest = held
+        .filter(({ slab }) => byKey.has(slabKeyOf(slab)))
+        .reduce<HeldColumn | undefined>(
+          (best, one) => (versionOf(best) < versionOf(one) ? one : best),
+          undefined,
+        )
+      if (newest === undefined || !(await hasIndex(chunk, peer, newest, signal))) continue
       for (const { slab, column } of held) byKey.get(slabKeyOf(slab))?.holders.push({ peer, column })
     }
   }
@@ -75,6 +87,22 @@ async function findInBlock(
   return [...byKey.values()]
     .filter(({ holders }) => holders.length > 0)
     .sort((one, other) => other.version - one.version)
+}
+
+/** Whether the peer has the index that it names; its signature is checked on the way. */
+async function hasIndex(
+  chunk: Pick<Chunk, 'index'>,
+  peer: PeerId,
+  { slab, indexHash }: HeldColumn,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(STATE_LOOK_TIMEOUT_MS)])
+  try {
+    return sameBytes((await chunk.index(peer, slab, patience)).hash, indexHash)
+  } catch {
+    signal.throwIfAborted()
+    return false
+  }
 }
 
 /** The document of a version; undefined where none of its holders gives what it should. */

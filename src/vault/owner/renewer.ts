@@ -12,7 +12,7 @@ import {
   RENEWAL_PAGE_SLABS,
   RENEWAL_RETRY_PART,
 } from './limits.ts'
-import { type Addressed, signerOf, tellHolders } from './statements.ts'
+import { type Addressed, nextSequence, signerOf, tellHolders } from './statements.ts'
 import type { OwnerSlab, OwnerState } from './state.ts'
 
 export interface RenewerOptions {
@@ -27,6 +27,8 @@ export interface RenewerOptions {
 
 interface Told {
   slab: OwnerSlab
+  /** The number of the new lease. */
+  sequence: number
   /** Columns whose holders took the new lease. */
   renewed: Set<number>
   /** Holders that could not be reached, or did not take it. */
@@ -99,22 +101,25 @@ export class Renewer {
     const nowMs = Date.now()
     const untilMs = nowMs + leaseMs
     // Durable before the first holder hears of it: no two leases ever have one number.
-    await state.database.write(() => {
-      for (const { id, leaseSequence } of slabs)
-        state.setRenewal(id, { sequence: leaseSequence + 1, renewMs: nowMs + leaseMs * RENEWAL_RETRY_PART })
+    const told = slabs.map((slab): Told => {
+      const sequence = nextSequence(slab.leaseSequence, nowMs)
+      return { slab, sequence, renewed: new Set(), late: 0 }
     })
-    const told = slabs.map((slab): Told => ({ slab, renewed: new Set(), late: 0 }))
+    await state.database.write(() => {
+      for (const { slab, sequence } of told)
+        state.setRenewal(slab.id, { sequence, renewMs: nowMs + leaseMs * RENEWAL_RETRY_PART })
+    })
     await this.#tell(told, untilMs, signal)
     const short = told.filter(({ slab, renewed }) => renewed.size < slab.n).map(({ slab }) => slab)
     if (short.length > 0 && (await findHolders(this.#options, short, signal)) > 0)
       await this.#tell(told, untilMs, signal)
     await state.database.write(() => {
-      for (const { slab, renewed, late } of told) {
+      for (const { slab, sequence, renewed, late } of told) {
         // It counts once as many columns have it as it takes to read.
         if (renewed.size < slab.k) continue
         const part = late > 0 ? RENEWAL_RETRY_PART : RENEW_PART
         const renewMs = nowMs + leaseMs * part
-        state.setLease(slab.id, { untilMs, sequence: slab.leaseSequence + 1, renewMs })
+        state.setLease(slab.id, { untilMs, sequence, renewMs })
       }
     })
     const late = told.reduce((sum, each) => sum + each.late, 0)
@@ -128,7 +133,7 @@ export class Renewer {
     const columns = new Map<Addressed, number>()
     for (const each of told) {
       each.late = 0
-      const lease = { untilMs, sequence: each.slab.leaseSequence + 1 }
+      const lease = { untilMs, sequence: each.sequence }
       const { signed } = signLease(signerOf(ownerSecret(), each.slab), networkName, lease)
       for (const { peer, column, receipt, gone } of state.columnsOf(each.slab.id)) {
         if (receipt !== null && !gone && !each.renewed.has(column))

@@ -19,6 +19,14 @@ export function signerOf(ownerSecret: Uint8Array, slab: Pick<OwnerSlab, 'salt' |
 }
 
 /**
+ * The number of a slab's next lease. Holders refuse one that is not above the last they know, which may be of another machine of
+ * this owner, or of this one after the moment that its state was restored to: the time is above both.
+ */
+export function nextSequence(last: number, nowMs: number): number {
+  return Math.max(last + 1, nowMs)
+}
+
+/**
  * Brings statements to holders in batches, several holders at once. `onAnswer` hears each answer: a status
  * (protocols/chunk/errors.ts), or undefined where the holder could not be reached.
  *

@@ -17,6 +17,7 @@ import { sourceChanged } from '../errors.ts'
 import { hintHolders } from '../hint.ts'
 import { ENCODINGS_AHEAD, RENEW_PART, SLABS_UNDER_WAY } from '../limits.ts'
 import type { OwnerColumn, OwnerObject, OwnerSlab } from '../state.ts'
+import { nextSequence } from '../statements.ts'
 import type { OwnerDependencies } from './dependencies.ts'
 import { GroupHolders } from './group-holders.ts'
 import { SlabUpload, type StoredSlab } from './slab-upload.ts'
@@ -139,7 +140,8 @@ export class PutRun {
     const { manifest, manifestSalt } = this.#object
     // A long put may have outlived the lease that was meant for its manifest; each number is given out once.
     const nowMs = Date.now()
-    const lease = { untilMs: nowMs + leaseMs, sequence: (state.slab(manifest)?.leaseSequence ?? 0) + 1 }
+    const sequence = nextSequence(state.slab(manifest)?.leaseSequence ?? 0, nowMs)
+    const lease = { untilMs: nowMs + leaseMs, sequence }
     await state.database.write(() =>
       state.setLease(manifest, { ...lease, renewMs: nowMs + leaseMs * RENEW_PART }),
     )

@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { expect, it, onTestFinished } from 'vitest'
+import { ChunkStatus } from '../../../../protocols/chunk/errors.ts'
+import { decodeLease, ed25519Signer, slabIdOf } from '../../../../protocols/chunk/format/index.ts'
+import type { SignedBytes } from '../../../../protocols/chunk/types.ts'
+import { slabSeed } from '../../../../src/vault/codec/index.ts'
+import { AtRest } from '../../../../src/vault/owner/at-rest.ts'
+import { Renewer } from '../../../../src/vault/owner/renewer.ts'
+import { OwnerState } from '../../../../src/vault/owner/state.ts'
+import { eventually, quietLogger } from '../../../support/network.ts'
+import { temporaryState } from '../../../support/vault-state.ts'
+
+const LEASE_MS = 90 * 86_400_000
+
+it('renews at once though holders know later leases than a state that was restored', async () => {
+  const secret = new Uint8Array(randomBytes(32))
+  const salt = new Uint8Array(randomBytes(32))
+  const slab = slabIdOf(ed25519Signer(slabSeed(secret, salt)).publicKey)
+  const holder = peerIdFromPrivateKey(await generateKeyPair('Ed25519'))
+  const state = new OwnerState(await temporaryState(), new AtRest(secret))
+  const indexHash = new Uint8Array(randomBytes(32))
+  state.insertSlab({
+    id: slab,
+    object: 'one',
+    position: 0,
+    group: slab,
+    state: 'stored',
+    k: 1,
+    n: 1,
+    columnBytes: 10,
+    indexHash,
+    leaseUntilMs: Date.now() + LEASE_MS / 2,
+    // As it was when the backup was made. Since then this owner has renewed for a year.
+    leaseSequence: 2,
+    renewMs: 0,
+    salt,
+    modes: new Uint8Array(0),
+  })
+  state.addHolder(slab, 0, holder.toString())
+  const held = { sequence: Date.now() - 86_400_000, untilMs: 0 }
+  let questions = 0
+  const renewer = new Renewer({
+    state,
+    ownerSecret: () => secret,
+    networkName: 'test',
+    leaseMs: LEASE_MS,
+    chunk: {
+      peers: () => [holder],
+      async renew(_peer, leases: readonly SignedBytes[]) {
+        questions += 1
+        return leases.map((signed) => {
+          const { sequence, untilMs } = decodeLease(signed, 'test')
+          if (sequence <= held.sequence) return ChunkStatus.conflict
+          Object.assign(held, { sequence, untilMs })
+          return ChunkStatus.ok
+        })
+      },
+    },
+    locator: { async *holders() {} },
+    log: quietLogger(),
+  })
+  onTestFinished(() => renewer.stop())
+  renewer.start()
+  await eventually('the lease is renewed', () => held.untilMs > Date.now() + LEASE_MS * 0.9)
+  expect(questions).toBe(1)
+  await eventually('the owner knows', () => state.slab(slab)?.leaseSequence === held.sequence)
+})

@@ -26,6 +26,7 @@ import type { Locator, Placer, Restorer, Tombstones } from '../contracts.ts'
 import { writtenForm } from '../place/index.ts'
 import type { Health, VaultObjectSummary } from '../types.ts'
 import { AtRest } from './at-rest.ts'
+import { LATE_LEASE_PART, REPORT_FRESH_MS } from './limits.ts'
 import { completeJob } from './complete-job.ts'
 import { DeletionRounds } from './deletion-rounds.ts'
 import { mergeDocument, readDocument, writeDocument } from './document.ts'
@@ -128,6 +129,17 @@ export function createOwner(options: OwnerOptions): Owner {
     return added
   }
 
+  /** Base58 is slow, and objects are kept in memory. */
+  const links = new WeakMap<OwnerObject, string>()
+  const linkOf = (object: OwnerObject): string => {
+    const known = links.get(object)
+    if (known !== undefined) return known
+    const key = Buffer.from(object.readKey, 'base64')
+    const link = formatLink({ power: 'read', slab: object.manifest, key })
+    links.set(object, link)
+    return link
+  }
+
   const summary = (object: OwnerObject): VaultObjectSummary => {
     const { id, name, version, kind, size, redundancy, createdMs } = object
     return {
@@ -144,6 +156,31 @@ export function createOwner(options: OwnerOptions): Owner {
       state: object.state,
       health: measured.get(id) ?? 'unknown',
     }
+  }
+
+  let reported: { atMs: number; report: ReturnType<Owner['report']> } | undefined
+  /** Counting looks at every slab: not at each question of whoever watches. */
+  const report = (): ReturnType<Owner['report']> => {
+    const nowMs = performance.now()
+    if (reported !== undefined && nowMs - reported.atMs < REPORT_FRESH_MS) return reported.report
+    const soonestExpiryMs = state.soonestExpiryMs()
+    const problems: string[] = []
+    if (soonestExpiryMs !== null && soonestExpiryMs < Date.now() + config.vault.leaseMs * LATE_LEASE_PART)
+      problems.push(
+        'leases of private files could not be renewed and are about to end: connect to the peers that hold them',
+      )
+    if (keeper.isLate)
+      problems.push(
+        "the owner's state could not be kept in the network: the recovery phrase would not bring back the latest changes; use p2pnode state export",
+      )
+    const found = {
+      objects: state.objectCount(),
+      degradedSlabs: state.degradedSlabCount(),
+      soonestExpiryMs,
+      problems,
+    }
+    reported = { atMs: nowMs, report: found }
+    return found
   }
 
   return {
@@ -204,17 +241,8 @@ export function createOwner(options: OwnerOptions): Owner {
       }
       throw stateNotFound()
     },
-    report: () => ({
-      objects: state.objectCount(),
-      degradedSlabs: state.degradedSlabCount(),
-      soonestExpiryMs: state.soonestExpiryMs(),
-      problems: [],
-    }),
+    report,
   }
-}
-
-function linkOf(object: OwnerObject): string {
-  return formatLink({ power: 'read', slab: object.manifest, key: Buffer.from(object.readKey, 'base64') })
 }
 
 function byNameThenVersion(one: VaultObjectSummary, other: VaultObjectSummary): number {

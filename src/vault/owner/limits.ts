@@ -95,3 +95,10 @@ export const STATE_LOOK_AHEAD = 32
 export const STATE_LOOK_TIMEOUT_MS = 5_000
 /** After a failed attempt to keep the state, before the next. */
 export const STATE_RETRY_MS = 60_000
+
+/** How old the figures of `status` and `doctor` may be. */
+export const REPORT_FRESH_MS = 5_000
+/** A lease that is not renewed with this part of it left is a problem: renewal began at two thirds left. */
+export const LATE_LEASE_PART = 1 / 4
+/** The state that was not kept in the network for so long is a problem. */
+export const STATE_LATE_MS = 60 * 60_000

@@ -7,6 +7,7 @@ import {
   RENEW_PART,
   STATE_COALESCE_MS,
   STATE_COPIES,
+  STATE_LATE_MS,
   STATE_LOOK_AHEAD,
   STATE_MARK_EVERY,
   STATE_RETRY_MS,
@@ -32,6 +33,7 @@ export class StateKeeper {
   #wake = new AbortController()
   #isDirty = false
   #hasFailed = false
+  #dirtySinceMs = 0
   #running: Promise<void> | undefined
   #forget: () => void = () => {}
 
@@ -53,8 +55,14 @@ export class StateKeeper {
     await this.#running
   }
 
+  /** For long nobody has taken the changes. */
+  get isLate(): boolean {
+    return this.#isDirty && performance.now() - this.#dirtySinceMs > STATE_LATE_MS
+  }
+
   /** Something changed that a recovery should know. */
   changed(): void {
+    if (!this.#isDirty) this.#dirtySinceMs = performance.now()
     this.#isDirty = true
     this.#wake.abort()
   }

@@ -1,10 +1,10 @@
-import type { Statement } from 'better-sqlite3'
 import type { Receipt, SlabId } from '../../../protocols/chunk/types.ts'
 import { encodeSigned } from '../../../protocols/chunk/format/index.ts'
 import type { StateDatabase } from '../../storage/state/index.ts'
 import type { Redundancy, VaultObjectSummary } from '../types.ts'
 import type { AtRest } from './at-rest.ts'
 import { MAX_LISTED_OBJECTS, ROWS_A_QUERY } from './limits.ts'
+import { type ObjectRow, prepareOwnerStatements, type SlabRow } from './state-sql.ts'
 
 export type ObjectState = VaultObjectSummary['state']
 export type SlabState = 'open' | 'stored' | 'abandoned' | 'deleting'
@@ -66,30 +66,6 @@ export interface OwnerColumn {
   gone: boolean
 }
 
-interface ObjectRow {
-  id: string
-  version: number
-  state: ObjectState
-  manifest: Uint8Array
-  created_ms: number
-  sealed: Uint8Array
-}
-
-interface SlabRow {
-  id: Uint8Array
-  object: string
-  position: number
-  grp: Uint8Array
-  state: SlabState
-  k: number
-  n: number
-  column_bytes: number
-  index_hash: Uint8Array | null
-  lease_until_ms: number
-  lease_sequence: number
-  sealed: Uint8Array
-}
-
 const SALT_BYTES = 32
 const NO_RECEIPT = new Uint8Array(0)
 const NO_SEED = new Uint8Array(0)
@@ -101,14 +77,14 @@ const NO_SEED = new Uint8Array(0)
 export class OwnerState {
   readonly database: StateDatabase
   readonly atRest: AtRest
-  readonly #sql: Statements
+  readonly #sql: ReturnType<typeof prepareOwnerStatements>
   /** Unsealed objects; dropped when a row changes. At most MAX_LISTED_OBJECTS. */
   readonly #unsealed = new Map<string, OwnerObject>()
 
   constructor(database: StateDatabase, atRest: AtRest) {
     this.database = database
     this.atRest = atRest
-    this.#sql = prepare(database)
+    this.#sql = prepareOwnerStatements(database)
   }
 
   insertObject(object: Omit<OwnerObject, 'version'> & { version?: number }): void {
@@ -407,126 +383,4 @@ export class OwnerState {
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex')
-}
-
-type Statements = ReturnType<typeof prepare>
-
-const OBJECT = 'id, version, state, manifest, created_ms, sealed'
-const SLAB =
-  'id, object, position, grp, state, k, n, column_bytes, index_hash, lease_until_ms, lease_sequence, sealed'
-/** Columns of a slab with a receipt whose holder has not deleted it. */
-const HELD =
-  'SELECT count(DISTINCT col) FROM owner_column c WHERE c.slab = s.id AND receipt IS NOT NULL AND gone = 0'
-
-function prepare({ db }: StateDatabase) {
-  const objects = <P extends unknown[]>(tail: string): Statement<P, ObjectRow> =>
-    db.prepare(`SELECT ${OBJECT} FROM owner_object ${tail}`)
-  const slabs = <P extends unknown[]>(tail: string): Statement<P, SlabRow> =>
-    db.prepare(`SELECT ${SLAB} FROM owner_slab ${tail}`)
-  return {
-    insertObject: db.prepare(
-      'INSERT INTO owner_object (id, name_mark, version, state, manifest, created_ms, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)',
-    ),
-    lastVersion: db.prepare<[Uint8Array], { version: number | null }>(
-      'SELECT max(version) AS version FROM owner_object WHERE name_mark = ?',
-    ),
-    object: objects<[string]>('WHERE id = ?'),
-    objectOfManifest: objects<[Uint8Array]>('WHERE manifest = ?'),
-    objects: objects<[number]>('ORDER BY created_ms DESC, id DESC LIMIT ?'),
-    objectCount: db.prepare<[], { count: number }>('SELECT count(*) AS count FROM owner_object'),
-    setSealed: db.prepare('UPDATE owner_object SET sealed = ? WHERE id = ?'),
-    setObjectState: db.prepare('UPDATE owner_object SET state = ? WHERE id = ?'),
-    removeObject: db.prepare('DELETE FROM owner_object WHERE id = ?'),
-
-    anySlab: db.prepare('SELECT 1 FROM owner_slab LIMIT 1'),
-    insertSlab: db.prepare(
-      `INSERT INTO owner_slab (id, object, position, grp, state, k, n, column_bytes, index_hash, lease_until_ms,
-       lease_sequence, renew_ms, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ),
-    slab: slabs<[Uint8Array]>('WHERE id = ?'),
-    slabsOf: slabs<[string, number, number]>(
-      `WHERE object = ? AND position > ? AND state IN ('open', 'stored') ORDER BY position LIMIT ?`,
-    ),
-    slabsInState: slabs<[string, Uint8Array, number]>('WHERE state = ? AND id > ? ORDER BY id LIMIT ?'),
-    finishSlab: db.prepare(
-      `UPDATE owner_slab SET state = 'stored', column_bytes = ?, index_hash = ?, sealed = ? WHERE id = ?`,
-    ),
-    setSlabState: db.prepare('UPDATE owner_slab SET state = ? WHERE id = ?'),
-    abandonFrom: db.prepare(
-      `UPDATE owner_slab SET state = 'abandoned' WHERE object = ? AND (position >= ? OR state = 'open')
-       AND state IN ('open', 'stored') AND position >= 0`,
-    ),
-    abandonAll: db.prepare(
-      `UPDATE owner_slab SET state = 'abandoned' WHERE object = ? AND state IN ('open', 'stored')`,
-    ),
-    deleteAll: db.prepare(`UPDATE owner_slab SET state = 'deleting' WHERE object = ?`),
-    deletingOf: slabs<[string, Uint8Array, number]>(
-      `WHERE object = ? AND state = 'deleting' AND id > ? ORDER BY id LIMIT ?`,
-    ),
-    isDeleted: db.prepare('SELECT 1 FROM owner_deleted WHERE id = ?'),
-    deleted: db.prepare<[string, number], { id: string; atMs: number }>(
-      'SELECT id, at_ms AS atMs FROM owner_deleted WHERE id > ? ORDER BY id LIMIT ?',
-    ),
-    versions: db.prepare<[number], { version: number; slab: Uint8Array }>(
-      'SELECT version, slab FROM owner_version ORDER BY version DESC LIMIT ?',
-    ),
-    insertVersion: db.prepare(
-      'INSERT INTO owner_version (version, slab, made_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
-    ),
-    removeVersion: db.prepare('DELETE FROM owner_version WHERE version = ?'),
-    removeDeleted: db.prepare(
-      `DELETE FROM owner_object WHERE state = 'deleting' AND NOT EXISTS
-       (SELECT 1 FROM owner_slab s WHERE s.object = owner_object.id)`,
-    ),
-    noteDeleted: db.prepare('INSERT INTO owner_deleted (id, at_ms) VALUES (?, ?) ON CONFLICT DO NOTHING'),
-
-    setLease: db.prepare(
-      'UPDATE owner_slab SET lease_until_ms = ?, lease_sequence = ?, renew_ms = ? WHERE id = ?',
-    ),
-    setRenewal: db.prepare('UPDATE owner_slab SET lease_sequence = ?, renew_ms = ? WHERE id = ?'),
-    due: slabs<[number, number]>(`WHERE state = 'stored' AND renew_ms <= ? ORDER BY renew_ms, id LIMIT ?`),
-    nextRenewal: db.prepare<[], { at: number | null }>(
-      `SELECT min(renew_ms) AS at FROM owner_slab WHERE state = 'stored'`,
-    ),
-    soonest: db.prepare<[], { at: number | null }>(
-      `SELECT min(lease_until_ms) AS at FROM owner_slab WHERE state = 'stored'`,
-    ),
-    soonestOf: db.prepare<[string], { at: number | null }>(
-      `SELECT min(lease_until_ms) AS at FROM owner_slab WHERE object = ? AND state = 'stored'`,
-    ),
-    removeSlab: db.prepare('DELETE FROM owner_slab WHERE id = ?'),
-
-    insertColumn: db.prepare(
-      'INSERT INTO owner_column (slab, col, peer) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
-    ),
-    setReceipt: db.prepare(
-      `INSERT INTO owner_column (slab, col, peer, receipt, until_ms) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET receipt = excluded.receipt, until_ms = excluded.until_ms, gone = 0`,
-    ),
-    setColumnLease: db.prepare('UPDATE owner_column SET until_ms = ? WHERE slab = ? AND peer = ?'),
-    setGone: db.prepare('UPDATE owner_column SET gone = 1 WHERE slab = ? AND peer = ?'),
-    columnsOf: db.prepare<
-      [Uint8Array, number],
-      {
-        slab: Uint8Array
-        column: number
-        peer: string
-        receipt: Uint8Array | null
-        untilMs: number
-        gone: number
-      }
-    >(
-      `SELECT slab, col AS column, peer, receipt, until_ms AS untilMs, gone FROM owner_column WHERE slab = ?
-       ORDER BY col, peer LIMIT ?`,
-    ),
-    usageOf: db.prepare<{ object: string }, { stored: number; holders: number; missing: number }>(
-      `SELECT coalesce(sum(column_bytes * held), 0) AS stored, coalesce(sum(n - held), 0) AS missing,
-       (SELECT count(DISTINCT c.peer) FROM owner_slab s JOIN owner_column c ON c.slab = s.id
-        WHERE s.object = @object AND s.state = 'stored' AND c.receipt IS NOT NULL AND c.gone = 0) AS holders
-       FROM (SELECT column_bytes, n, (${HELD}) AS held FROM owner_slab s WHERE object = @object AND state = 'stored')`,
-    ),
-    degraded: db.prepare<[], { count: number }>(
-      `SELECT count(*) AS count FROM owner_slab s WHERE state = 'stored' AND (${HELD}) < n`,
-    ),
-  }
 }

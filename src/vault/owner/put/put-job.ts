@@ -55,6 +55,7 @@ export function putJob(dependencies: OwnerDependencies): JobHandler<PutParams, P
         await run.place()
         stream = await open(dependencies, context, source, checkpoint)
         await run.store(stream)
+        run.progress(stream, 'storing the manifest')
         const contents = await stream.contents()
         const complete: OwnerObject = {
           ...object,
@@ -82,6 +83,7 @@ export function putJob(dependencies: OwnerDependencies): JobHandler<PutParams, P
         onLeases()
         onChange()
         await run.hintFirstGroup()
+        run.progress(stream)
         return await finish(dependencies, context, state.object(object.id) as OwnerObject)
       } finally {
         run.close()

@@ -110,7 +110,7 @@ export class PutRun {
             () => adding.delete(work),
             (error: unknown) => this.#stop.abort(error),
           )
-          this.#progress(stream)
+          this.progress(stream)
         }
         const isLast = length < SEGMENT_BYTES
         if (slab !== undefined && (isLast || stream.size % (SEGMENT_BYTES * SEGMENTS_PER_SLAB) === 0)) {
@@ -125,6 +125,8 @@ export class PutRun {
       this.#signal.throwIfAborted()
       await stream.sync()
       await this.#commit(stream.offset, stream.save())
+      if (this.#group !== undefined && !equal(this.#group.id, this.#object.manifest))
+        await hintHolders(this.#dependencies, this.#group, this.#signal)
     } catch (error) {
       const reason = this.#stop.signal.aborted ? (this.#stop.signal.reason as Error) : (error as Error)
       this.#stop.abort(reason)
@@ -382,12 +384,14 @@ export class PutRun {
     return Spool.create(join(this.#dependencies.workFolder, 'spool'), slab, redundancy)
   }
 
-  #progress(stream: PutStream): void {
+  /** Tells those who watch how far it has come, and where the time goes. */
+  progress(stream: PutStream, note?: string): void {
     const total = this.#source.size
     this.#context.progress({
       done: stream.offset,
       ...(total === null ? {} : { total }),
       unit: 'bytes',
+      ...(note === undefined ? {} : { note }),
       counters: {
         files: stream.files,
         slabs: this.#committed,

@@ -190,7 +190,13 @@ function open(
 ): Promise<PutStream> {
   const saved = checkpoint?.stream
   if (params.source === 'file') {
-    return FileStream.open(source, params.fileName, saved?.source === 'file' ? saved : undefined)
+    return FileStream.open({
+      source,
+      name: params.fileName,
+      atRest: state.atRest,
+      id,
+      saved: saved?.source === 'file' ? saved : undefined,
+    })
   }
   return TreeStream.open({
     source,

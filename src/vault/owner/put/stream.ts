@@ -34,8 +34,8 @@ export type StreamCheckpoint = FileStreamCheckpoint | TreeStreamCheckpoint
 export interface FileStreamCheckpoint {
   source: 'file'
   size: number
-  hash: string
-  mime: string | null
+  /** State of the hash, and MIME type. */
+  sealed: string
 }
 
 export interface TreeStreamCheckpoint {

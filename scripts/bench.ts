@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { parseSize } from '../config/units.ts'
 import { Lab } from '../test/support/daemon.ts'
+import { locateRows } from './bench/locate-rows.ts'
 import { idleRows, responseRows } from './bench/node-rows.ts'
 import { holds, printTable, type Row } from './bench/report.ts'
 import { memoryRows, transferRows } from './bench/transfer-rows.ts'
@@ -19,7 +20,7 @@ import { vaultRows } from './bench/vault-rows.ts'
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    only: { type: 'string', default: 'response,transfer,memory,idle,vault' },
+    only: { type: 'string', default: 'response,transfer,memory,idle,vault,locate' },
     size: { type: 'string', default: '1GiB' },
     'memory-size': { type: 'string', default: '4GiB' },
     'idle-seconds': { type: 'string', default: '60' },
@@ -43,6 +44,7 @@ const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
   transfer: (lab) => transferRows(lab, { bytes: bytesOf(values.size), runs }),
   memory: (lab) => memoryRows(lab, bytesOf(values['memory-size'])),
   vault: (lab) => vaultRows(lab, { bytes: bytesOf(values.size), runs }),
+  locate: () => locateRows(),
   idle: (lab) => idleRows(lab, Number(values['idle-seconds']) * 1_000),
 }
 

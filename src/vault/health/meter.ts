@@ -150,7 +150,7 @@ export class HealthMeter {
     const { chunk, proofs, trust } = this.#options
     const index = known ?? (await this.#index(slab, redundancy, said, signal))
     if (index === undefined) return
-    const prover = new Prover({ chunk, rate, bytesPerSecond })
+    const prover = new Prover({ chunk, trust, rate, bytesPerSecond })
     const before = new Map(
       proofs.ofSlab(slab).map((proof) => [`${proof.column}/${proof.peer}`, proof.provenMs]),
     )
@@ -167,7 +167,6 @@ export class HealthMeter {
       if (verdict !== 'lied' && verdict !== 'not-held') return
       // It had just said to hold the column, so that both are lies.
       changes.push({ slab, column, peer: name, provenMs: null })
-      trust.report(name, 'audit-failed', { reason: verdict, slab: slabKeyOf(slab) })
     })
     proofs.write(changes)
   }

@@ -81,7 +81,7 @@ export class Answers implements ChunkHolder {
       if (this.#options.isStale()) throw new ChunkRefusedError(ChunkStatus.busy)
       if (!this.#accepts(peer)) throw new ChunkRefusedError(ChunkStatus.refused)
       checkOpen(open)
-      const lease = statements.lease(open.lease)
+      const lease = statements.lease(open.lease, peer)
       if (!sameBytes(lease.publicKey, open.publicKey)) throw new ChunkRefusedError(ChunkStatus.invalid)
       const draft = await columns.begin({
         slab: lease.slab,
@@ -96,7 +96,7 @@ export class Answers implements ChunkHolder {
         leaseSequence: lease.sequence,
         purse: open.purpose === 'put' ? { kind: 'depositor', peer } : { kind: 'repair' },
       })
-      return 'alreadyHeld' in draft ? this.#heldDraft(draft, open) : this.#newDraft(draft, open)
+      return 'alreadyHeld' in draft ? this.#heldDraft(draft, open, peer) : this.#newDraft(draft, open, peer)
     } catch (error) {
       counters.storesRefused += 1
       throw error
@@ -132,9 +132,9 @@ export class Answers implements ChunkHolder {
     return this.#options.columns.prove(slab, segment, leaf)
   }
 
-  async renew(signed: SignedBytes): Promise<void> {
+  async renew(signed: SignedBytes, peer: string): Promise<void> {
     const { columns, statements } = this.#options
-    const lease = statements.lease(signed)
+    const lease = statements.lease(signed, peer)
     if (columns.isBuried(lease.slab)) throw new ChunkRefusedError(ChunkStatus.tombstoned)
     const held = columns.get(lease.slab)
     if (held === undefined) throw new ChunkRefusedError(ChunkStatus.notHeld)
@@ -184,13 +184,13 @@ export class Answers implements ChunkHolder {
     if (this.#options.isStale()) throw new ChunkRefusedError(ChunkStatus.busy)
   }
 
-  #newDraft(draft: Draft, open: StoreOpen): ColumnDraft {
+  #newDraft(draft: Draft, open: StoreOpen, peer: string): ColumnDraft {
     const { statements, counters, onStored } = this.#options
     return {
       write: (bytes) => draft.write(bytes),
       beginPiece: (pieceBytes) => draft.beginPiece(pieceBytes),
       commit: async (signed) => {
-        const index = statements.index(signed)
+        const index = statements.index(signed, peer)
         if (!isSameSlab(index, open)) throw new ChunkRefusedError(ChunkStatus.invalid)
         const row = await draft.commit(index)
         counters.columnsStored += 1
@@ -202,15 +202,15 @@ export class Answers implements ChunkHolder {
   }
 
   /** The column is here already: its bytes are let go, and whoever brings the same index is told again that it is kept. */
-  #heldDraft({ alreadyHeld }: AlreadyHeld, open: StoreOpen): ColumnDraft {
+  #heldDraft({ alreadyHeld }: AlreadyHeld, open: StoreOpen, peer: string): ColumnDraft {
     const { columns, statements } = this.#options
     return {
       write: async () => {},
       beginPiece: () => {},
       commit: async (signed) => {
-        const index = statements.index(signed)
+        const index = statements.index(signed, peer)
         if (!isSameSlab(index, open)) throw new ChunkRefusedError(ChunkStatus.invalid)
-        const lease = statements.lease(open.lease)
+        const lease = statements.lease(open.lease, peer)
         const { slab } = alreadyHeld
         if (!sameBytes(index.hash, alreadyHeld.indexHash)) throw new ChunkRefusedError(ChunkStatus.conflict)
         if (lease.sequence > (columns.get(slab)?.leaseSequence ?? 0)) {

@@ -4,11 +4,10 @@ import { sameBytes, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { Chunk, HeldColumn, SlabId, SlabIndex } from '../../../protocols/chunk/types.ts'
 import type { ColumnRow, Columns } from '../../storage/columns/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
-import type { Evidence } from '../../trust/contract.ts'
 import type { Locator } from '../contracts.ts'
 import { ASK_TIMEOUT_MS } from '../restore/limits.ts'
 import { forEachBounded } from '../restore/pool.ts'
-import { type Prover, type Verdict, verdictOf } from '../restore/prove.ts'
+import { type Prover, verdictOf } from '../restore/prove.ts'
 import { auditorsOf, pointsOf } from '../restore/rules.ts'
 import type { Cohort, Look } from './cohort.ts'
 import type { HeldColumns } from './held.ts'
@@ -16,17 +15,20 @@ import {
   MAX_INTRODUCED,
   MAX_MISSES_BETWEEN_MEASURES,
   MISSES_UNTIL_SUSPECT,
+  SILENCE_SHARE,
   WALK_CONCURRENCY,
 } from './limits.ts'
+import { SilentPeers } from './silent-peers.ts'
 
 export interface AuditorOptions {
   columns: Pick<Columns, 'ofGroup' | 'isBuried'>
   held: Pick<HeldColumns, 'index'>
   cohort: Cohort
   prover: Prover
-  trust: Evidence
   log: Logger
   self: PeerId
+  /** Between two looks at one group. */
+  intervalMs: number
   nowMs: () => number
   /** A slab of which a column stays unproven. */
   onSuspect: (group: SlabId, slab: SlabId) => void
@@ -46,13 +48,14 @@ interface View {
  */
 export class Auditor {
   readonly #options: AuditorOptions
-  readonly #chunk: Pick<Chunk, 'have' | 'hint'>
+  readonly #chunk: Pick<Chunk, 'have' | 'hint' | 'peers'>
   readonly #locator: Locator
   readonly #quietMs: number
+  readonly #silent: SilentPeers
 
   constructor(
     options: AuditorOptions,
-    chunk: Pick<Chunk, 'have' | 'hint'>,
+    chunk: Pick<Chunk, 'have' | 'hint' | 'peers'>,
     locator: Locator,
     quietMs: number,
   ) {
@@ -60,6 +63,7 @@ export class Auditor {
     this.#chunk = chunk
     this.#locator = locator
     this.#quietMs = quietMs
+    this.#silent = new SilentPeers(options.intervalMs * SILENCE_SHARE)
   }
 
   /** One look at all columns of these groups. Returns how many columns this node holds of them. */
@@ -97,9 +101,13 @@ export class Auditor {
   ): Promise<void> {
     const { cohort, self } = this.#options
     const slabsOf = new Map<string, SlabId[]>()
+    const connected = new Set(this.#chunk.peers().map((peer) => peer.toString()))
     for (const [at, group] of groups.entries()) {
-      for (const peer of cohort.peers(group)) {
+      // Those that answered come first: more than twice as many as there are columns are rumours.
+      const columns = rows[at]?.[0]?.n ?? 0
+      for (const peer of cohort.peers(group).slice(0, 2 * columns)) {
         if (peer === self.toString()) continue
+        if (!connected.has(peer) && this.#silent.isSilent(peer)) continue
         const slabs = slabsOf.get(peer) ?? []
         slabs.push(...(rows[at] ?? []).map(({ slab }) => slab))
         slabsOf.set(peer, slabs)
@@ -116,13 +124,13 @@ export class Auditor {
 
   async #ask(peer: PeerId, slabs: readonly SlabId[], signal: AbortSignal): Promise<HeldColumn[]> {
     try {
-      return await this.#chunk.have(
-        peer,
-        slabs,
-        AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT_MS)]),
-      )
+      const within = AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT_MS)])
+      const said = await this.#chunk.have(peer, slabs, within)
+      this.#silent.answered(peer.toString())
+      return said
     } catch (error) {
       signal.throwIfAborted()
+      this.#silent.failed(peer.toString())
       this.#options.log.debug({ peer: peer.toString(), error: String(error) }, 'a co-holder did not answer')
       return []
     }
@@ -243,16 +251,9 @@ export class Auditor {
     for (const peer of holders) {
       const verdict = await verdictOf(this.#options.prover.prove(peer, index, column, signal))
       signal.throwIfAborted()
-      this.#report(peer, verdict, index)
       proven ||= verdict === 'proven'
     }
     return proven
-  }
-
-  /** It has said a moment ago that it holds the column, so that to have it not is a lie. The protocol reports wrong proofs. */
-  #report(peer: PeerId, verdict: Verdict, { slab }: SlabIndex): void {
-    if (verdict !== 'not-held') return
-    this.#options.trust.report(peer.toString(), 'audit-failed', { slab: slabKeyOf(slab), reason: verdict })
   }
 
   #note(looks: readonly Look[], views: ReadonlyMap<string, View>): void {

@@ -71,7 +71,7 @@ export class Deletions {
    * @throws ChunkRefusedError: `invalid`, `busy`, `noSpace`
    */
   async told(signed: SignedBytes, peer: string): Promise<void> {
-    const deletion = this.#options.statements.deletion(signed)
+    const deletion = this.#options.statements.deletion(signed, peer)
     const isForeign = this.#options.columns.get(deletion.slab) === undefined
     if (isForeign && !this.#options.columns.isBuried(deletion.slab)) {
       if (!this.#rates.take(peer, FOREIGN_DELETION_RATE)) throw new ChunkRefusedError(ChunkStatus.busy)
@@ -80,8 +80,8 @@ export class Deletions {
   }
 
   /** What others gossip or keep: kept where this node holds the slab, or is one of those that remember it. */
-  async heard(signed: SignedBytes): Promise<void> {
-    const deletion = this.#options.statements.deletion(signed)
+  async heard(signed: SignedBytes, peer: string): Promise<void> {
+    const deletion = this.#options.statements.deletion(signed, peer)
     const { slab } = deletion
     if (this.#options.columns.isBuried(slab)) return
     if (this.#options.columns.get(slab) === undefined && !this.#remembers(slab)) return
@@ -90,7 +90,7 @@ export class Deletions {
 
   /** This node's owner deletes: whoever comes back fetches it here. */
   async own(signed: SignedBytes): Promise<void> {
-    await this.#bury(this.#options.statements.deletion(signed))
+    await this.#bury(this.#options.statements.deletion(signed, this.#options.self))
   }
 
   async #bury({ slab, atMs, signed }: Deletion): Promise<void> {

@@ -127,7 +127,7 @@ export function createHolder(options: HolderOptions): Holder {
   const claims = new ClaimTable()
   const cohort = new Cohort(state, nowMs)
   const leaving = new Leaving(state)
-  const statements = new Statements({ networkName, nowMs })
+  const statements = new Statements({ networkName, trust, nowMs })
   const held = new HeldColumns(columns, networkName, self)
   let parts: HolderParts | undefined
   let repairs: Repairs | undefined
@@ -157,7 +157,6 @@ export function createHolder(options: HolderOptions): Holder {
     state,
     deletions,
     gossip,
-    trust,
     log,
     roundMs: Math.min(TOMBSTONE_ROUND_MS, Math.max(MIN_TOMBSTONE_ROUND_MS, intervalMs)),
     nowMs,
@@ -206,6 +205,7 @@ export function createHolder(options: HolderOptions): Holder {
     const quietMs = Math.min(LOCATE_QUIET_MS, Math.max(MIN_LOCATE_QUIET_MS, 2 * intervalMs))
     const prover = new Prover({
       chunk,
+      trust,
       rate: new ByteRate(),
       bytesPerSecond: AUDIT_BYTES_PER_SECOND,
       onAudit(verdict, bytes) {
@@ -215,7 +215,7 @@ export function createHolder(options: HolderOptions): Holder {
         else counters.auditsFailed += 1
       },
     })
-    const measuring: MeasureDependencies = { chunk, prover, locator, own: held, self, trust, log, quietMs }
+    const measuring: MeasureDependencies = { chunk, prover, locator, own: held, self, log, quietMs }
     const restorer = createRestorer({ chunk, placer, codec, self, own: held, rate, log })
     const repair: SlabRepairDependencies = {
       ...measuring,
@@ -246,9 +246,9 @@ export function createHolder(options: HolderOptions): Holder {
         held,
         cohort,
         prover,
-        trust,
         log,
         self,
+        intervalMs,
         nowMs,
         onSuspect: (group, slab) => repairing.suspect(group, slab),
         async onSurplus(row, others) {

@@ -37,6 +37,10 @@ export const WALK_MIN_PAUSE_MS = 20
 export const WALK_CONCURRENCY = 6
 /** What audits may take of the network: at 100 000 columns and 12 h between audits they take about 80 KiB/s. */
 export const AUDIT_BYTES_PER_SECOND = 256 * 1024
+/** Share of the interval, and the longest time, in which a peer that could not be reached is not dialled for a look. */
+export const SILENCE_SHARE = 0.1
+export const MAX_SILENCE_MS = 10 * MINUTE_MS
+export const MAX_SILENT_PEERS = 4_096
 /** Looks in a row at which a column was not proven, until all columns of its slab are measured: two intervals. */
 export const MISSES_UNTIL_SUSPECT = 2
 /** After that, measured again after so many more looks at the most. */
@@ -67,8 +71,10 @@ export const TOMBSTONE_ROUND_MS = 10 * MINUTE_MS
 export const MIN_TOMBSTONE_ROUND_MS = 10 * SECOND_MS
 /** Peers that are asked for tombstones at once. */
 export const TOMBSTONE_CONCURRENCY = 3
-/** Pages of one turn; who has more is asked again after the others. */
+/** Pages of 256 in one turn; whoever has more is asked again in the next round, or at once while nothing is served. */
 export const TOMBSTONE_PAGES_PER_TURN = 64
+/** Turns of one peer before this node serves all the same: a million deletions. */
+export const TOMBSTONE_TURNS = 64
 /** So many peers are enough to serve again after an absence. */
 export const TOMBSTONE_ENOUGH_PEERS = 3
 /** Pause before a peer that failed is asked again, while nothing is served. */

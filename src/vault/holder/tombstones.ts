@@ -7,7 +7,6 @@ import { Pacer } from '../../../protocols/shared/pacer.ts'
 import type { Gossip } from '../../gossip/index.ts'
 import type { StateDatabase } from '../../storage/state/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
-import type { Evidence } from '../../trust/contract.ts'
 import type { Tombstones } from '../contracts.ts'
 import { cancelled } from '../restore/errors.ts'
 import { ASK_TIMEOUT_MS } from '../restore/limits.ts'
@@ -19,6 +18,7 @@ import {
   TOMBSTONE_ENOUGH_PEERS,
   TOMBSTONE_PAGES_PER_TURN,
   TOMBSTONE_ROUND_MS,
+  TOMBSTONE_TURNS,
 } from './limits.ts'
 import { TombstoneCounters } from './tombstone-counters.ts'
 
@@ -26,7 +26,6 @@ export interface TombstoneSyncOptions {
   state: Pick<StateDatabase, 'db' | 'writeRelaxed'>
   deletions: Deletions
   gossip: Pick<Gossip, 'publish' | 'subscribe'>
-  trust: Evidence
   log: Logger
   /** One round with everybody; at most 10 minutes. */
   roundMs: number
@@ -130,14 +129,13 @@ export class TombstoneSync implements Tombstones {
   /** @throws where the slab did not sign it: whoever hands it on does not check, and nothing more is taken from it */
   async #heard(signed: SignedBytes, peer: string): Promise<void> {
     try {
-      await this.#options.deletions.heard(signed)
+      await this.#options.deletions.heard(signed, peer)
     } catch (error) {
       if (
         error instanceof ChunkRefusedError &&
         error.status === ChunkStatus.invalid &&
         error.cause !== undefined
       ) {
-        this.#options.trust.report(peer, 'message-invalid', { protocol: 'chunk', what: 'tombstone' })
         throw error
       }
       // No room for another one's deletion, or a clock that differs: no fault of the peer's.
@@ -160,9 +158,8 @@ export class TombstoneSync implements Tombstones {
     try {
       for (let next = this.#take(); next !== undefined; next = this.#take()) {
         try {
-          const isWhole = await this.#fetch(next)
-          if (isWhole) this.#synced.add(next.toString())
-          else this.#queue.set(next.toString(), next)
+          await this.#fetchAll(next)
+          this.#synced.add(next.toString())
         } catch (error) {
           this.#log.debug({ peer: next.toString(), error: String(error) }, 'a peer gave no tombstones')
           if (this.#isStale) this.#retry(next)
@@ -197,6 +194,14 @@ export class TombstoneSync implements Tombstones {
     if (this.#synced.size < enough) return
     this.#isStale = false
     this.#log.info({ peers: this.#synced.size }, 'caught up with deletions; serving columns')
+  }
+
+  /** Who makes up more and more of them is left until the next round; only before anything is served all are waited for. */
+  async #fetchAll(peer: PeerId): Promise<void> {
+    for (let turn = 0; turn < TOMBSTONE_TURNS; turn++) {
+      const isWhole = await this.#fetch(peer)
+      if (isWhole || !this.#isStale) return
+    }
   }
 
   /** True: the peer has no more. */

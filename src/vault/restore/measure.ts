@@ -2,7 +2,6 @@ import { slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { PeerId } from '@libp2p/interface'
 import type { Chunk, Lease, SlabId, SlabIndex } from '../../../protocols/chunk/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
-import type { Evidence } from '../../trust/contract.ts'
 import type { ColumnAt, Locator } from '../contracts.ts'
 import { ASK_TIMEOUT_MS, LOCATE_TIMEOUT_MS, MAX_CLAIMERS_PER_SLAB, MEASURE_CONCURRENCY } from './limits.ts'
 import { forEachBounded } from './pool.ts'
@@ -38,7 +37,6 @@ export interface MeasureDependencies {
   locator: Locator
   own: OwnColumns | undefined
   self: PeerId
-  trust: Evidence
   log: Logger
   /** A look for holders ends when nothing came for so long. */
   quietMs: number
@@ -113,7 +111,7 @@ async function measureSlab(
   said: readonly ColumnAt[],
   signal: AbortSignal,
 ): Promise<Measured> {
-  const { prover, own, trust } = dependencies
+  const { prover, own } = dependencies
   const held = await own?.held(slab)
   const index = held?.index ?? (await indexFrom(dependencies, slab, said, signal))
   const live: ColumnAt[] = held === undefined ? [] : [held.column]
@@ -138,10 +136,6 @@ async function measureSlab(
     signal.throwIfAborted()
     if (verdict === 'proven') live.push(column)
     else unproven.push(column)
-    // It has just said to hold the column. The protocol itself reports a wrong proof.
-    if (verdict === 'not-held') {
-      trust.report(column.peer.toString(), 'audit-failed', { reason: verdict, slab: slabKeyOf(slab) })
-    }
   })
   const liveColumns = new Set(live.map(({ column }) => column))
   const missing = Array.from({ length: index.n }, (_, column) => column).filter(

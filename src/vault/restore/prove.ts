@@ -1,7 +1,9 @@
 import { randomInt } from 'node:crypto'
 import type { PeerId } from '@libp2p/interface'
+import { slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { Chunk, SlabIndex } from '../../../protocols/chunk/types.ts'
+import type { Evidence } from '../../trust/contract.ts'
 import type { ByteRate } from './byte-rate.ts'
 import { AUDIT_TIMEOUT_MS } from './limits.ts'
 
@@ -21,6 +23,7 @@ export type Verdict =
 
 export interface ProverOptions {
   chunk: Pick<Chunk, 'audit'>
+  trust: Evidence
   rate: ByteRate
   /** What audits may take of the network on this node. */
   bytesPerSecond: number
@@ -29,7 +32,10 @@ export interface ProverOptions {
   onAudit?: (verdict: Verdict, bytes: number) => void
 }
 
-/** Challenges holders with a leaf that they cannot foresee, within a budget of bytes. */
+/**
+ * Challenges holders with a leaf that they cannot foresee, within a budget of bytes. Only those are challenged that have just
+ * said to hold the column, so that to have it not is a lie as well as a wrong proof.
+ */
 export class Prover {
   readonly #options: ProverOptions
 
@@ -39,7 +45,7 @@ export class Prover {
 
   /** Resolves if the peer proved one random leaf of its column. @throws what `Chunk.audit` throws */
   async prove(peer: PeerId, index: SlabIndex, column: number, signal: AbortSignal): Promise<void> {
-    const { chunk, rate, bytesPerSecond, random = randomInt, onAudit } = this.#options
+    const { chunk, trust, rate, bytesPerSecond, random = randomInt, onAudit } = this.#options
     const segment = random(index.sealedBytes.length)
     const pieceBytes = index.pieceBytes(segment)
     const leaves = Math.max(1, Math.ceil(pieceBytes / LEAF_BYTES))
@@ -48,7 +54,13 @@ export class Prover {
     await rate.take(bytes, bytesPerSecond, signal)
     const within = AbortSignal.any([signal, AbortSignal.timeout(AUDIT_TIMEOUT_MS)])
     const audit = chunk.audit(peer, index, { column, segment, leaf }, within)
-    onAudit?.(await verdictOf(audit), bytes)
+    const verdict = await verdictOf(audit)
+    onAudit?.(verdict, bytes)
+    const slab = slabKeyOf(index.slab)
+    if (verdict === 'proven') trust.report(peer.toString(), 'audit-passed', { slab, column })
+    if (verdict === 'lied' || verdict === 'not-held') {
+      trust.report(peer.toString(), 'audit-failed', { slab, column, reason: verdict })
+    }
     return audit
   }
 }

@@ -54,6 +54,7 @@ async function bench(options: { graceMs?: number; isFit?: () => boolean } = {}) 
         if (![...live.values()].some((holder) => holder.equals(peer))) throw new Error('away')
       },
     },
+    trust: { report() {} },
     rate: new ByteRate(),
     bytesPerSecond: Number.POSITIVE_INFINITY,
   })
@@ -73,7 +74,6 @@ async function bench(options: { graceMs?: number; isFit?: () => boolean } = {}) 
       piece: async () => undefined,
     },
     self,
-    trust: { report() {} },
     log: quietLogger(),
     quietMs: 100,
     restorer: {

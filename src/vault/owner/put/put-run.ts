@@ -167,6 +167,7 @@ export class PutRun {
   }
 
   close(): void {
+    this.#stop.abort(new Error('the put is done'))
     this.#group?.close()
   }
 

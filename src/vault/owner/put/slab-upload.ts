@@ -129,6 +129,7 @@ export class SlabUpload {
     this.#index.resolve(index)
     this.#change()
     const results = await this.#work
+    this.#release()
     if (this.#allSentAtMs > 0) stages.receipt += performance.now() - this.#allSentAtMs
     const receipts = results.filter((result) => result !== undefined)
     // Degraded is what can be read: what nobody could ever read again is not stored at all.
@@ -148,6 +149,13 @@ export class SlabUpload {
   async abort(reason: Error): Promise<void> {
     this.#stop.abort(reason)
     await this.#work.catch(() => {})
+    this.#release()
+  }
+
+  /** A signal that somebody listens to lives as long as those it follows, and with it all that is reached from here. */
+  #release(): void {
+    this.#stop.abort(new Error('the slab is done'))
+    this.#window.clear()
   }
 
   /** Brings one column to a holder, to another one where that fails. Undefined: nobody takes it. */

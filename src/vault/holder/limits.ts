@@ -1,7 +1,7 @@
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS
 const HOUR_MS = 60 * MINUTE_MS
-export const DAY_MS = 24 * HOUR_MS
+const DAY_MS = 24 * HOUR_MS
 
 /** An owner's clock may run ahead of this node's: a lease of 400 days is still taken, a deletion is still of now. */
 export const CLOCK_TOLERANCE_MS = HOUR_MS
@@ -83,7 +83,7 @@ export const STALE_RETRY_MS = 2 * SECOND_MS
 export const MAX_TOMBSTONE_COUNTERS = 4_096
 
 /** An expired column is removed a day after its lease at the latest: a clock that jumped is put right by then. */
-export const EXPIRY_DELAY_MS = DAY_MS
+export const EXPIRY_DELAY_MS = 24 * HOUR_MS
 /** Share of the time from storing to expiry that an expired column is kept on, where that is less than a day. */
 export const EXPIRY_DELAY_SHARE = 0.25
 export const EXPIRY_INTERVAL_MS = MINUTE_MS

@@ -1961,8 +1961,13 @@ export interface components {
             createdAtMs: number;
             /** @description milliseconds since the Unix epoch */
             expiresAtMs: number;
-            /** @enum {string} */
+            /**
+             * @description as it was last measured; unknown where that is longer ago than proofs count
+             * @enum {string}
+             */
             health: "healthy" | "degraded" | "critical" | "lost" | "unknown";
+            /** @description when that was; null: never */
+            healthAtMs: number | null;
             id: string;
             /** @enum {string} */
             kind: "file" | "tree";
@@ -1982,6 +1987,14 @@ export interface components {
         };
         VaultReport: {
             degradedSlabs: number;
+            /** @description objects by what was measured of them; unknown: not lately */
+            health: {
+                critical: number;
+                degraded: number;
+                healthy: number;
+                lost: number;
+                unknown: number;
+            };
             heldBytes: number;
             heldColumns: number;
             objects: number;

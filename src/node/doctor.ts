@@ -162,18 +162,28 @@ export function checkVault(
   } else {
     checks.push({ name: 'leases', state: 'ok', message: `${report.objects} private files, none ends soon` })
   }
-  checks.push(
-    report.degradedSlabs > 0
-      ? {
-          name: 'private files',
-          state: 'warn',
-          message: `${report.degradedSlabs} slabs have fewer live columns than they should`,
-          fix: 'connect more nodes that lend storage, then p2pnode repair; p2pnode health says which',
-        }
-      : { name: 'private files', state: 'ok', message: 'nothing is known to be missing' },
-  )
+  checks.push(checkHealth(report))
   checks.push(...report.problems.map((message) => ({ name: 'vault', state: 'warn' as const, message })))
   return checks
+}
+
+/** What was measured, and only that. */
+function checkHealth({ health, degradedSlabs }: ReturnType<VaultService['report']>): DoctorCheck {
+  const { healthy, degraded, critical, lost, unknown } = health
+  const found = [
+    lost > 0 ? `${lost} lost (too few pieces answer to read them)` : '',
+    critical > 0 ? `${critical} critical` : '',
+    degraded > 0 ? `${degraded} degraded` : '',
+    degradedSlabs > 0 ? `${degradedSlabs} slabs without all of their columns` : '',
+  ].filter((part) => part !== '')
+  const measured = `${healthy} measured whole${unknown === 0 ? '' : `, ${unknown} not measured lately`}`
+  if (found.length === 0) return { name: 'private files', state: 'ok', message: measured }
+  return {
+    name: 'private files',
+    state: lost > 0 ? 'fail' : 'warn',
+    message: `${found.join(', ')}; ${measured}`,
+    fix: 'start the nodes that hold them, or connect more that lend storage, then p2pnode repair; p2pnode ls and health say which',
+  }
 }
 
 /** `9 d`, `5 h`, `12 min`, in whole units. */

@@ -200,7 +200,7 @@ async function startVault(
     proofs,
     intervalMs,
     objects: () => owner.links(),
-    onHealth: (id, found) => owner.noteHealth(id, found),
+    onHealth: (link, found) => owner.noteHealth(link, found),
     log,
   })
 
@@ -221,7 +221,11 @@ async function startVault(
     async share(link, power) {
       return power === 'owner' ? owner.shareOwner(link) : reader.share(link, power)
     },
-    health,
+    async health(link, asked) {
+      const found = await health(link, asked)
+      owner.noteHealth(link, found)
+      return found
+    },
     async recoveryPhrase() {
       return owner.recoveryPhrase()
     },

@@ -116,7 +116,10 @@ export interface VaultObjectSummary {
   createdAtMs: number
   expiresAtMs: number
   state: 'putting' | 'stored' | 'degraded' | 'deleting'
+  /** As it was last measured; unknown where that is longer ago than proofs count. */
   health: Health['state'] | 'unknown'
+  /** When that was; null: never. */
+  healthAtMs: number | null
 }
 
 /** What an address leads to. */
@@ -227,13 +230,17 @@ export interface VaultService {
   importState(bytes: Uint8Array, passphrase: string | undefined): Promise<{ objects: number }>
   recover(phrase: string, signal: AbortSignal): Promise<{ objects: number; version: number }>
   /** For `doctor` and `status`. */
-  report(): {
-    objects: number
-    heldColumns: number
-    heldBytes: number
-    offeredBytes: number
-    degradedSlabs: number
-    soonestExpiryMs: number | null
-    problems: string[]
-  }
+  report(): VaultReport
+}
+
+export interface VaultReport {
+  objects: number
+  /** How many of them were measured to be so; `unknown`: not lately. */
+  health: Record<Health['state'] | 'unknown', number>
+  heldColumns: number
+  heldBytes: number
+  offeredBytes: number
+  degradedSlabs: number
+  soonestExpiryMs: number | null
+  problems: string[]
 }

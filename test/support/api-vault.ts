@@ -142,6 +142,7 @@ export class FakeVault implements VaultService {
   report(): ReturnType<VaultService['report']> {
     return {
       objects: this.objects.length,
+      health: { healthy: this.objects.length, degraded: 0, critical: 0, lost: 0, unknown: 0 },
       heldColumns: 1,
       heldBytes: 10,
       offeredBytes: 100,

@@ -58,7 +58,11 @@ export const VaultObject = Type.Object(
     createdAtMs: Instant,
     expiresAtMs: Instant,
     state: Type.Enum(['putting', 'stored', 'degraded', 'deleting'], { type: 'string' }),
-    health: Type.Enum(['healthy', 'degraded', 'critical', 'lost', 'unknown'], { type: 'string' }),
+    health: Type.Enum(['healthy', 'degraded', 'critical', 'lost', 'unknown'], {
+      type: 'string',
+      description: 'as it was last measured; unknown where that is longer ago than proofs count',
+    }),
+    healthAtMs: Type.Union([Instant, Type.Null()], { description: 'when that was; null: never' }),
   },
   { $id: 'VaultObject' },
 )
@@ -208,6 +212,10 @@ export const LeaveBody = Type.Object(
 export const VaultReport = Type.Object(
   {
     objects: Count,
+    health: Type.Object(
+      { healthy: Count, degraded: Count, critical: Count, lost: Count, unknown: Count },
+      { description: 'objects by what was measured of them; unknown: not lately' },
+    ),
     heldColumns: Count,
     heldBytes: Count,
     offeredBytes: Count,

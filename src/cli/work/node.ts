@@ -87,10 +87,13 @@ function jobsText(counts: Record<string, number>): string {
 function vaultFacts(vault: Schema<'StatusReport'>['vault']): [string, string][] {
   if (vault === null) return []
   const held = `${formatBytes(vault.heldBytes)} of ${formatBytes(vault.offeredBytes)} in ${formatCount(vault.heldColumns)} columns`
-  const degraded = vault.degradedSlabs === 0 ? '' : `, ${formatCount(vault.degradedSlabs)} slabs degraded`
+  const { health } = vault
+  const unwell = (['lost', 'critical', 'degraded', 'unknown'] as const).filter((state) => health[state] > 0)
+  const measured = unwell.map((state) => `, ${formatCount(health[state])} ${state}`).join('')
+  const degraded = vault.degradedSlabs === 0 ? '' : `, ${formatCount(vault.degradedSlabs)} slabs incomplete`
   return [
     ['held for others', held],
-    ['private files', `${formatCount(vault.objects)}${degraded}`],
+    ['private files', `${formatCount(vault.objects)}${measured}${degraded}`],
   ]
 }
 

@@ -215,15 +215,31 @@ export function objectsText(
 ): string {
   return tableText(
     context.output,
-    ['NAME', 'VERSION', 'SIZE', 'REDUNDANCY', 'HEALTH', 'EXPIRES', ...(showLinks ? ['LINK'] : [])],
+    [
+      'NAME',
+      'VERSION',
+      'SIZE',
+      'REDUNDANCY',
+      'HEALTH',
+      'MEASURED',
+      'EXPIRES',
+      ...(showLinks ? ['LINK'] : []),
+    ],
     objects.map((object) => [
       object.name,
       object.version,
       formatBytes(object.size),
       object.redundancy,
-      object.state === 'stored' ? object.health : object.state,
+      healthText(object),
+      object.healthAtMs === null ? 'never' : formatTime(object.healthAtMs),
       object.expiresAtMs === 0 ? '' : formatTime(object.expiresAtMs),
       ...(showLinks ? [object.link ?? 'hidden from this token'] : []),
     ]),
   )
+}
+
+/** What was measured comes before what was only noted at the put. */
+function healthText({ state, health }: Schema<'VaultObject'>): string {
+  if (state === 'putting' || state === 'deleting') return state
+  return state === 'degraded' && health === 'unknown' ? state : health
 }

@@ -4,6 +4,7 @@ import { createColumnTables } from './migration-2.ts'
 import { createHolderTables } from './migration-3.ts'
 import { createOwnerTables } from './migration-4.ts'
 import { createProofTable } from './migration-5.ts'
+import { createHealthTable } from './migration-6.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -27,4 +28,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 3, name: 'who keeps the other columns', run: createHolderTables },
   { version: 4, name: "what this node's owner put", run: createOwnerTables },
   { version: 5, name: 'proofs of columns elsewhere', run: createProofTable },
+  { version: 6, name: "what was measured of this node's objects", run: createHealthTable },
 ]

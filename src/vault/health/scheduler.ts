@@ -21,8 +21,8 @@ export interface AuditSchedulerOptions {
   intervalMs: number
   /** What is to be audited: this owner's objects, by id and link, walked through once a round. */
   objects: () => Iterable<{ id: string; link: string }>
-  /** What was measured; undefined: it could not be, nobody has the manifest. Must not throw. */
-  onHealth: (id: string, health: Health | undefined) => void
+  /** What was measured of a link. Where nobody has the manifest nothing was, and what is known grows old. Must not throw. */
+  onHealth: (link: string, health: Health) => void
   log: Logger
 }
 
@@ -78,11 +78,10 @@ export class AuditScheduler {
       try {
         const health = await meter.ofLink(link, options)
         for (const { n } of health.slabs) columns += n
-        onHealth(id, health)
+        onHealth(link, health)
       } catch (error) {
         if (signal.aborted) return
         log.debug({ object: id, error: String(error) }, 'an object could not be measured')
-        onHealth(id, undefined)
       }
     }
     this.#columns = columns

@@ -24,11 +24,12 @@ import {
 } from '../codec/index.ts'
 import type { Locator, Placer, Restorer, Tombstones } from '../contracts.ts'
 import { writtenForm } from '../place/index.ts'
-import type { Health, VaultObjectSummary } from '../types.ts'
+import type { Health, VaultObjectSummary, VaultReport } from '../types.ts'
 import { AtRest } from './at-rest.ts'
 import { LATE_LEASE_PART, REPORT_FRESH_MS } from './limits.ts'
 import { completeJob } from './complete-job.ts'
 import { DeletionRounds } from './deletion-rounds.ts'
+import { type HealthNote, HealthNotes } from './health-notes.ts'
 import { mergeDocument, readDocument, writeDocument } from './document.ts'
 import { notOwned, objectBusy, stateNotFound } from './errors.ts'
 import { pruneOwned } from './prune.ts'
@@ -47,7 +48,11 @@ export interface OwnerOptions {
   home: string
   config: {
     readonly network: { readonly name: string }
-    readonly vault: { readonly redundancy: string; readonly leaseMs: number }
+    readonly vault: {
+      readonly redundancy: string
+      readonly leaseMs: number
+      readonly audit: { readonly intervalMs: number }
+    }
   }
   ownerSecret: Uint8Array
   /** Puts another owner's secret in the place of this one's key file. */
@@ -74,8 +79,8 @@ export interface Owner {
   list(): VaultObjectSummary[]
   /** Every object with its read link, for audits. */
   links(): Iterable<{ id: string; link: string }>
-  /** What an audit of an object measured. */
-  noteHealth(id: string, health: Health | undefined): void
+  /** What was measured of what a link leads to: remembered where it is one of this owner's objects. */
+  noteHealth(link: string, health: Health): void
   /** The owner's part of `prune`. */
   prune(options: { dryRun: boolean; signal: AbortSignal }): Promise<{ abandonedSlabs: number; bytes: number }>
   recoveryPhrase(): string
@@ -84,7 +89,7 @@ export interface Owner {
   exportState(passphrase: string | undefined): Promise<Uint8Array>
   importState(bytes: Uint8Array, passphrase: string | undefined): Promise<{ objects: number }>
   recover(phrase: string, signal: AbortSignal): Promise<{ objects: number; version: number }>
-  report(): { objects: number; degradedSlabs: number; soonestExpiryMs: number | null; problems: string[] }
+  report(): Omit<VaultReport, 'heldColumns' | 'heldBytes' | 'offeredBytes'>
 }
 
 export function createOwner(options: OwnerOptions): Owner {
@@ -92,8 +97,7 @@ export function createOwner(options: OwnerOptions): Owner {
   let { ownerSecret } = options
   const state = new OwnerState(database, new AtRest(ownerSecret))
   const workFolder = join(home, 'vault')
-  /** As it was last measured; at most one entry an object. */
-  const measured = new Map<string, Health['state']>()
+  const measured = new HealthNotes(database, config.vault.audit.intervalMs)
   const dependencies: OwnerDependencies = {
     state,
     ownerSecret: () => ownerSecret,
@@ -140,7 +144,7 @@ export function createOwner(options: OwnerOptions): Owner {
     return link
   }
 
-  const summary = (object: OwnerObject): VaultObjectSummary => {
+  const summary = (object: OwnerObject, note: HealthNote | undefined): VaultObjectSummary => {
     const { id, name, version, kind, size, redundancy, createdMs } = object
     return {
       id,
@@ -154,7 +158,8 @@ export function createOwner(options: OwnerOptions): Owner {
       createdAtMs: createdMs,
       expiresAtMs: state.soonestExpiryMs(id) ?? 0,
       state: object.state,
-      health: measured.get(id) ?? 'unknown',
+      health: measured.standing(note),
+      healthAtMs: note?.measuredMs ?? null,
     }
   }
 
@@ -175,6 +180,7 @@ export function createOwner(options: OwnerOptions): Owner {
       )
     const found = {
       objects: state.objectCount(),
+      health: measured.counts(),
       degradedSlabs: state.degradedSlabCount(),
       soonestExpiryMs,
       problems,
@@ -191,6 +197,7 @@ export function createOwner(options: OwnerOptions): Owner {
     },
     async start() {
       await Spool.sweep(join(workFolder, 'spool'))
+      measured.forgetGone()
       renewer.start()
       deletions.start()
       keeper.start()
@@ -199,16 +206,24 @@ export function createOwner(options: OwnerOptions): Owner {
       await Promise.all([renewer.stop(), deletions.stop(), keeper.stop()])
     },
     prune: (asked) => pruneOwned(owned, asked),
-    list: () => state.objects().map(summary).sort(byNameThenVersion),
+    list() {
+      const notes = measured.all()
+      return state
+        .objects()
+        .map((object) => summary(object, notes.get(object.id)))
+        .sort(byNameThenVersion)
+    },
     *links() {
       for (const object of state.objects()) {
         if (object.state === 'stored' || object.state === 'degraded')
           yield { id: object.id, link: linkOf(object) }
       }
     },
-    noteHealth(id, health) {
-      if (health === undefined) measured.delete(id)
-      else measured.set(id, health.state)
+    noteHealth(link, health) {
+      const object = state.objectOfManifest(parseLink(link).slab)
+      if (object === undefined) return
+      measured.note(object.id, health.state)
+      reported = undefined
     },
     recoveryPhrase: () => phraseOf(ownerSecret),
     async shareOwner(link) {

@@ -152,6 +152,7 @@ describe('links are secrets', () => {
         expiresAtMs: 2,
         state: 'stored',
         health: 'healthy',
+        healthAtMs: 3,
       },
     ]
     expect((await call(bench, 'GET', '/api/v1/vault/objects')).text).toContain(READ_LINK)

@@ -49,6 +49,7 @@ const object = (changes: object = {}): object => ({
   expiresAtMs: 2,
   state: 'stored',
   health: 'healthy',
+  healthAtMs: 3,
   ...changes,
 })
 
@@ -245,7 +246,7 @@ describe('the owner’s files', () => {
     daemon.answer(OBJECTS, { objects: [object(), object({ version: 2, health: 'degraded' })] })
     daemon.answer('GET /api/v1/pins', { pins: [], nextAfterId: null })
     const plain = await run(['ls'])
-    expect(plain.stdout).toMatch(/holiday +2 +10 B +rs:4\/8 +degraded/)
+    expect(plain.stdout).toMatch(/holiday +2 +10 B +rs:4\/8 +degraded +19(69|70)-/)
     expect(plain.stdout).not.toContain(LINK)
     expect((await run(['ls', '--links'])).stdout).toContain(LINK)
     expect((await run(['ls', '--json'])).json()).toMatchObject({ objects: [{ link: LINK }, {}], pins: [] })

@@ -30,6 +30,16 @@ describe('doctor on private files', () => {
     expect(await told(report)).toMatchObject({ 'private files': 'warn', vault: 'warn' })
   })
 
+  it('says what was measured: what is lost fails, what was not measured is not called whole', async () => {
+    const health = { healthy: 1, degraded: 0, critical: 0, lost: 0, unknown: 0 }
+    expect(await told({ health: { ...health, critical: 1 } })).toMatchObject({ 'private files': 'warn' })
+    expect(await told({ health: { ...health, lost: 1 } })).toMatchObject({ 'private files': 'fail' })
+    const config = await configOf({})
+    const report = { ...new FakeVault().report(), health: { ...health, unknown: 2 } }
+    const checks = checkVault({ vault: { report: () => report }, config }, 0)
+    expect(checks.at(-1)).toMatchObject({ state: 'ok', message: '1 measured whole, 2 not measured lately' })
+  })
+
   it('says nothing where there is no vault', async () => {
     expect(checkVault({ vault: undefined, config: await configOf({}) }, 0)).toEqual([])
   })

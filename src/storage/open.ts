@@ -8,7 +8,7 @@
  */
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../telemetry/types.ts'
-import { type FileSystem, nodeFileSystem } from './blocks/file-system.ts'
+import { type FileSystem, nodeFileSystem } from './files/file-system.ts'
 import { blocksLayout } from './blocks/layout.ts'
 import type { Durability } from './blocks/schema.ts'
 import { openBlockStore, type TieredBlockStore } from './blocks/store.ts'

@@ -10,7 +10,7 @@ import {
   signLease,
 } from '../../protocols/chunk/format/index.ts'
 import type { Deletion, Lease, SignedBytes, SlabId, SlabIndex } from '../../protocols/chunk/types.ts'
-import type { FileSystem } from '../../src/storage/blocks/file-system.ts'
+import type { FileSystem } from '../../src/storage/files/file-system.ts'
 import type { Durability } from '../../src/storage/blocks/schema.ts'
 import type { ColumnStore } from '../../src/storage/columns/columns.ts'
 import {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { copyFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { type FileSystem, type GrowingFile, nodeFileSystem } from '../../src/storage/blocks/file-system.ts'
+import { type FileSystem, type GrowingFile, nodeFileSystem } from '../../src/storage/files/file-system.ts'
 
 /** What would be on the disk after a power loss: file paths below the home folder, and their bytes. */
 export interface Disk {

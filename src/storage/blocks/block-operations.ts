@@ -1,6 +1,6 @@
 /** The block store's own operations of the writer thread: rows of blocks, quarantine, leases. */
 import type { Database } from 'better-sqlite3'
-import { allocatedBytes } from './layout.ts'
+import { allocatedBytes } from '../files/names.ts'
 import type { OperationCall, Operations, WriterContext, WriterTransaction } from './operations.ts'
 import {
   type CommitArgs,

@@ -1,13 +1,11 @@
 import { join } from 'node:path'
 import { systemCode } from '../errors.ts'
-import { SharedRuns } from './coordination.ts'
-import type { FileSystem } from './file-system.ts'
-import { type BlocksLayout, fileName } from './layout.ts'
-import { Quarantine } from './quarantine.ts'
+import { SharedRuns } from '../files/coordination.ts'
+import { FILE_AT_FAULT, type FileSystem } from '../files/file-system.ts'
+import { type BlocksLayout } from './layout.ts'
+import { fileName } from '../files/names.ts'
+import { Quarantine } from '../files/quarantine.ts'
 import type { Durability } from './schema.ts'
-
-/** What a read of a file can fail with when the file itself is at fault; anything else may be better next time. */
-export const FILE_AT_FAULT = new Set(['ENOENT', 'EIO', 'EISDIR', 'ENOTDIR', 'EUCLEAN'])
 
 /** Of rotten blocks. */
 const QUARANTINE_LIMIT = { files: 64, bytes: 64 * 1024 * 1024 }

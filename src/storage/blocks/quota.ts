@@ -1,5 +1,6 @@
 import { quotaExceeded } from '../errors.ts'
-import { allocatedBytes, DATA_LIMIT_BYTES } from './layout.ts'
+import { DATA_LIMIT_BYTES } from './layout.ts'
+import { allocatedBytes } from '../files/names.ts'
 import type { WriterFigures } from './writer-messages.ts'
 
 /** Pages that one row may dirty besides those of its bytes: two of the row's table, and a path in each of its two indexes. */

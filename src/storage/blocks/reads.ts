@@ -1,6 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import { fromSystemError } from '../errors.ts'
-import { Admission } from './coordination.ts'
+import { Admission } from '../files/coordination.ts'
 import { keyOf, matches } from './hashes.ts'
 import type { IndexRow } from './index-reader.ts'
 import { PLACE_DATA, PLACE_FILE } from './schema.ts'

@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../../telemetry/types.ts'
-import type { FileSystem } from './file-system.ts'
-import { type BlocksLayout, folderNames, parseFileName } from './layout.ts'
+import type { FileSystem } from '../files/file-system.ts'
+import { type BlocksLayout } from './layout.ts'
+import { folderNames, parseFileName } from '../files/names.ts'
 
 /** Files looked at between two pauses, and the pause: some 10 000 files a second, a few per cent of one core. */
 const STEP_FILES = 64

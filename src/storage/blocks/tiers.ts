@@ -1,5 +1,5 @@
 import type { Logger } from '../../telemetry/types.ts'
-import type { KeyedLock } from './coordination.ts'
+import type { KeyedLock } from '../files/coordination.ts'
 import type { BlockFiles } from './files.ts'
 import type { IndexReader } from './index-reader.ts'
 import type { MemoryTier } from './memory.ts'

@@ -2,12 +2,12 @@ import { ChunkRefusedError, ChunkStatus } from '../../../protocols/chunk/errors.
 import { sameBytes, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { HeldColumn, Proof, SignedBytes, SlabId } from '../../../protocols/chunk/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
-import { KeyedLock } from '../blocks/coordination.ts'
-import { DiskReserve } from '../blocks/disk-reserve.ts'
-import type { FileSystem } from '../blocks/file-system.ts'
+import { KeyedLock } from '../files/coordination.ts'
+import { DiskReserve } from '../files/disk-reserve.ts'
+import type { FileSystem } from '../files/file-system.ts'
 import type { QuotaMember } from '../blocks/quota.ts'
 import type { Durability } from '../blocks/schema.ts'
-import { Turns } from '../blocks/turns.ts'
+import { Turns } from '../files/turns.ts'
 import { storageClosed } from '../errors.ts'
 import type { StateDatabase } from '../state/index.ts'
 import type { ColumnFiles } from './files.ts'
@@ -188,7 +188,7 @@ export class ColumnStore implements Columns {
         if (wasHeld) await this.#removeFile(slab)
       }),
     )
-    this.#intake.refuse(slab)
+    await this.#intake.refuse(slab)
   }
 
   isBuried(slab: SlabId): boolean {

@@ -6,8 +6,8 @@ import {
   sameBytes,
 } from '../../../protocols/chunk/format/index.ts'
 import type { SlabIndex } from '../../../protocols/chunk/types.ts'
-import type { DiskReserve } from '../blocks/disk-reserve.ts'
-import type { Turns } from '../blocks/turns.ts'
+import type { DiskReserve } from '../files/disk-reserve.ts'
+import type { Turns } from '../files/turns.ts'
 import { cancelled, fromSystemError, isStorageError } from '../errors.ts'
 import { encodeHeader, encodeTail } from './column-file.ts'
 import type { TemporaryFile } from './files.ts'
@@ -116,8 +116,9 @@ export class ColumnDraft implements Draft {
   }
 
   /** Ends a draft that has become pointless; whoever writes to it is told why. One that is committing meets it there. */
-  refuse(reason: Error): void {
+  async refuse(reason: Error): Promise<void> {
     if (this.#state === 'open') this.#fail(reason)
+    await this.#ending
   }
 
   /** What is wrong with the index; pieces are known by their hashes here. */

@@ -1,5 +1,5 @@
 import { PieceHasher } from '../../../protocols/chunk/format/index.ts'
-import type { Turns } from '../blocks/turns.ts'
+import type { Turns } from '../files/turns.ts'
 import { HASH_STEP_BYTES } from './limits.ts'
 
 /** Feeds bytes to a hasher in steps, so that a long piece leaves the event loop its turns. */

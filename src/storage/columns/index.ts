@@ -12,7 +12,7 @@
  * await begun.commit(index) // now it survives power loss
  */
 import type { Logger } from '../../telemetry/types.ts'
-import { type FileSystem, nodeFileSystem } from '../blocks/file-system.ts'
+import { type FileSystem, nodeFileSystem } from '../files/file-system.ts'
 import type { Durability } from '../blocks/schema.ts'
 import { isStorageError } from '../errors.ts'
 import type { StateDatabase } from '../state/index.ts'

@@ -8,10 +8,10 @@ import {
   slabKeyOf,
 } from '../../../protocols/chunk/format/index.ts'
 import type { SlabId, SlabIndex } from '../../../protocols/chunk/types.ts'
-import type { KeyedLock } from '../blocks/coordination.ts'
-import type { DiskReserve } from '../blocks/disk-reserve.ts'
-import { allocatedBytes } from '../blocks/layout.ts'
-import type { Turns } from '../blocks/turns.ts'
+import type { KeyedLock } from '../files/coordination.ts'
+import type { DiskReserve } from '../files/disk-reserve.ts'
+import { allocatedBytes } from '../files/names.ts'
+import type { Turns } from '../files/turns.ts'
 import { storageClosed } from '../errors.ts'
 import { fileBytesOf, maxFileBytes } from './column-file.ts'
 import { ColumnDraft, toRefusal } from './draft.ts'
@@ -70,9 +70,9 @@ export class Intake {
   }
 
   /** Ends the draft of a slab that was deleted meanwhile. */
-  refuse(slab: SlabId): void {
+  async refuse(slab: SlabId): Promise<void> {
     const draft = this.#drafts.get(slabKeyOf(slab))
-    if (draft instanceof ColumnDraft) draft.refuse(new ChunkRefusedError(ChunkStatus.tombstoned))
+    if (draft instanceof ColumnDraft) await draft.refuse(new ChunkRefusedError(ChunkStatus.tombstoned))
   }
 
   /** Takes nothing more, and ends all drafts. */

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { HASH_BYTES } from '../../../protocols/chunk/format/index.ts'
 import type { SlabId } from '../../../protocols/chunk/types.ts'
-import { fileName, folderName, parseFileName } from '../blocks/layout.ts'
+import { fileName, folderName, parseFileName } from '../files/names.ts'
 
 export interface ColumnsLayout {
   /** HOME/columns */

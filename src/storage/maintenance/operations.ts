@@ -1,7 +1,7 @@
 /** The collector's operations of the writer thread. */
 import type { Database } from 'better-sqlite3'
 import type { RemovedBlock } from '../blocks/internal.ts'
-import { allocatedBytes } from '../blocks/layout.ts'
+import { allocatedBytes } from '../files/names.ts'
 import type { OperationCall, Operations, WriterContext } from '../blocks/operations.ts'
 import { PLACE_FILE, PLACE_MISSING } from '../blocks/schema.ts'
 import { STATE_PINNED } from '../pins/states.ts'

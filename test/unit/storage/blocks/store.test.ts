@@ -5,7 +5,7 @@ import { create } from 'multiformats/hashes/digest'
 import { identity } from 'multiformats/hashes/identity'
 import { sha512 } from 'multiformats/hashes/sha2'
 import { describe, expect, test } from 'vitest'
-import { nodeFileSystem } from '../../../../src/storage/blocks/file-system.ts'
+import { nodeFileSystem } from '../../../../src/storage/files/file-system.ts'
 import { blocksLayout } from '../../../../src/storage/blocks/layout.ts'
 import { MIB, openBlocks, temporaryHome, testBlock } from '../../../support/storage-blocks.ts'
 

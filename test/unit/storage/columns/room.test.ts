@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ChunkStatus } from '../../../../protocols/chunk/errors.ts'
-import { type FileSystem, nodeFileSystem } from '../../../../src/storage/blocks/file-system.ts'
+import { type FileSystem, nodeFileSystem } from '../../../../src/storage/files/file-system.ts'
 import { columnsLayout } from '../../../../src/storage/columns/layout.ts'
 import type { Columns } from '../../../../src/storage/columns/index.ts'
 import { openStorage } from '../../../../src/storage/open.ts'
@@ -160,13 +160,13 @@ describe('the quota', () => {
       const peers = ['a', 'b', 'c'].map((peer) =>
         fill(columns, peer, { peer, k: 1, n: 2, sealedBytes: [400_000] }),
       )
-      const [held] = await Promise.all(peers)
+      const held = (await Promise.all(peers)).flat()
       await within()
       expect(blocks.usage().usedBytes).toBeGreaterThan(before + columns.usage().usedBytes * 0.9)
       expect(blocks.usage().usedBytes).toBeGreaterThan(quotaBytes * 0.9)
       const late = testBlock('late', MIB)
       await expect(blocks.put(late.cid, late.bytes)).rejects.toMatchObject({ code: 'ERR_QUOTA' })
-      for (const { slab } of (held as TestColumn[]).slice(0, 4)) await columns.remove(slab)
+      for (const { slab } of held.slice(0, 6)) await columns.remove(slab)
       await blocks.put(late.cid, late.bytes)
       await within()
     } finally {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Turns } from '../../../../src/storage/blocks/turns.ts'
+import { Turns } from '../../../../src/storage/files/turns.ts'
 
 /** Keeps the processor busy, as synchronous work does. */
 function compute(durationMs: number): void {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Admission, KeyedLock, SharedRuns } from '../../../../src/storage/blocks/coordination.ts'
+import { Admission, KeyedLock, SharedRuns } from '../../../../src/storage/files/coordination.ts'
 
 describe('Admission', () => {
   test('never lets in more than fits, lets everybody in, and first come first served', async () => {

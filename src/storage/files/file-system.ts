@@ -36,6 +36,9 @@ export interface FileSystem {
   sizeBytes(path: string): Promise<number>
 }
 
+/** What a read of a file can fail with when the file itself is at fault; anything else may be better next time. */
+export const FILE_AT_FAULT = new Set(['ENOENT', 'EIO', 'EISDIR', 'ENOTDIR', 'EUCLEAN'])
+
 /** Entries that `list` asks the operating system for at a time. */
 const LIST_STEP = 64
 

@@ -28,9 +28,8 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   health: [{ command: 'health LINK', does: 'how many parts are alive' }],
   repair: [{ command: 'repair LINK', does: 'make missing parts again' }],
   inspect: [{ command: 'inspect LINK', does: 'what it is; asks nobody' }],
-  'state export': [
-    { command: 'state export owner.state', does: 'everything this owner knows', byHand: true },
-  ],
+  'state export': [{ command: 'state export owner.state', does: 'everything this owner knows' }],
+  'state import': [{ command: 'state import owner.state', does: 'what another machine exported' }],
   'state phrase': [{ command: 'state phrase', does: 'write it down' }],
   'state recover': [{ command: 'state recover < phrase.txt', does: 'on a new machine', byHand: true }],
   add: [

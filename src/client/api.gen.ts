@@ -1196,7 +1196,7 @@ export interface paths {
         put?: never;
         /**
          * The owner's state as a file
-         * @description With a passphrase it is encrypted; without one whoever has it has every file.
+         * @description With a passphrase it opens anywhere by that; without one where this owner is, or was recovered.
          *
          *     Access: the scope admin.
          */

@@ -94,7 +94,7 @@ describe('private files between ten daemons', { timeout: 180_000 }, () => {
       'ls',
       files['tree']?.link ?? '',
     ])
-    expect(entries.entries.map(({ path }) => path.split('/').at(-1)).sort()).toEqual(
+    expect(entries.entries.map(({ path }) => path.split('/').at(-1) ?? '').sort()).toEqual(
       (await readdir(TREE)).sort(),
     )
     const response = await fetch(`${guest.ready.api}/api/v1/files/${large?.link}`, {
@@ -142,6 +142,30 @@ describe('private files between ten daemons', { timeout: 180_000 }, () => {
     // The test would find them: on the owner's disk a manifest holds the key.
     const own = await everything(join(network.owner.home, 'manifests'))
     expect(own.some(({ bytes }) => keys.some((key) => bytes.includes(key)))).toBe(true)
+  })
+
+  it('the recovery phrase alone brings everything back on a new machine, with all power', async () => {
+    const { phrase } = await network.owner.json<{ phrase: string }>(['state', 'phrase'])
+    expect(phrase.split(' ')).toHaveLength(24)
+    const laptop = await network.node('leecher')
+    await eventually(
+      'the newest state is found',
+      async () => {
+        const found = await laptop.run(['state', 'recover', '--json'], { input: phrase })
+        return found.code === 0 && found.json<{ objects: number }>().objects === 5
+      },
+      60_000,
+    )
+    const { objects } = await laptop.json<{ objects: { name: string; link: string }[] }>(['ls'])
+    expect(objects.find(({ name }) => name === 'large')?.link).toBe(files['large']?.link)
+    await readsAt(laptop, 'secret')
+    // What one machine of an owner puts, the other does not take for its own to remove.
+    const put = await laptop.json<PutLine>(['put', join(folder, SECRET_NAME), '--name', 'from the laptop'])
+    files['laptop'] = { ...put, path: join(folder, SECRET_NAME) }
+    await network.owner.json(['prune'])
+    await readsAt(guest, 'laptop')
+    await laptop.json(['rm', 'from the laptop'])
+    expect(await laptop.stop()).toBe(0)
   })
 
   it('with any four of eight holders killed everything reads; with one more the rest is missing until one returns', async () => {

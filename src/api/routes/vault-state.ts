@@ -63,7 +63,8 @@ export const vaultStateRoutes: Route[] = [
     tag: 'vault',
     access: 'admin',
     summary: "The owner's state as a file",
-    description: 'With a passphrase it is encrypted; without one whoever has it has every file.',
+    description:
+      'With a passphrase it opens anywhere by that; without one where this owner is, or was recovered.',
     body: ExportStateBody,
     replies: { 200: { description: 'what state import takes', type: 'application/octet-stream' } },
     handle: async ({ body }, context) => fileOf(await vaultOf(context).exportState(body.passphrase)),

@@ -115,7 +115,7 @@ function registerState(program: Command, run: Run): void {
   state
     .command('export')
     .summary('write everything that this owner knows to a file')
-    .argument('<file>', 'must not exist; P2PNODE_PASSPHRASE encrypts it')
+    .argument('<file>', 'must not exist; under P2PNODE_PASSPHRASE it opens anywhere')
     .action(async (file: string, _: unknown, command: Command) =>
       run(command, async (context) => (await work()).exportState(context, file)),
     )

@@ -41,14 +41,14 @@ export async function exportState(context: CliContext, file: string): Promise<nu
       await target.discard()
       throw error
     }
-    const encrypted = passphrase !== undefined
+    const opensWith = passphrase === undefined ? 'owner' : 'passphrase'
     context.output.result(
-      { path: target.path, size: writer.sizeBytes, encrypted },
+      { path: target.path, size: writer.sizeBytes, opensWith },
       () => `${printable(target.path)} (${formatBytes(writer.sizeBytes)})`,
     )
-    if (!encrypted) {
-      context.output.warn(
-        'it is not encrypted: whoever has it can read and delete every private file; P2PNODE_PASSPHRASE would encrypt it',
+    if (passphrase === undefined) {
+      context.output.note(
+        'it opens where this owner is, or was recovered by its phrase; under P2PNODE_PASSPHRASE it would open anywhere',
       )
     }
     return 0

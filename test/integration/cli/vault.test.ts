@@ -291,7 +291,7 @@ describe('the owner’s state', () => {
   it('is exported for its owner alone, encrypted where a passphrase is given', async () => {
     script('POST /api/v1/vault/state/export', (_, response) => void response.end('state'))
     const plain = await run(['state', 'export', 'a.state'])
-    expect(plain.stderr).toContain('not encrypted')
+    expect(plain.stderr).toContain('P2PNODE_PASSPHRASE')
     const env = { P2PNODE_PASSPHRASE: 'naïve words' }
     expect((await run(['state', 'export', 'b.state'], { env })).stderr).toBe('')
     expect(posted['POST /api/v1/vault/state/export']).toEqual([{}, { passphrase: 'naïve words' }])

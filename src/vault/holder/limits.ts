@@ -75,7 +75,9 @@ export const TOMBSTONE_CONCURRENCY = 3
 export const TOMBSTONE_PAGES_PER_TURN = 64
 /** Turns of one peer before this node serves all the same: a million deletions. */
 export const TOMBSTONE_TURNS = 64
-/** So many peers are enough to serve again after an absence. */
+/** A turn takes no longer, however slow the peer is, since others wait for it. What it gave until then counts. */
+export const TOMBSTONE_TURN_MS = MINUTE_MS
+/** So many peers are enough to serve again after an absence, and to repair. */
 export const TOMBSTONE_ENOUGH_PEERS = 3
 /** Pause before a peer that failed is asked again, while nothing is served. */
 export const STALE_RETRY_MS = 2 * SECOND_MS

@@ -18,6 +18,7 @@ import {
   TOMBSTONE_ENOUGH_PEERS,
   TOMBSTONE_PAGES_PER_TURN,
   TOMBSTONE_ROUND_MS,
+  TOMBSTONE_TURN_MS,
   TOMBSTONE_TURNS,
 } from './limits.ts'
 import { TombstoneCounters } from './tombstone-counters.ts'
@@ -188,6 +189,8 @@ export class TombstoneSync implements Tombstones {
   }
 
   #seeWhetherEnough(): void {
+    // Those that take their time keep this node from repairing no longer.
+    if (this.#synced.size >= TOMBSTONE_ENOUGH_PEERS) this.#hasAsked = true
     if (!this.#isStale) return
     const connected = this.#chunk?.peers().length ?? 0
     const enough = Math.max(1, Math.min(TOMBSTONE_ENOUGH_PEERS, connected))
@@ -214,8 +217,9 @@ export class TombstoneSync implements Tombstones {
     // The last one again: a peer that counts anew shows it by not having it there.
     let after = known === undefined ? 0 : known.after - 1
     let toCheck = known?.mark
+    const turn = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(TOMBSTONE_TURN_MS)])
     for (let page = 0; page < TOMBSTONE_PAGES_PER_TURN; page++) {
-      const within = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(ASK_TIMEOUT_MS)])
+      const within = AbortSignal.any([turn, AbortSignal.timeout(ASK_TIMEOUT_MS)])
       const { deletions, next } = await chunk.tombstones(peer, after, within)
       if (toCheck !== undefined) {
         const isSame = deletions[0] !== undefined && this.#counters.isAt(toCheck, deletions[0])

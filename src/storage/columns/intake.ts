@@ -57,7 +57,9 @@ export class Intake {
   async begin(options: DraftOptions): Promise<Draft | AlreadyHeld> {
     assertSound(options)
     const { slab } = options
-    const { rows, reads } = this.#parts
+    const { rows, reads, locks } = this.#parts
+    // A row is seen before it is flushed. Whoever is told that the column is held gets a receipt: so its store has to end first.
+    if (rows.held(slab) !== undefined) await locks.run(slabKeyOf(slab), async () => {})
     const row = rows.held(slab)?.row
     // A row whose file has gone is not held: looking finds that out, and the column may come again.
     if (row !== undefined && (await reads.isThere(slab))) {

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest'
 import {
+  beginDraft,
   openTestColumns,
   readColumn,
   storeColumn,
   type TestColumn,
   testColumn,
+  writePieces,
 } from '../../../support/columns.ts'
 import { afterPowerLoss, ForgetfulFileSystem } from '../../../support/power-loss.ts'
 import { temporaryHome } from '../../../support/storage-blocks.ts'
@@ -92,4 +94,33 @@ test('relaxed durability flushes no file, and what a power loss took is found', 
   expect(after.columns.usage()).toMatchObject({ columns: 0, usedBytes: 0, rottenColumns: 12 })
   await using again = await openTestColumns(home.path, { durability: 'relaxed' })
   for (const column of columns) expect(await readColumn(again.columns, column)).toEqual(column.pieces)
+})
+
+test('a column is called held only once its own store is durable', async () => {
+  await using home = await temporaryHome()
+  await using opened = await openTestColumns(home.path)
+  const { columns, state } = opened
+  const column = testColumn('twice')
+  const draft = await beginDraft(columns, column.open)
+  await writePieces(draft, column.pieces)
+  const flush = Promise.withResolvers<void>()
+  const isFlushing = Promise.withResolvers<void>()
+  const write = state.write.bind(state)
+  state.write = async (work) => {
+    const result = await write(work)
+    isFlushing.resolve()
+    await flush.promise
+    return result
+  }
+  const stored = draft.commit(column.index)
+  await isFlushing.promise
+  const answers: unknown[] = []
+  const again = columns.begin(column.open).then((begun) => answers.push(begun))
+  // Longer than a look at the file takes.
+  expect(await readColumn(columns, column)).toEqual(column.pieces)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(answers).toEqual([])
+  flush.resolve()
+  await again
+  expect(answers).toMatchObject([{ alreadyHeld: { columnBytes: (await stored).columnBytes } }])
 })

@@ -190,7 +190,7 @@ async function startVault(
     log,
   })
   const repairOnRead = createRepairOnRead({
-    isOwn: (link) => [...owner.links()].some((object) => object.link === link),
+    isOwn: (link) => owner.isOwn(link),
     repair: (link) => jobs.submit('repair', { link }),
     restMs: intervalMs,
     log,

@@ -79,6 +79,8 @@ export interface Owner {
   list(): VaultObjectSummary[]
   /** Every object with its read link, for audits. */
   links(): Iterable<{ id: string; link: string }>
+  /** Whether the link is to an object that this owner keeps. */
+  isOwn(link: string): boolean
   /** What was measured of what a link leads to: remembered where it is one of this owner's objects. */
   noteHealth(link: string, health: Health): void
   /** The owner's part of `prune`. */
@@ -218,6 +220,10 @@ export function createOwner(options: OwnerOptions): Owner {
         if (object.state === 'stored' || object.state === 'degraded')
           yield { id: object.id, link: linkOf(object) }
       }
+    },
+    isOwn(link) {
+      const object = state.objectOfManifest(parseLink(link).slab)
+      return object?.state === 'stored' || object?.state === 'degraded'
     },
     noteHealth(link, health) {
       const object = state.objectOfManifest(parseLink(link).slab)

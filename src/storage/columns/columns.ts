@@ -176,11 +176,16 @@ export class ColumnStore implements Columns {
     )
   }
 
-  async bury(deletion: { slab: SlabId; signed: SignedBytes; keepUntilMs: number }): Promise<void> {
-    const { slab } = deletion
+  async bury(deletion: {
+    slab: SlabId
+    signed: SignedBytes
+    keepUntilMs: number
+    isOwn?: boolean
+  }): Promise<void> {
+    const { slab, isOwn = false } = deletion
     await this.#track(() =>
       this.#locks.run(slabKeyOf(slab), async () => {
-        if (this.#rows.find(slab) === undefined) this.#tombstones.assertRoom(slab)
+        if (!isOwn && this.#rows.find(slab) === undefined) this.#tombstones.assertRoom(slab)
         const wasHeld = await this.#write(() => {
           this.#tombstones.put(deletion)
           return this.#rows.remove(slab)

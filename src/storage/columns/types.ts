@@ -106,9 +106,10 @@ export interface Columns {
   /**
    * Keeps the deletion until `keepUntilMs` and removes the column, in one transaction. Of a slab that is buried already
    * only the time is prolonged.
-   * @throws ChunkRefusedError: `noSpace` (too many tombstones of slabs that were never held here)
+   * @throws ChunkRefusedError: `noSpace` (too many tombstones of slabs that were never held here, unless it `isOwn`: what this
+   *   node's owner deletes is not for strangers to crowd out)
    */
-  bury(deletion: { slab: SlabId; signed: SignedBytes; keepUntilMs: number }): Promise<void>
+  bury(deletion: { slab: SlabId; signed: SignedBytes; keepUntilMs: number; isOwn?: boolean }): Promise<void>
   isBuried(slab: SlabId): boolean
   tombstones(after: number, limit: number): { deletions: SignedBytes[]; next: number }
   /** Columns whose lease ended before `nowMs`, the rotten among them, at most `limit`. */

@@ -90,16 +90,16 @@ export class Deletions {
 
   /** This node's owner deletes: whoever comes back fetches it here. */
   async own(signed: SignedBytes): Promise<void> {
-    await this.#bury(this.#options.statements.deletion(signed, this.#options.self))
+    await this.#bury(this.#options.statements.deletion(signed, this.#options.self), true)
   }
 
-  async #bury({ slab, atMs, signed }: Deletion): Promise<void> {
+  async #bury({ slab, atMs, signed }: Deletion, isOwn = false): Promise<void> {
     const { columns, counters, nowMs, onBuried } = this.#options
     const keepUntilMs = keepDeletionUntilMs({ atMs })
     const row = columns.get(slab)
     // So old that no lease of the slab can run any more. What is held all the same goes.
     if (keepUntilMs < nowMs() && row === undefined) return
-    await columns.bury({ slab, signed, keepUntilMs })
+    await columns.bury({ slab, signed, keepUntilMs, isOwn })
     counters.tombstonesKept += 1
     onBuried(slab, row)
   }

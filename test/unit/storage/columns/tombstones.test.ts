@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { ChunkStatus } from '../../../../protocols/chunk/errors.ts'
+import { MAX_FOREIGN_TOMBSTONES } from '../../../../src/storage/columns/limits.ts'
 import { columnsLayout } from '../../../../src/storage/columns/layout.ts'
 import type { ColumnStore } from '../../../../src/storage/columns/columns.ts'
 import {
@@ -83,4 +84,26 @@ test('tombstones are told by a counter that never goes back', async () => {
   await bury(opened.columns, all[4] as TestColumn)
   expect(opened.columns.tombstones(4, 10)).toEqual({ deletions: [signed[4]], next: 5 })
   expect(opened.columns.usage().tombstones).toBe(1)
+})
+
+test("strangers' deletions have a bound, and crowd out neither those of what is held nor this owner's", async () => {
+  await using home = await temporaryHome()
+  const [held, own, foreign] = [testColumn('held'), testColumn('own'), testColumn('foreign')]
+  {
+    await using opened = await openTestColumns(home.path)
+    await storeColumn(opened.columns, held)
+    opened.state.db
+      .prepare(
+        `INSERT INTO column_tombstone (slab, payload, signature, keep_until_ms)
+         WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < ?)
+         SELECT randomblob(32), x'00', x'00', ? FROM numbers`,
+      )
+      .run(MAX_FOREIGN_TOMBSTONES, UNTIL_MS)
+  }
+  await using opened = await openTestColumns(home.path)
+  const { columns } = opened
+  await expect(bury(columns, foreign)).rejects.toMatchObject({ status: ChunkStatus.noSpace })
+  await bury(columns, held)
+  await columns.bury({ slab: own.slab, signed: own.deletion().signed, keepUntilMs: UNTIL_MS, isOwn: true })
+  expect([held, own, foreign].map(({ slab }) => columns.isBuried(slab))).toEqual([true, true, false])
 })

@@ -64,7 +64,7 @@ export async function writeDocument(
   const lines: string[] = []
   const add = (line: Line) => lines.push(JSON.stringify(line))
   add(['state', 1])
-  for (const object of only === undefined ? state.objects() : [only]) {
+  for (const object of only === undefined ? state.allObjects() : [only]) {
     if (object.state !== 'stored' && object.state !== 'degraded') continue
     const { manifest, ...rest } = object
     add(['object', { ...rest, state: object.state, manifest: encode(manifest) }])

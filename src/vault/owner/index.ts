@@ -216,7 +216,7 @@ export function createOwner(options: OwnerOptions): Owner {
         .sort(byNameThenVersion)
     },
     *links() {
-      for (const object of state.objects()) {
+      for (const object of state.allObjects()) {
         if (object.state === 'stored' || object.state === 'degraded')
           yield { id: object.id, link: linkOf(object) }
       }

@@ -49,6 +49,9 @@ export function prepareOwnerStatements({ db }: StateDatabase) {
     object: objects<[string]>('WHERE id = ?'),
     objectOfManifest: objects<[Uint8Array]>('WHERE manifest = ?'),
     objects: objects<[number]>('ORDER BY created_ms DESC, id DESC LIMIT ?'),
+    objectsBefore: objects<[number, string, number]>(
+      'WHERE (created_ms, id) < (?, ?) ORDER BY created_ms DESC, id DESC LIMIT ?',
+    ),
     objectCount: db.prepare<[], { count: number }>('SELECT count(*) AS count FROM owner_object'),
     setSealed: db.prepare('UPDATE owner_object SET sealed = ? WHERE id = ?'),
     setObjectState: db.prepare('UPDATE owner_object SET state = ? WHERE id = ?'),

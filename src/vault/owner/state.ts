@@ -126,6 +126,18 @@ export class OwnerState {
     return this.#sql.objects.all(MAX_LISTED_OBJECTS).map((row) => this.#unseal(row))
   }
 
+  /** All of them, page by page, newest first. */
+  *allObjects(): Generator<OwnerObject> {
+    let before = { createdMs: Number.MAX_SAFE_INTEGER, id: '' }
+    for (;;) {
+      const page = this.#sql.objectsBefore.all(before.createdMs, before.id, ROWS_A_QUERY)
+      for (const row of page) yield this.#unseal(row)
+      const last = page.at(-1)
+      if (last === undefined) return
+      before = { createdMs: last.created_ms, id: last.id }
+    }
+  }
+
   objectCount(): number {
     return this.#sql.objectCount.get()?.count ?? 0
   }

@@ -85,9 +85,6 @@ export class VaultNetwork {
   }
 }
 
-export const connectedPeers = async (node: Daemon): Promise<number> =>
-  (await node.json<{ peers: number }>(['status'])).peers
-
 /** Waits until the health of a link, as a node measures it now, is as wanted. */
 export async function untilHealth(
   node: Daemon,

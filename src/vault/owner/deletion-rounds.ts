@@ -35,6 +35,7 @@ export class DeletionRounds {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop
+    let searchedMs = Number.NEGATIVE_INFINITY
     while (!signal.aborted) {
       await sleep(DELETION_ROUND_MS, undefined, { signal: this.#wake.signal }).catch(() => {})
       // Several peers that come together make one round.
@@ -42,7 +43,10 @@ export class DeletionRounds {
       this.#wake = new AbortController()
       if (signal.aborted) return
       try {
-        await deleteIn(this.#options, 'deleting', signal)
+        // Who connects may be a holder that is known. To search for others whenever anybody comes would never end.
+        const isSearching = performance.now() - searchedMs >= DELETION_ROUND_MS
+        if (isSearching) searchedMs = performance.now()
+        await deleteIn(this.#options, 'deleting', signal, { isSearching })
       } catch (error) {
         if (!signal.aborted)
           this.#options.log.warn({ err: error }, 'deletions could not be told; trying again')

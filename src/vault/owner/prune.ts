@@ -27,11 +27,12 @@ export async function pruneOwned(
   return figures
 }
 
-/** Tells again of slabs in a state, and forgets those that all have confirmed. */
+/** Tells again of slabs in a state, and forgets those that all have confirmed. Asks the network for more holders unless told not to. */
 export async function deleteIn(
   options: OwnerPruneOptions,
   state: SlabState,
   signal: AbortSignal,
+  { isSearching = true }: { isSearching?: boolean } = {},
 ): Promise<void> {
   let after: Uint8Array | undefined
   for (;;) {
@@ -39,7 +40,7 @@ export async function deleteIn(
     const page = options.state.slabsInState(state, after)
     after = page.at(-1)?.id
     if (after === undefined) break
-    await findHolders(options, page, signal)
+    if (isSearching) await findHolders(options, page, signal)
     await deleteSlabs(options, page, signal)
   }
   await options.state.database.write(() => options.state.removeDeleted())

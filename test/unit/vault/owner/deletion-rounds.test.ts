@@ -58,6 +58,7 @@ it('tells whoever connects, and searches for further holders only once in a roun
     locator: {
       async *holders() {
         searches += 1
+        yield* []
       },
     },
     log: quietLogger(),

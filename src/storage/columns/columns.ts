@@ -2,6 +2,7 @@ import { ChunkRefusedError, ChunkStatus } from '../../../protocols/chunk/errors.
 import { sameBytes, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { HeldColumn, Proof, SignedBytes, SlabId } from '../../../protocols/chunk/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
+import { allocatedBytes } from '../files/names.ts'
 import { KeyedLock } from '../files/coordination.ts'
 import { DiskReserve } from '../files/disk-reserve.ts'
 import type { FileSystem } from '../files/file-system.ts'
@@ -13,6 +14,7 @@ import type { StateDatabase } from '../state/index.ts'
 import type { ColumnFiles } from './files.ts'
 import { Intake } from './intake.ts'
 import type { ColumnsLayout } from './layout.ts'
+import { ROW_BYTES } from './limits.ts'
 import { ColumnReads } from './reads.ts'
 import { Room, type SharedQuota } from './room.ts'
 import { ColumnRows } from './rows.ts'
@@ -329,6 +331,12 @@ export class ColumnStore implements Columns {
       const { files } = this.#options
       const sizeBytes = await files.sizeBytes(slab)
       if (sizeBytes === undefined) return undefined
+      // A disk that was not there for a while took no column with it: what reads back whole is held again.
+      if (await this.#reads.isBack(slab, this.#closing.signal)) {
+        const chargedBytes = allocatedBytes(sizeBytes) + ROW_BYTES
+        if (!dryRun) await this.#write(() => this.#rows.revive(slab, chargedBytes))
+        return undefined
+      }
       if (!dryRun) await files.remove(slab)
       return sizeBytes
     })

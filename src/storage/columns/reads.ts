@@ -94,23 +94,39 @@ export class ColumnReads {
     signal: AbortSignal,
     onRead: (bytes: number) => Promise<void>,
   ): Promise<'good' | 'rotten' | 'absent'> {
-    const look = async (stored: StoredColumn): Promise<Found<true>> => {
-      const header = encodeHeader(slab, stored.row.column)
-      const found = await this.#part(slab, 0, header.byteLength, signal)
-      if (found === undefined || !sameBytes(found, header)) return ROTTEN
-      this.forget(slab)
-      const index = await this.#index(stored)
-      if (index.state !== 'good') return index
-      for (let segment = 0; segment < index.value.sealedBytes.length; segment++) {
-        assertGoingOn(signal)
-        const piece = await this.#piece(stored, segment, signal)
-        if (piece.state !== 'good') return piece
-        await onRead(piece.value.byteLength)
-      }
-      return { state: 'good', value: true }
-    }
+    const look = (stored: StoredColumn): Promise<Found<true>> => this.#whole(stored, signal, onRead)
     if ((await this.#read(slab, look, signal)) === true) return 'good'
     return this.#parts.rows.find(slab)?.rotten === true ? 'rotten' : 'absent'
+  }
+
+  /** Whether a column that was found rotten reads back whole after all: its disk was away, and has come again. */
+  async isBack(slab: SlabId, signal: AbortSignal): Promise<boolean> {
+    const stored = this.#parts.rows.find(slab)
+    if (stored?.rotten !== true) return false
+    const isGood = (await this.#whole(stored, signal, async () => {})).state === 'good'
+    if (!isGood) this.forget(slab)
+    return isGood
+  }
+
+  async #whole(
+    stored: StoredColumn,
+    signal: AbortSignal,
+    onRead: (bytes: number) => Promise<void>,
+  ): Promise<Found<true>> {
+    const { slab, column } = stored.row
+    const header = encodeHeader(slab, column)
+    const found = await this.#part(slab, 0, header.byteLength, signal)
+    if (found === undefined || !sameBytes(found, header)) return ROTTEN
+    this.forget(slab)
+    const index = await this.#index(stored)
+    if (index.state !== 'good') return index
+    for (let segment = 0; segment < index.value.sealedBytes.length; segment++) {
+      assertGoingOn(signal)
+      const piece = await this.#piece(stored, segment, signal)
+      if (piece.state !== 'good') return piece
+      await onRead(piece.value.byteLength)
+    }
+    return { state: 'good', value: true }
   }
 
   async #read<T>(

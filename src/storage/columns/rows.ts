@@ -203,6 +203,15 @@ export class ColumnRows {
     return { ...row, untilMs, leaseSequence }
   }
 
+  /** Its bytes, which were believed to be gone, are there. Put anew, so that the sums follow. */
+  revive(slab: SlabId, chargedBytes: number): void {
+    const stored = this.find(slab)
+    const lease = this.#lease.get(slab)
+    if (stored?.rotten !== true || lease === undefined) return
+    const { row, indexBytes } = stored
+    this.put({ row, indexBytes, chargedBytes, lease: signedOf(lease) })
+  }
+
   remove(slab: SlabId): boolean {
     return this.#remove.run(slab).changes > 0
   }

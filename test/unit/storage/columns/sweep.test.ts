@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readdir, unlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { columnsLayout } from '../../../../src/storage/columns/layout.ts'
@@ -8,6 +8,7 @@ import {
   openTestColumns,
   readColumn,
   storeColumn,
+  type TestColumn,
   testColumn,
   writePieces,
 } from '../../../support/columns.ts'
@@ -96,4 +97,35 @@ test('what is left of a column under another name is no column', async () => {
   await copyFile(layout.filePath(one.slab), layout.filePath(two.slab))
   await opened.columns.scrub({ signal })
   expect(opened.rotten).toMatchObject([{ slab: Uint8Array.from(two.slab) }])
+})
+
+test('columns whose disk was away for a start are held again once it is back', async () => {
+  await using home = await temporaryHome()
+  const all = [testColumn('one'), testColumn('two', { repair: true }), testColumn('spoilt')]
+  const { rootPath, filePath } = columnsLayout(home.path)
+  let before: unknown
+  {
+    await using opened = await openTestColumns(home.path)
+    for (const column of all) await storeColumn(opened.columns, column)
+    await opened.columns.remove((all[2] as TestColumn).slab)
+    before = opened.columns.usage()
+    await storeColumn(opened.columns, all[2] as TestColumn)
+  }
+  await rename(rootPath, `${rootPath}-away`)
+  {
+    await using opened = await openTestColumns(home.path)
+    expect(await opened.columns.sweep({ dryRun: false, signal })).toMatchObject({ orphans: 3 })
+    expect(opened.columns.usage()).toMatchObject({ columns: 0, usedBytes: 0, rottenColumns: 3 })
+  }
+  await rm(rootPath, { recursive: true })
+  await rename(`${rootPath}-away`, rootPath)
+  await writeFile(filePath((all[2] as TestColumn).slab), 'spoilt')
+  await using opened = await openTestColumns(home.path)
+  const { columns } = opened
+  expect(await columns.sweep({ dryRun: true, signal })).toMatchObject({ orphans: 1 })
+  expect(columns.usage()).toMatchObject({ columns: 0, rottenColumns: 3 })
+  expect(await columns.sweep({ dryRun: false, signal })).toMatchObject({ orphans: 1 })
+  for (const column of all.slice(0, 2)) expect(await readColumn(columns, column)).toEqual(column.pieces)
+  expect(await readColumn(columns, all[2] as TestColumn)).toBeUndefined()
+  expect(columns.usage()).toEqual({ ...(before as object), rottenColumns: 1 })
 })

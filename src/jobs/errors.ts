@@ -36,6 +36,16 @@ export function jobDataInvalid(what: 'parameters' | 'checkpoint' | 'result', rea
   return new P2pnodeError('ERR_JOB_DATA', 'too-large', `the job's ${what} cannot be stored: ${reason}`)
 }
 
+/** What a job's row holds was sealed under a key that this node does not have any more. */
+export function jobSealed(cause?: unknown): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_JOB_SEALED',
+    'failed',
+    'what this job was about is sealed under another owner key; start it again',
+    { cause },
+  )
+}
+
 export function jobsFull(): P2pnodeError {
   return new P2pnodeError(
     'ERR_JOBS_FULL',

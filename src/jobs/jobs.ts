@@ -3,6 +3,7 @@ import type { Logger } from '../telemetry/types.ts'
 import { settledWithin } from './async.ts'
 import {
   clip,
+  errorOf,
   fingerprintInvalid,
   jobInterrupted,
   jobKindUnknown,
@@ -287,8 +288,10 @@ class DurableJobs implements Jobs {
   }
 
   /** A job that waited in line has lost nothing, whatever its kind. */
-  #whyLost({ kind, state }: JobRecord): Error | null {
+  #whyLost({ kind, state, error }: JobRecord): Error | null {
     if (!this.#runner.knows(kind)) return jobKindUnknown(kind)
+    // Of what has not ended, only a row that does not open has one.
+    if (error !== null) return errorOf(error)
     return this.#runner.handler(kind).resumable || state === 'queued' ? null : jobInterrupted()
   }
 

@@ -80,7 +80,7 @@ export class Roster {
   #persistProgress(jobs: Iterable<LiveJob>): void {
     this.state.writeRelaxed(() => {
       for (const { record } of jobs) {
-        if (record.progress !== null) this.store.setProgress(record.id, record.progress, record.updatedAtMs)
+        if (record.progress !== null) this.store.setProgress(record)
       }
     })
   }

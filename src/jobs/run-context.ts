@@ -33,7 +33,7 @@ export function contextOf({ job, run, roster, log }: Options): JobContext<unknow
     const json = toJson('checkpoint', checkpoint, MAX_CHECKPOINT_BYTES)
     await state.write(() => {
       store.setCommitted(session.id, offset)
-      store.setCheckpoint(id, json)
+      store.setCheckpoint(job.record, json)
       // With the row: another commit may follow before this one is flushed.
       session.committed = offset
     })
@@ -44,11 +44,11 @@ export function contextOf({ job, run, roster, log }: Options): JobContext<unknow
     params,
     signal,
     log: log.child({ job: id, kind }),
-    checkpoint: store.checkpoint(id),
+    checkpoint: store.checkpoint(job.record),
     async saveCheckpoint(checkpoint) {
       checkCurrent()
       const json = toJson('checkpoint', checkpoint, MAX_CHECKPOINT_BYTES)
-      await state.write(() => store.setCheckpoint(id, json))
+      await state.write(() => store.setCheckpoint(job.record, json))
     },
     progress(progress) {
       if (job.run === run) roster.progressed(job, boundedProgress(progress))

@@ -55,6 +55,7 @@ export class Runner {
 
   register(handler: JobHandler): void {
     if (this.#kinds.has(handler.kind)) throw new Error(`the job kind ${handler.kind} is registered twice`)
+    if (handler.privacy !== undefined) this.#roster.store.protect(handler.kind, handler.privacy)
     const places = new Places(handler.concurrency, (job) => this.#enter(job))
     this.#kinds.set(handler.kind, { handler, places })
     if (this.#open) places.open()

@@ -1,6 +1,8 @@
 import type { Database, Statement } from 'better-sqlite3'
 import type { StateDatabase } from '../storage/state/index.ts'
-import type { JobFailure, JobProgress, JobRecord, JobState } from './types.ts'
+import { failureOf } from './errors.ts'
+import { SealedTexts } from './sealed-texts.ts'
+import type { JobFailure, JobPrivacy, JobProgress, JobRecord, JobState } from './types.ts'
 
 interface JobRow {
   id: string
@@ -46,14 +48,22 @@ const UPLOAD_COLUMNS =
  */
 export class JobStore {
   readonly #sql: Statements
+  readonly #texts = new SealedTexts()
 
   constructor(state: StateDatabase) {
     this.#sql = prepare(state.db)
   }
 
+  /** From here on the texts of this kind's rows are sealed; those that are plain still read. */
+  protect(kind: string, privacy: JobPrivacy): void {
+    this.#texts.protect(kind, privacy)
+  }
+
   insert(record: JobRecord, paramsJson: string, upload: UploadRow | null): void {
     const { id, kind, state, title, createdAtMs, updatedAtMs } = record
-    this.#sql.insertJob.run(id, kind, state, title, paramsJson, createdAtMs, updatedAtMs)
+    const sealedTitle = this.#texts.seal(record, 'title', title)
+    const sealedParams = this.#texts.seal(record, 'params', paramsJson)
+    this.#sql.insertJob.run(id, kind, state, sealedTitle, sealedParams, createdAtMs, updatedAtMs)
     if (upload !== null) {
       const { fingerprint, size, idleSinceMs } = upload
       this.#sql.insertUpload.run(upload.id, id, kind, fingerprint, size, idleSinceMs)
@@ -62,7 +72,7 @@ export class JobStore {
 
   get(id: string): JobRecord | undefined {
     const row = this.#sql.getJob.get(id)
-    return row && toRecord(row)
+    return row && this.#toRecord(row)
   }
 
   /** Newest first. */
@@ -75,12 +85,12 @@ export class JobStore {
         : kind === null
           ? this.#sql.listJobsInState.all(state, limit)
           : this.#sql.listJobsOfKindInState.all(kind, state, limit)
-    return rows.map(toRecord)
+    return rows.map((row) => this.#toRecord(row))
   }
 
   /** Oldest first, as they are to go on. */
   unfinished(): JobRecord[] {
-    return this.#sql.unfinishedJobs.all().map(toRecord)
+    return this.#sql.unfinishedJobs.all().map((row) => this.#toRecord(row))
   }
 
   counts(): { state: JobState; count: number }[] {
@@ -88,21 +98,22 @@ export class JobStore {
   }
 
   setState(record: JobRecord): void {
-    this.#sql.setState.run(record.state, record.reason, record.updatedAtMs, record.id)
+    const reason = this.#texts.seal(record, 'reason', record.reason)
+    this.#sql.setState.run(record.state, reason, record.updatedAtMs, record.id)
   }
 
-  setProgress(id: string, progress: JobProgress, updatedAtMs: number): void {
-    this.#sql.setProgress.run(JSON.stringify(progress), updatedAtMs, id)
+  setProgress(record: JobRecord): void {
+    this.#sql.setProgress.run(this.#progressOf(record), record.updatedAtMs, record.id)
   }
 
   /** Records how a job ended. Its checkpoint goes; its upload session stays to be asked about, but takes nothing more. */
   end(record: JobRecord, resultJson: string | null, cleanup: boolean): void {
-    const { id, state, progress, error, updatedAtMs, endedAtMs } = record
+    const { id, state, error, updatedAtMs, endedAtMs } = record
     this.#sql.endJob.run(
       state,
-      progress === null ? null : JSON.stringify(progress),
-      resultJson,
-      error === null ? null : JSON.stringify(error),
+      this.#progressOf(record),
+      this.#texts.seal(record, 'result', resultJson),
+      this.#texts.seal(record, 'error', error === null ? null : JSON.stringify(error)),
       cleanup ? 1 : 0,
       updatedAtMs,
       endedAtMs,
@@ -112,18 +123,19 @@ export class JobStore {
     this.#sql.closeUpload.run(id)
   }
 
-  checkpoint(jobId: string): unknown {
-    const row = this.#sql.getCheckpoint.get(jobId)
-    return row === undefined ? undefined : JSON.parse(row.value)
+  /** @throws ERR_JOB_SEALED */
+  checkpoint(job: Pick<JobRecord, 'id' | 'kind'>): unknown {
+    const row = this.#sql.getCheckpoint.get(job.id)
+    return row === undefined ? undefined : JSON.parse(this.#texts.open(job, 'checkpoint', row.value))
   }
 
-  setCheckpoint(jobId: string, json: string): void {
-    this.#sql.setCheckpoint.run(jobId, json)
+  setCheckpoint(job: Pick<JobRecord, 'id' | 'kind'>, json: string): void {
+    this.#sql.setCheckpoint.run(job.id, this.#texts.seal(job, 'checkpoint', json))
   }
 
   /** Ended jobs whose discard() has not succeeded yet. */
   toCleanUp(limit: number): JobRecord[] {
-    return this.#sql.toCleanUp.all(limit).map(toRecord)
+    return this.#sql.toCleanUp.all(limit).map((row) => this.#toRecord(row))
   }
 
   cleanedUp(id: string): void {
@@ -172,22 +184,44 @@ export class JobStore {
   deleteOldestEnded(limit: number): number {
     return this.#sql.deleteEndedBefore.run(Number.MAX_SAFE_INTEGER, limit).changes
   }
-}
 
-function toRecord(row: JobRow): JobRecord {
-  return {
-    id: row.id,
-    kind: row.kind,
-    state: row.state,
-    title: row.title,
-    params: JSON.parse(row.params),
-    progress: row.progress === null ? null : (JSON.parse(row.progress) as JobProgress),
-    reason: row.reason,
-    result: row.result === null ? null : JSON.parse(row.result),
-    error: row.error === null ? null : (JSON.parse(row.error) as JobFailure),
-    createdAtMs: row.created_ms,
-    updatedAtMs: row.updated_ms,
-    endedAtMs: row.ended_ms,
+  #progressOf(record: JobRecord): string | null {
+    const { progress } = record
+    return this.#texts.seal(record, 'progress', progress === null ? null : JSON.stringify(progress))
+  }
+
+  /** What does not open is null, and the error says so: a lost key must not take the list of jobs with it. */
+  #toRecord(row: JobRow): JobRecord {
+    let error: JobFailure | null = null
+    const open = (column: 'title' | 'params' | 'progress' | 'reason' | 'result' | 'error'): string | null => {
+      const text = row[column]
+      if (text === null) return null
+      try {
+        return this.#texts.open(row, column, text)
+      } catch (reason) {
+        error = failureOf(reason)
+        return null
+      }
+    }
+    const parsed = (column: 'params' | 'progress' | 'result' | 'error'): unknown => {
+      const text = open(column)
+      return text === null ? null : JSON.parse(text)
+    }
+    const record: JobRecord = {
+      id: row.id,
+      kind: row.kind,
+      state: row.state,
+      title: open('title') ?? row.kind,
+      params: parsed('params'),
+      progress: parsed('progress') as JobProgress | null,
+      reason: open('reason'),
+      result: parsed('result'),
+      error: parsed('error') as JobFailure | null,
+      createdAtMs: row.created_ms,
+      updatedAtMs: row.updated_ms,
+      endedAtMs: row.ended_ms,
+    }
+    return error === null ? record : { ...record, error }
   }
 }
 

@@ -77,8 +77,20 @@ export interface JobContext<Params> {
   readonly source: JobSource | null
 }
 
+/**
+ * Keeps the texts of a job's rows from whoever reads the disk. `row` is the same for the same text of the same job, and
+ * for no other: what was sealed for one row opens for no other.
+ */
+export interface JobPrivacy {
+  seal(row: string, text: string): string
+  /** @throws where it was sealed for another row, or under a key that is no longer there */
+  open(row: string, sealed: string): string
+}
+
 export interface JobHandler<Params = unknown, Result = unknown> {
   kind: string
+  /** For kinds whose parameters, results or words are nobody's business: their texts are sealed on disk. */
+  privacy?: JobPrivacy
   /** How many of this kind run at once; the others wait as `queued`. */
   concurrency: number
   /** Whether `run` goes on after a restart of the daemon; otherwise the job ends as failed with `ERR_JOB_INTERRUPTED`. */
@@ -86,7 +98,10 @@ export interface JobHandler<Params = unknown, Result = unknown> {
   title(params: Params): string
   /** Does the work; the result must be JSON-serialisable. Called again with the last checkpoint after a restart. */
   run(context: JobContext<Params>): Promise<Result>
-  /** Frees what an unfinished job holds (leases, tables of its own) once it failed, was cancelled or expired. */
+  /**
+   * Frees what an unfinished job holds (leases, tables of its own) once it failed, was cancelled or expired. The parameters
+   * are null where they were sealed and do not open any more.
+   */
   discard?(id: string, params: Params): Promise<void>
 }
 

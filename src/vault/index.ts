@@ -206,7 +206,8 @@ async function startVault(
 
   owner.registerJobs()
   tools.registerJobs(jobs, (asked) => owner.prune(asked))
-  jobs.register(repairJob({ manifests, parseLink, repair: tools.repair, concurrency: CONCURRENT_REPAIRS }))
+  const repair = repairJob({ manifests, parseLink, repair: tools.repair, concurrency: CONCURRENT_REPAIRS })
+  jobs.register({ ...repair, privacy: owner.jobPrivacy })
   await owner.start()
   locator.start()
   audits.start()

@@ -10,7 +10,7 @@
  */
 import { join } from 'node:path'
 import type { Chunk } from '../../../protocols/chunk/types.ts'
-import type { Jobs } from '../../jobs/types.ts'
+import type { JobPrivacy, Jobs } from '../../jobs/types.ts'
 import type { StateDatabase } from '../../storage/state/index.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Evidence } from '../../trust/contract.ts'
@@ -26,6 +26,7 @@ import type { Locator, Placer, Restorer, Tombstones } from '../contracts.ts'
 import { writtenForm } from '../place/index.ts'
 import type { Health, VaultObjectSummary, VaultReport } from '../types.ts'
 import { AtRest } from './at-rest.ts'
+import { jobPrivacy } from './job-privacy.ts'
 import { LATE_LEASE_PART, REPORT_FRESH_MS } from './limits.ts'
 import { completeJob } from './complete-job.ts'
 import { DeletionRounds } from './deletion-rounds.ts'
@@ -73,6 +74,8 @@ export interface OwnerOptions {
 export interface Owner {
   /** Before `jobs.start()`. */
   registerJobs(): void
+  /** For other kinds of jobs whose rows hold links. */
+  readonly jobPrivacy: JobPrivacy
   start(): Promise<void>
   stop(): Promise<void>
   /** By name, then version. */
@@ -98,6 +101,7 @@ export function createOwner(options: OwnerOptions): Owner {
   const { home, config, database, log, jobs } = options
   let { ownerSecret } = options
   const state = new OwnerState(database, new AtRest(ownerSecret))
+  const privacy = jobPrivacy(state.atRest)
   const workFolder = join(home, 'vault')
   const measured = new HealthNotes(database, config.vault.audit.intervalMs)
   const dependencies: OwnerDependencies = {
@@ -192,10 +196,11 @@ export function createOwner(options: OwnerOptions): Owner {
   }
 
   return {
+    jobPrivacy: privacy,
     registerJobs() {
-      jobs.register(putJob(dependencies))
-      jobs.register(rmJob(owned))
-      jobs.register(completeJob(owned))
+      jobs.register({ ...putJob(dependencies), privacy })
+      jobs.register({ ...rmJob(owned), privacy })
+      jobs.register({ ...completeJob(owned), privacy })
     },
     async start() {
       await Spool.sweep(join(workFolder, 'spool'))

@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { base58btc } from 'multiformats/bases/base58'
+import { base32 } from 'multiformats/bases/base32'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeRandomFile } from '../../scripts/bench/files.ts'
 import { verifyKey } from '../../src/vault/codec/keys.ts'
@@ -15,6 +17,9 @@ const TREE = '/usr/share/perl'
 /** Stands in a file's content and name: nobody but its owner may ever see it. */
 const SECRET = 'a sentence that no holder may ever read'
 const SECRET_NAME = 'the-plan-for-next-summer.txt'
+
+/** docs/column-format.md. */
+const fileName = (slab: string): string => base32.baseEncode(Buffer.from(slab, 'hex'))
 
 const lab = new Lab()
 let network: VaultNetwork
@@ -50,7 +55,7 @@ beforeAll(async () => {
 afterAll(() => lab.close())
 
 // Each test moves files through a dozen processes on whatever processors there are.
-describe('private files between ten daemons', { timeout: 180_000 }, () => {
+describe('private files between ten daemons', { timeout: 240_000 }, () => {
   it('a tree that somebody really uses, a large file and small ones are put', async () => {
     const { owner } = network
     await writeRandomFile(join(folder, 'large'), 32 * MIB + 17)
@@ -154,7 +159,7 @@ describe('private files between ten daemons', { timeout: 180_000 }, () => {
         const found = await laptop.run(['state', 'recover', '--json'], { input: phrase })
         return found.code === 0 && found.json<{ objects: number }>().objects === 5
       },
-      60_000,
+      150_000,
     )
     const { objects } = await laptop.json<{ objects: { name: string; link: string }[] }>(['ls'])
     expect(objects.find(({ name }) => name === 'large')?.link).toBe(files['large']?.link)
@@ -165,7 +170,6 @@ describe('private files between ten daemons', { timeout: 180_000 }, () => {
     await network.owner.json(['prune'])
     await readsAt(guest, 'laptop')
     await laptop.json(['rm', 'from the laptop'])
-    expect(await laptop.stop()).toBe(0)
   })
 
   it('with any four of eight holders killed everything reads; with one more the rest is missing until one returns', async () => {
@@ -194,7 +198,9 @@ describe('private files between ten daemons', { timeout: 180_000 }, () => {
     const slabs: string[] = []
     for (const name of ['large', 'tree', 'secret', 'empty', 'copies']) {
       const { link } = files[name] as PutLine
-      slabs.push(...(await network.owner.json<HealthReport>(['health', link])).slabs.map(({ id }) => id))
+      slabs.push(
+        ...(await network.owner.json<HealthReport>(['health', link])).slabs.map(({ id }) => fileName(id)),
+      )
     }
     expect(slabs.length).toBeGreaterThanOrEqual(9)
     /** Which of those slabs lie in a worker's folder; versions of the owner's state lie there too, and stay. */
@@ -215,9 +221,15 @@ describe('private files between ten daemons', { timeout: 180_000 }, () => {
       60_000,
     )
     expect((await guest.run(['get', files['large']?.link ?? '', '-o', join(folder, 'x')])).code).toBe(4)
-    // Listed until the last holder has confirmed it.
-    const { objects } = await network.owner.json<{ objects: { state: string }[] }>(['ls'])
-    expect(objects.filter(({ state }) => state !== 'deleting')).toEqual([])
+    // Listed until the last holder has confirmed it; what the laptop put and removed, until the machines' states have met.
+    await eventually(
+      'the owner lists nothing but what is being deleted',
+      async () => {
+        const { objects } = await network.owner.json<{ objects: { state: string }[] }>(['ls'])
+        return objects.every(({ state }) => state === 'deleting')
+      },
+      30_000,
+    )
     expect((await network.owner.run(['rm', 'large'])).code).toBe(4)
   })
 })
@@ -228,7 +240,6 @@ describe('bad input', { timeout: 180_000 }, () => {
     const slab = randomBytes(32)
     const body = Buffer.concat([Buffer.of(1, 9), slab, randomBytes(32)])
     const checksum = createHash('sha256').update(body).digest().subarray(0, 4)
-    const { base58btc } = await import('multiformats/bases/base58')
     const unknownKind = `p2pnode:${base58btc.baseEncode(Buffer.concat([body, checksum]))}`
     const link = files['large']?.link ?? ''
     await writeFile(join(folder, 'bad.manifest'), randomBytes(500))

@@ -113,18 +113,18 @@ describe('measured health', () => {
   }, 60_000)
 
   test("the owner's objects are measured in rounds", async () => {
-    const { holders, asker, stored } = await furnish(300)
-    const seen: (Health | undefined)[] = []
+    const { holders, asker, stored } = await furnish(1_500)
+    const seen: Health[] = []
     const scheduler = asker.scheduler({
       objects: () => [{ id: 'one', link: stored.link }],
-      onHealth: (id, health) => {
-        expect(id).toBe('one')
+      onHealth: (link, health) => {
+        expect(link).toBe(stored.link)
         seen.push(health)
       },
     })
     scheduler.start()
     try {
-      await eventually('a first round', () => seen[0]?.state === 'healthy')
+      await eventually('a healthy round', () => seen.some((health) => health.state === 'healthy'), 20_000)
       for (const { holder } of holders.slice(0, 4)) holder.columns.clear()
       const counts = (): string => JSON.stringify(seen.at(-1)?.slabs.map((slab) => slab.live))
       await eventually('what is missing shows once its proofs are old', () => counts() === '[2,2]', 20_000)

@@ -21,6 +21,18 @@ export function expiryDelayMs({ untilMs, storedAtMs }: Pick<ColumnRow, 'untilMs'
 }
 
 /**
+ * Whether a column may be removed because its lease has ended: some time after that, and only once this node has been awake
+ * for as long with a clock that nobody set, so that a clock that is wrong costs nothing until it is put right.
+ */
+export function mayExpire(
+  row: Pick<ColumnRow, 'untilMs' | 'storedAtMs'>,
+  { nowMs, awakeMs }: { nowMs: number; awakeMs: number },
+): boolean {
+  const delayMs = expiryDelayMs(row)
+  return nowMs >= row.untilMs + delayMs && awakeMs >= delayMs
+}
+
+/**
  * Removes columns some time after their lease has ended, and tombstones that no lease can outlive. Only after this node
  * has been awake for as long, so that a clock that is wrong after a start, or was set, is put right first.
  */
@@ -52,8 +64,7 @@ export class Expiry {
     let removed = 0
     for (const row of columns.expired(now, EXPIRY_BATCH)) {
       if (this.#stop.signal.aborted) break
-      const delayMs = expiryDelayMs(row)
-      if (now < row.untilMs + delayMs || awakeMs() < delayMs) continue
+      if (!mayExpire(row, { nowMs: now, awakeMs: awakeMs() })) continue
       await columns.remove(row.slab)
       counters.columnsExpired += 1
       removed += 1

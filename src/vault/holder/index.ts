@@ -308,7 +308,9 @@ export function createHolder(options: HolderOptions): Holder {
       // Somebody asks for it, with a link: whom this node sees, and whether it leaves, is no reason to refuse.
       repair: { ...repair, mayRepair: (slab) => !tombstones.isStale && !columns.isBuried(slab) },
       registerJobs(jobs, pruneOwned) {
-        jobs.register(pruneJob({ columns, nowMs, onRemoved: gone, pruneOwned }))
+        jobs.register(
+          pruneJob({ columns, nowMs, awakeMs: () => soundness.awakeMs, onRemoved: gone, pruneOwned }),
+        )
         jobs.register(
           leaveJob({
             columns,

@@ -3,6 +3,7 @@ import { Pacer } from '../../../protocols/shared/pacer.ts'
 import type { JobHandler } from '../../jobs/types.ts'
 import type { ColumnRow, Columns } from '../../storage/columns/types.ts'
 import type { PruneParams, PruneReport } from '../types.ts'
+import { mayExpire } from './expiry.ts'
 
 /** The owner's part: slabs that its own state records as abandoned. */
 export type PruneOwned = (options: {
@@ -13,6 +14,8 @@ export type PruneOwned = (options: {
 export interface PruneDependencies {
   columns: Pick<Columns, 'list' | 'remove' | 'isBuried' | 'sweep'>
   nowMs: () => number
+  /** How long this node has been awake with a clock that nobody set. */
+  awakeMs: () => number
   onRemoved: (row: ColumnRow) => void
   pruneOwned: PruneOwned
 }
@@ -36,7 +39,7 @@ export function pruneJob(dependencies: PruneDependencies): JobHandler<PruneParam
 }
 
 async function pruneHeld(
-  { columns, nowMs, onRemoved }: PruneDependencies,
+  { columns, nowMs, awakeMs, onRemoved }: PruneDependencies,
   dryRun: boolean,
   signal: AbortSignal,
   onProgress: (done: number) => void,
@@ -52,7 +55,8 @@ async function pruneHeld(
     for (const row of rows) {
       signal.throwIfAborted()
       const isBuried = columns.isBuried(row.slab)
-      if (!isBuried && row.untilMs > nowMs()) continue
+      // As by itself: a clock that is wrong now must not cost every column because somebody prunes.
+      if (!isBuried && !mayExpire(row, { nowMs: nowMs(), awakeMs: awakeMs() })) continue
       if (isBuried) found.tombstoned += 1
       else found.expired += 1
       found.bytes += row.columnBytes

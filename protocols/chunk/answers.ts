@@ -20,6 +20,7 @@ export interface HeldAnswer {
   column: number
   indexHash: Uint8Array
   untilMs: number
+  isRebuilt: boolean
 }
 
 export interface FoundAnswer {
@@ -54,7 +55,11 @@ export function answerBody(body: AnswerBody): Body {
       return { case: 'capacity', value }
     }
     case 'held': {
-      const columns = body.columns.map((held) => ({ ...held, untilMs: BigInt(held.untilMs) }))
+      const columns = body.columns.map(({ isRebuilt, ...held }) => ({
+        ...held,
+        untilMs: BigInt(held.untilMs),
+        rebuilt: isRebuilt,
+      }))
       return { case: 'held', value: { columns } }
     }
     case 'lease':
@@ -91,11 +96,12 @@ export function decodeAnswer({ body }: AnswerMessage): AnswerBody | undefined {
       const columns = bounded(body.value.columns, MAX_SLABS_PER_HAVE)
       return {
         kind: 'held',
-        columns: columns.map(({ slab, column, indexHash, untilMs }) => ({
+        columns: columns.map(({ slab, column, indexHash, untilMs, rebuilt }) => ({
           slab,
           column: columnField(column),
           indexHash: hashField(indexHash),
           untilMs: countField(untilMs),
+          isRebuilt: rebuilt,
         })),
       }
     }
@@ -138,10 +144,10 @@ export function decodeAnswer({ body }: AnswerMessage): AnswerBody | undefined {
 export function heldAnswers(slabs: readonly SlabId[], columns: readonly HeldColumn[]): HeldAnswer[] {
   const places = placesOf(slabs)
   const answers: HeldAnswer[] = []
-  for (const { slab, column, indexHash, untilMs } of columns) {
+  for (const { slab, column, indexHash, untilMs, isRebuilt = false } of columns) {
     const place = places.get(slabKeyOf(slab))
     if (place === undefined || answers.length >= MAX_SLABS_PER_HAVE) continue
-    if (indexHash.length === HASH_BYTES) answers.push({ slab: place, column, indexHash, untilMs })
+    if (indexHash.length === HASH_BYTES) answers.push({ slab: place, column, indexHash, untilMs, isRebuilt })
   }
   return answers
 }

@@ -92,6 +92,8 @@ export interface HeldColumn {
   indexHash: Uint8Array
   /** Until when the lease runs, by the answerer's clock. */
   untilMs: number
+  /** A repair or a leaving holder brought it, not the owner: it gives way to one that the owner brought. */
+  isRebuilt?: boolean
 }
 
 export interface Capacity {

@@ -77,9 +77,10 @@ export class ColumnRows {
 
   constructor(db: Database) {
     this.#find = db.prepare<[Uint8Array], ColumnRecord>(`SELECT ${FIELDS} FROM held_column WHERE slab = ?`)
-    this.#have = db.prepare<[Uint8Array], Pick<ColumnRecord, 'column_number' | 'index_hash' | 'until_ms'>>(
-      'SELECT column_number, index_hash, until_ms FROM held_column WHERE slab = ? AND rotten = 0',
-    )
+    this.#have = db.prepare<
+      [Uint8Array],
+      Pick<ColumnRecord, 'column_number' | 'index_hash' | 'until_ms' | 'depositor'>
+    >('SELECT column_number, index_hash, until_ms, depositor FROM held_column WHERE slab = ? AND rotten = 0')
     this.#lease = db.prepare<[Uint8Array], LeaseRecord>(
       'SELECT lease_payload, lease_signature, lease_sequence, until_ms, rotten FROM held_column WHERE slab = ?',
     )
@@ -127,8 +128,8 @@ export class ColumnRows {
     for (const slab of slabs) {
       const record = this.#have.get(slab)
       if (record === undefined) continue
-      const { column_number: column, index_hash, until_ms: untilMs } = record
-      held.push({ slab, column, indexHash: plainBytes(index_hash), untilMs })
+      const { column_number: column, index_hash, until_ms: untilMs, depositor } = record
+      held.push({ slab, column, indexHash: plainBytes(index_hash), untilMs, isRebuilt: depositor === null })
     }
     return held
   }

@@ -48,6 +48,8 @@ export interface AnswersOptions {
   isLeaving: () => boolean
   /** While it may hold what was deleted meanwhile, this node neither serves nor takes. */
   isStale: () => boolean
+  /** While a twin of this node's column is challenged, which may not answer with what it gets from here. */
+  isChallenging: (slab: SlabId) => boolean
   /** Keeps an owner's deletion, or throws why not. */
   remove: (deletion: SignedBytes, peer: string) => Promise<void>
   hint: (hint: Hint, peer: string) => void
@@ -124,11 +126,13 @@ export class Answers implements ChunkHolder {
     options: { signal: AbortSignal },
   ): Promise<Uint8Array | undefined> {
     this.#refuseWhileStale()
+    this.#refuseWhileChallenging(slab)
     return this.#options.columns.piece(slab, segment, options)
   }
 
   async prove(slab: SlabId, segment: number, leaf: number): Promise<Proof | undefined> {
     this.#refuseWhileStale()
+    this.#refuseWhileChallenging(slab)
     return this.#options.columns.prove(slab, segment, leaf)
   }
 
@@ -182,6 +186,10 @@ export class Answers implements ChunkHolder {
 
   #refuseWhileStale(): void {
     if (this.#options.isStale()) throw new ChunkRefusedError(ChunkStatus.busy)
+  }
+
+  #refuseWhileChallenging(slab: SlabId): void {
+    if (this.#options.isChallenging(slab)) throw new ChunkRefusedError(ChunkStatus.busy)
   }
 
   #newDraft(draft: Draft, open: StoreOpen, peer: string): ColumnDraft {

@@ -19,6 +19,7 @@ import {
   WALK_CONCURRENCY,
 } from './limits.ts'
 import { SilentPeers } from './silent-peers.ts'
+import type { Twin } from './surplus.ts'
 
 export interface AuditorOptions {
   columns: Pick<Columns, 'ofGroup' | 'isBuried'>
@@ -32,14 +33,16 @@ export interface AuditorOptions {
   nowMs: () => number
   /** A slab of which a column stays unproven. */
   onSuspect: (group: SlabId, slab: SlabId) => void
-  /** Another peer says to hold the very column that this node holds. */
-  onSurplus: (row: ColumnRow, others: readonly PeerId[]) => Promise<void>
+  /** Other peers say to hold the very column that this node holds. */
+  onSurplus: (row: ColumnRow, twins: readonly Twin[]) => Promise<void>
 }
 
 /** Who says to hold which columns of one slab. */
 interface View {
   row: ColumnRow
   said: Map<number, PeerId[]>
+  /** Who says of its column that the owner brought it. */
+  originals: Set<string>
 }
 
 /**
@@ -71,7 +74,8 @@ export class Auditor {
     for (const group of groups) this.#options.cohort.forgetSilent(group)
     const rows = groups.map((group) => this.#rowsOf(group))
     const views = new Map<string, View>()
-    for (const row of rows.flat()) views.set(slabKeyOf(row.slab), { row, said: new Map() })
+    for (const row of rows.flat())
+      views.set(slabKeyOf(row.slab), { row, said: new Map(), originals: new Set() })
     await this.#askCoHolders(groups, rows, views, signal)
     await this.#locateUnknown(groups, rows, views, signal)
     // What was seen while this node was cut off is no look at all.
@@ -184,24 +188,29 @@ export class Auditor {
     const { self, cohort } = this.#options
     if (peer.equals(self)) return
     const groups = new Map<string, SlabId>()
-    for (const { slab, column, indexHash } of said) {
+    for (const { slab, column, indexHash, isRebuilt } of said) {
       const view = views.get(slabKeyOf(slab))
       if (view === undefined || column >= view.row.n || !sameBytes(indexHash, view.row.indexHash)) continue
       const peers = view.said.get(column) ?? []
       if (peers.some((other) => other.equals(peer))) continue
       view.said.set(column, [...peers, peer])
+      // Of what a search found nobody said how it came there.
+      if (isRebuilt === false) view.originals.add(peer.toString())
       groups.set(slabKeyOf(view.row.group), view.row.group)
     }
     for (const group of groups.values()) cohort.answered(group, [peer.toString()])
   }
 
-  async #look({ row, said }: View, looks: Look[], signal: AbortSignal): Promise<void> {
+  async #look({ row, said, originals }: View, looks: Look[], signal: AbortSignal): Promise<void> {
     const { self, held, onSurplus, log } = this.#options
     const own = self.toString()
     const twins = said.get(row.column)
     if (twins !== undefined) {
       try {
-        await onSurplus(row, twins)
+        await onSurplus(
+          row,
+          twins.map((peer) => ({ peer, isOriginal: originals.has(peer.toString()) })),
+        )
       } catch (error) {
         signal.throwIfAborted()
         log.debug({ slab: slabKeyOf(row.slab), error: String(error) }, 'a surplus column was not trimmed')

@@ -27,6 +27,7 @@ import { createRestorer } from '../restore/restorer.ts'
 import type { SlabRepairDependencies } from '../restore/slab-repair.ts'
 import { Answers, type LocateAnswerer } from './answers.ts'
 import { Auditor } from './audits.ts'
+import { Challenges } from './challenges.ts'
 import { ClaimTable } from './claims.ts'
 import { Cohort } from './cohort.ts'
 import { type Counters, newCounters } from './counters.ts'
@@ -47,7 +48,7 @@ import { type PruneOwned, pruneJob } from './prune-job.ts'
 import { Repairs } from './repairs.ts'
 import { Soundness } from './soundness.ts'
 import { Statements } from './statements.ts'
-import { trimSurplus } from './surplus.ts'
+import { Surplus } from './surplus.ts'
 import { TombstoneSync } from './tombstones.ts'
 import { Walk } from './walk.ts'
 
@@ -125,6 +126,7 @@ export function createHolder(options: HolderOptions): Holder {
   const networkName = config.network.name
   const counters = newCounters()
   const claims = new ClaimTable()
+  const challenges = new Challenges()
   const cohort = new Cohort(state, nowMs)
   const leaving = new Leaving(state)
   const statements = new Statements({ networkName, trust, nowMs })
@@ -175,6 +177,7 @@ export function createHolder(options: HolderOptions): Holder {
     offeredBytes: config.storage.offerBytes,
     isLeaving: () => leaving.isLeaving,
     isStale: () => tombstones.isStale,
+    isChallenging: (slab) => challenges.isRunning(slab),
     remove: (deletion, peer) => deletions.told(deletion, peer),
     hint: (hint, peer) => hints.take(hint, peer),
     locate: (query, peer, signal) => parts?.locate(query, peer, signal) ?? Promise.resolve([]),
@@ -240,6 +243,17 @@ export function createHolder(options: HolderOptions): Holder {
       repair,
     )
     repairs = repairing
+    const surplus = new Surplus({
+      columns,
+      held,
+      prover,
+      challenges,
+      counters,
+      self: self.toString(),
+      graceMs: config.vault.repair.graceMs,
+      log,
+      onRemoved: gone,
+    })
     const auditor = new Auditor(
       {
         columns,
@@ -251,15 +265,8 @@ export function createHolder(options: HolderOptions): Holder {
         intervalMs,
         nowMs,
         onSuspect: (group, slab) => repairing.suspect(group, slab),
-        async onSurplus(row, others) {
-          if (leaving.isLeaving) return
-          const onRemoved = gone
-          await trimSurplus(
-            { columns, held, prover, counters, self, log, onRemoved },
-            row,
-            others,
-            stopping.signal,
-          )
+        async onSurplus(row, twins) {
+          if (!leaving.isLeaving) await surplus.look(row, twins, stopping.signal)
         },
       },
       chunk,

@@ -56,6 +56,12 @@ export const SUSPECT_CONCURRENCY = 2
 export const MAX_INTRODUCED = 4
 /** Proofs, each of another segment, before this node gives up a column that another one has as well. */
 export const TRIM_PROOFS = 4
+/** Longest time that one twin is challenged, and that this node serves nothing of that slab because of it. */
+export const MAX_CHALLENGE_MS = 10 * SECOND_MS
+/** Twins of one column that are challenged at one look. */
+export const MAX_CHALLENGED_TWINS = 4
+/** Twins of which it is remembered since when they are proven: some 200 bytes each. */
+export const MAX_PROVEN_TWINS = 4_096
 
 /** How often this node notes that it is alive. */
 export const ALIVE_INTERVAL_MS = 30 * SECOND_MS

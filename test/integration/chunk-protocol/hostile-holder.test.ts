@@ -328,7 +328,7 @@ describe('a peer that keeps no rules', () => {
       (id) =>
         encode.answer(id, 0, {
           kind: 'held',
-          columns: [{ slab: 1, column: 0, indexHash: new Uint8Array(32), untilMs: 0 }],
+          columns: [{ slab: 1, column: 0, indexHash: new Uint8Array(32), untilMs: 0, isRebuilt: false }],
         }),
       (node) => node.chunk.have(bare.peerId, [made.slab], signal),
     ],

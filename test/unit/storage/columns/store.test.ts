@@ -57,7 +57,13 @@ describe('a column', () => {
     expect(await opened.columns.index(column.slab)).toEqual(plainSigned(column.index.signed))
     expect(opened.columns.lease(column.slab)).toEqual(plainSigned(column.open.lease))
     expect(opened.columns.have([testColumn('other').slab, column.slab])).toEqual([
-      { slab: column.slab, column: 1, indexHash: Uint8Array.from(column.index.hash), untilMs: UNTIL_MS },
+      {
+        slab: column.slab,
+        column: 1,
+        indexHash: Uint8Array.from(column.index.hash),
+        untilMs: UNTIL_MS,
+        isRebuilt: false,
+      },
     ])
     expect(await opened.columns.piece(column.slab, 3, { signal })).toBeUndefined()
     expect(opened.rotten).toEqual([])

@@ -235,7 +235,9 @@ async function startVault(
     recover: (phrase, signal) => owner.recover(phrase, signal),
     report() {
       const { columns: heldColumns, usedBytes, offeredBytes } = columns.usage()
-      return { ...owner.report(), heldColumns, heldBytes: usedBytes, offeredBytes }
+      const owned = owner.report()
+      const problems = [...owned.problems, ...holder.problems()]
+      return { ...owned, problems, heldColumns, heldBytes: usedBytes, offeredBytes }
     },
   }
 }

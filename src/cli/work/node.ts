@@ -120,7 +120,9 @@ export async function status(context: CliContext): Promise<number> {
           ['home', report.home],
           ['version', report.version],
         ]),
-        ...report.problems.map((problem) => `problem: ${printable(problem)}`),
+        ...[...report.problems, ...(report.vault?.problems ?? [])].map(
+          (problem) => `problem: ${printable(problem)}`,
+        ),
       ].join('\n'),
     )
     return 0

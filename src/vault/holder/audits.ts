@@ -31,6 +31,8 @@ export interface AuditorOptions {
   /** Between two looks at one group. */
   intervalMs: number
   nowMs: () => number
+  /** A co-holder proved a column. */
+  onProven: (peer: string) => void
   /** A slab of which a column stays unproven. */
   onSuspect: (group: SlabId, slab: SlabId) => void
   /** Other peers say to hold the very column that this node holds. */
@@ -260,6 +262,7 @@ export class Auditor {
     for (const peer of holders) {
       const verdict = await verdictOf(this.#options.prover.prove(peer, index, column, signal))
       signal.throwIfAborted()
+      if (verdict === 'proven') this.#options.onProven(peer.toString())
       proven ||= verdict === 'proven'
     }
     return proven

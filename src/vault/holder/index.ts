@@ -33,6 +33,7 @@ import { Cohort } from './cohort.ts'
 import { type Counters, newCounters } from './counters.ts'
 import { Deletions } from './deletions.ts'
 import { Expiry } from './expiry.ts'
+import { FamiliarPeers } from './familiar-peers.ts'
 import { HeldColumns } from './held.ts'
 import { Hints } from './hints.ts'
 import { leaveJob } from './leave-job.ts'
@@ -107,6 +108,8 @@ export interface Holder {
   /** Ends everything in the background within a second. */
   stop(): Promise<void>
   statistics(): HolderStatistics
+  /** What keeps this node from its part as a holder, for `status` and `doctor`. */
+  problems(): string[]
 }
 
 export interface HolderTools {
@@ -136,9 +139,12 @@ export function createHolder(options: HolderOptions): Holder {
   const stopping = new AbortController()
   const stops: (() => void | Promise<void>)[] = []
 
+  const connected = (): string[] => parts?.chunk.peers().map((peer) => peer.toString()) ?? []
+  const familiar = new FamiliarPeers({ connected, afterMs: intervalMs })
   const soundness = new Soundness({
     state,
     connected: () => parts?.chunk.peers().length ?? 0,
+    familiar: () => familiar.look(),
     halfLifeMs: intervalMs + config.vault.repair.graceMs,
     settleMs: intervalMs,
     nowMs,
@@ -148,7 +154,7 @@ export function createHolder(options: HolderOptions): Holder {
     statements,
     counters,
     self: self.toString(),
-    knownPeers: () => parts?.chunk.peers().map((peer) => peer.toString()) ?? [],
+    knownPeers: connected,
     nowMs,
     onBuried(slab, row) {
       repairs?.forget(slab)
@@ -264,6 +270,7 @@ export function createHolder(options: HolderOptions): Holder {
         self,
         intervalMs,
         nowMs,
+        onProven: (peer) => familiar.proven(peer),
         onSuspect: (group, slab) => repairing.suspect(group, slab),
         async onSurplus(row, twins) {
           if (!leaving.isLeaving) await surplus.look(row, twins, stopping.signal)
@@ -348,6 +355,15 @@ export function createHolder(options: HolderOptions): Holder {
     async stop() {
       stopping.abort()
       await Promise.all(stops.map(async (stop) => stop()))
+    },
+    problems() {
+      if (columns.usage().columns === 0) return []
+      const problems = [soundness.problem].filter((problem) => problem !== undefined)
+      if (tombstones.isStale)
+        problems.push(
+          'this node was away and may hold what was deleted meanwhile: it serves and takes no columns until its peers have told it',
+        )
+      return problems
     },
     statistics: () => ({
       ...counters,

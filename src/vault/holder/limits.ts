@@ -63,6 +63,14 @@ export const MAX_CHALLENGED_TWINS = 4
 /** Twins of which it is remembered since when they are proven: some 200 bytes each. */
 export const MAX_PROVEN_TWINS = 4_096
 
+/** Peers whose time is counted; above the most connections that a node has by default. */
+export const MAX_FAMILIAR_PEERS = 2_048
+/**
+ * The most peers that count as usual: whoever sees half as many is not cut off, however many there were, so that nobody can
+ * raise what is usual out of reach.
+ */
+export const MAX_USUAL_PEERS = 32
+
 /** How often this node notes that it is alive. */
 export const ALIVE_INTERVAL_MS = 30 * SECOND_MS
 /** A node that was away for longer fetches tombstones before it serves or repairs. */

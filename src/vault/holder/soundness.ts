@@ -1,5 +1,5 @@
 import type { StateDatabase } from '../../storage/state/types.ts'
-import { ALIVE_INTERVAL_MS, AWAY_MS, GAP_MS, TICK_MS } from './limits.ts'
+import { ALIVE_INTERVAL_MS, AWAY_MS, GAP_MS, MAX_USUAL_PEERS, TICK_MS } from './limits.ts'
 
 const ALIVE_KEY = 'vault.alive'
 /** Least time after a start or a gap in which peers come back, before anything is concluded from who is not there. */
@@ -9,6 +9,8 @@ export interface SoundnessOptions {
   state: Pick<StateDatabase, 'db' | 'writeRelaxed'>
   /** How many peers are connected now. */
   connected: () => number
+  /** How many of them are a measure of what is usual (FamiliarPeers). Called once a tick. */
+  familiar: () => number
   /** After so long, half of the peers that went for good are no longer missed. */
   halfLifeMs: number
   /** At most 30 s, less where audits are frequent. */
@@ -52,7 +54,7 @@ export class Soundness {
     // A clock that went back says nothing about how long; rather one fetch of tombstones too many.
     const gapMs = alive === undefined ? 0 : nowMs() - alive.atMs
     this.awayBeforeMs = gapMs < -GAP_MS ? AWAY_MS + 1 : Math.max(0, gapMs)
-    this.#usual = alive?.usualPeers ?? 0
+    this.#usual = Math.min(MAX_USUAL_PEERS, alive?.usualPeers ?? 0)
     this.#tickAtMs = this.#options.monotonicMs()
     this.#wallAtMs = nowMs()
     this.#savedAtMs = Number.NEGATIVE_INFINITY
@@ -79,6 +81,13 @@ export class Soundness {
     return this.awakeMs >= 0 && connected > 0 && connected * 2 >= this.#usual
   }
 
+  /** What keeps this node from concluding anything, for people; undefined right after a start or a gap, which passes. */
+  get problem(): string | undefined {
+    if (this.isSound || this.awakeMs < 0) return undefined
+    const connected = this.#options.connected()
+    return `columns of others are neither checked nor repaired: connected to ${connected} of some ${Math.max(1, Math.round(this.#usual))} usual peers`
+  }
+
   /** Peers that this node is used to see. */
   get usualPeers(): number {
     return this.#usual
@@ -91,7 +100,7 @@ export class Soundness {
   }
 
   tick(): void {
-    const { connected, halfLifeMs, monotonicMs, nowMs, settleMs } = this.#options
+    const { connected, familiar, halfLifeMs, monotonicMs, nowMs, settleMs } = this.#options
     const elapsedMs = Math.max(0, monotonicMs() - this.#tickAtMs)
     const wallMs = nowMs() - this.#wallAtMs
     this.#tickAtMs += elapsedMs
@@ -102,10 +111,13 @@ export class Soundness {
       for (const listener of this.#listeners) listener(awayMs)
     }
     const now = connected()
+    const familiarNow = Math.min(MAX_USUAL_PEERS, familiar())
+    // Whoever is connected keeps what is usual from falling below that; only those that are familiar raise it.
+    const floor = Math.max(familiarNow, Math.min(now, this.#usual))
     // Nobody at all is no measure of how many there are: a node without a network keeps what it knew.
     const decayMs = Math.min(elapsedMs, 2 * TICK_MS)
-    const decayed = now === 0 ? this.#usual : now + (this.#usual - now) * 0.5 ** (decayMs / halfLifeMs)
-    this.#usual = Math.max(now, decayed)
+    const decayed = now === 0 ? this.#usual : floor + (this.#usual - floor) * 0.5 ** (decayMs / halfLifeMs)
+    this.#usual = Math.max(familiarNow, decayed)
     if (this.#tickAtMs - this.#savedAtMs >= ALIVE_INTERVAL_MS) this.#save()
   }
 

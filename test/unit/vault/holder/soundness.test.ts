@@ -9,12 +9,15 @@ interface Clocks {
   wallMs: number
   steadyMs: number
   connected: number
+  /** Of those; all of them where it is left out. */
+  familiar?: number
 }
 
 function soundness(state: StateDatabase, clocks: Clocks, halfLifeMs = 10 * MINUTE_MS): Soundness {
   return new Soundness({
     state,
     connected: () => clocks.connected,
+    familiar: () => clocks.familiar ?? clocks.connected,
     halfLifeMs,
     settleMs: 5_000,
     nowMs: () => clocks.wallMs,
@@ -64,6 +67,28 @@ describe('soundness', () => {
     pass(sound, clocks, 24 * 60)
     clocks.connected = 4
     expect(sound.isSound).toBe(false)
+  })
+
+  it('is not kept from its work by strangers that came and went, and says so where it is', async () => {
+    const clocks: Clocks = { wallMs: 1_000_000, steadyMs: 0, connected: 100, familiar: 6 }
+    const sound = soundness(await temporaryState(), clocks)
+    expect(sound.problem).toBeUndefined()
+    pass(sound, clocks, 60)
+    clocks.connected = 6
+    expect(sound.isSound).toBe(true)
+    expect(sound.problem).toBeUndefined()
+    clocks.connected = 2
+    expect(sound.isSound).toBe(false)
+    expect(sound.problem).toContain('connected to 2 of some 6')
+  })
+
+  it('takes enough peers for enough, however many there were', async () => {
+    const clocks = { wallMs: 1_000_000, steadyMs: 0, connected: 1_000 }
+    const sound = soundness(await temporaryState(), clocks)
+    pass(sound, clocks, 60)
+    expect(sound.usualPeers).toBe(32)
+    clocks.connected = 16
+    expect(sound.isSound).toBe(true)
   })
 
   it('takes a sleep and a clock that is set for a gap, and nothing else', async () => {

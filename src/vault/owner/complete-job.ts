@@ -10,7 +10,7 @@ import {
   CONCURRENT_COMPLETIONS,
   REQUEST_TIMEOUT_MS,
 } from './limits.ts'
-import { signerOf } from './statements.ts'
+import { nextSequence, signerOf } from './statements.ts'
 import type { OwnerSlab, OwnerState } from './state.ts'
 
 export interface CompleteParams {
@@ -111,7 +111,13 @@ async function complete(
   }
   const index = await indexOf(chunk, held, signal)
   if (index === undefined) return 0
-  const lease = { untilMs: slab.leaseUntilMs, sequence: slab.leaseSequence }
+  // As long as the others' lease, under a number of its own: a renewal that is under way has given out the slab's last one.
+  const lease = await state.database.write(() => {
+    const { leaseUntilMs, leaseSequence } = state.slab(slab.id) ?? slab
+    const sequence = nextSequence(leaseSequence, Date.now())
+    state.setSequence(slab.id, sequence)
+    return { untilMs: leaseUntilMs, sequence }
+  })
   const restored = await restorer.restore({
     index,
     lease: signLease(signerOf(ownerSecret(), slab), networkName, lease).signed,

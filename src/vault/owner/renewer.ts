@@ -101,14 +101,15 @@ export class Renewer {
     const nowMs = Date.now()
     const untilMs = nowMs + leaseMs
     // Durable before the first holder hears of it: no two leases ever have one number.
-    const told = slabs.map((slab): Told => {
-      const sequence = nextSequence(slab.leaseSequence, nowMs)
-      return { slab, sequence, renewed: new Set(), late: 0 }
-    })
-    await state.database.write(() => {
-      for (const { slab, sequence } of told)
+    const told = await state.database.write(() =>
+      slabs.map((slab): Told => {
+        // As it is now: the job that completes a slab gives out numbers too.
+        const last = state.slab(slab.id)?.leaseSequence ?? slab.leaseSequence
+        const sequence = nextSequence(last, nowMs)
         state.setRenewal(slab.id, { sequence, renewMs: nowMs + leaseMs * RENEWAL_RETRY_PART })
-    })
+        return { slab, sequence, renewed: new Set(), late: 0 }
+      }),
+    )
     await this.#tell(told, untilMs, signal)
     const short = told.filter(({ slab, renewed }) => renewed.size < slab.n).map(({ slab }) => slab)
     if (short.length > 0 && (await findHolders(this.#options, short, signal)) > 0)

@@ -100,8 +100,9 @@ export function prepareOwnerStatements({ db }: StateDatabase) {
     noteDeleted: db.prepare('INSERT INTO owner_deleted (id, at_ms) VALUES (?, ?) ON CONFLICT DO NOTHING'),
 
     setLease: db.prepare(
-      'UPDATE owner_slab SET lease_until_ms = ?, lease_sequence = ?, renew_ms = ? WHERE id = ?',
+      'UPDATE owner_slab SET lease_until_ms = ?, lease_sequence = max(lease_sequence, ?), renew_ms = ? WHERE id = ?',
     ),
+    setSequence: db.prepare('UPDATE owner_slab SET lease_sequence = ? WHERE id = ?'),
     setRenewal: db.prepare('UPDATE owner_slab SET lease_sequence = ?, renew_ms = ? WHERE id = ?'),
     due: slabs<[number, number]>(`WHERE state = 'stored' AND renew_ms <= ? ORDER BY renew_ms, id LIMIT ?`),
     nextRenewal: db.prepare<[], { at: number | null }>(

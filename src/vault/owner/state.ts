@@ -260,6 +260,7 @@ export class OwnerState {
     this.#sql.abandonAll.run(object)
   }
 
+  /** A number never comes back: one that was given out meanwhile stays. */
   setLease(id: SlabId, lease: { untilMs: number; sequence: number; renewMs: number }): void {
     this.#sql.setLease.run(lease.untilMs, lease.sequence, Math.floor(lease.renewMs), id)
   }
@@ -267,6 +268,11 @@ export class OwnerState {
   /** The number that is being given out, and when to try again if it does not get through. */
   setRenewal(id: SlabId, { sequence, renewMs }: { sequence: number; renewMs: number }): void {
     this.#sql.setRenewal.run(sequence, Math.floor(renewMs), id)
+  }
+
+  /** A number that is being given out with the lease as it is. */
+  setSequence(id: SlabId, sequence: number): void {
+    this.#sql.setSequence.run(sequence, id)
   }
 
   /** Stored slabs whose renewal is due at `nowMs`, the most urgent first. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { PeerId } from '@libp2p/interface'
 import { afterEach, describe, expect, it } from 'vitest'
 import { slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { Chunk, StoreOpen } from '../../../protocols/chunk/index.ts'
@@ -101,6 +102,47 @@ describe('put', () => {
     const clean = await again.run<{ owned: { abandonedSlabs: number } }>('prune', { dryRun: true })
     expect(clean.owned.abandonedSlabs).toBe(0)
   }, 180_000)
+
+  it('goes on with the same columns of the manifest, where there is nothing but a manifest', async () => {
+    const asked: { peer: string; column: number }[] = []
+    let silent: string | undefined
+    const watch = (chunk: Chunk): Chunk =>
+      new Proxy(chunk, {
+        get(target, name) {
+          if (name !== 'store') {
+            const value = Reflect.get(target, name) as unknown
+            return typeof value === 'function' ? value.bind(target) : value
+          }
+          return (peer: PeerId, open: StoreOpen, stop: AbortSignal) => {
+            asked.push({ peer: peer.toString(), column: open.column })
+            if (peer.toString() !== silent) return target.store(peer, open, stop)
+            return new Promise((_, reject) => {
+              stop.addEventListener('abort', () => reject(stop.reason as Error))
+            })
+          }
+        },
+      })
+    const [owner, ...holders] = await start(3, { chunk: watch })
+    if (owner === undefined) throw new Error('no owner')
+    silent = holders[0]?.peer
+    const { job, session } = await owner.beginPut(0, { redundancy: 'copies:3' }, 'same')
+    await owner.jobs.complete(session, 0)
+    const held = () => holders.reduce((sum, { columns }) => sum + columns.usage().columns, 0)
+    await eventually('two hold the manifest', () => held() === 2, 60_000)
+    const before = new Map(asked.map(({ peer, column }) => [peer, column]))
+    expect(before.size).toBe(3)
+    await owner.cut()
+
+    asked.length = 0
+    silent = undefined
+    const again = await startVaultNode({ home: owner.home, offerBytes: 0, chunk: watch })
+    nodes.push(again)
+    // It goes on by itself, as whoever can take a column comes. The last of those comes first.
+    for (const holder of holders.toReversed()) await again.connect(holder)
+    expect(await again.ended(job.id)).toMatchObject({ holders: 3, missing: 0, size: 0 })
+    const sent = new Map(asked.slice(0, 3).map(({ peer, column }) => [peer, column]))
+    expect(sent).toEqual(before)
+  }, 120_000)
 
   it('refuses too few holders and says how many, and why others are not', async () => {
     const [owner] = await start(2)

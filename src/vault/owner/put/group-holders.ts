@@ -28,6 +28,8 @@ export class GroupHolders {
   readonly id: SlabId
   readonly #options: GroupOptions
   readonly #holders: (PeerId | undefined)[]
+  /** Who may hold which column already, from an earlier run: it would refuse another one. Also those that are not here yet. */
+  readonly #known: ReadonlyMap<string, number>
   /** Failed in this group, until they connect again. */
   readonly #failed = new Set<string>()
   #spare: PeerId[] = []
@@ -35,9 +37,14 @@ export class GroupHolders {
   #turn: Promise<unknown> = Promise.resolve()
   readonly #forget: () => void
 
-  constructor(options: GroupOptions, holders: readonly (PeerId | undefined)[] = []) {
+  constructor(
+    options: GroupOptions,
+    holders: readonly (PeerId | undefined)[] = [],
+    known: ReadonlyMap<string, number> = new Map(),
+  ) {
     this.id = options.id
     this.#options = options
+    this.#known = known
     this.#holders = Array.from({ length: options.redundancy.n }, (_, column) => holders[column])
     this.#forget = options.chunk.onPeer(({ type, peer }) => {
       if (type === 'connected') this.#failed.delete(peer.toString())
@@ -58,7 +65,7 @@ export class GroupHolders {
     await this.#inTurn(async () => {
       await this.#search()
       for (const [column, holder] of this.#holders.entries()) {
-        if (holder === undefined) this.#holders[column] = this.#spare.shift()
+        if (holder === undefined) this.#holders[column] = this.#take(column)
       }
     })
   }
@@ -75,7 +82,7 @@ export class GroupHolders {
         this.#failed.add(failed.toString())
         if (this.#holders[column]?.equals(failed) === true) this.#holders[column] = undefined
       }
-      this.#holders[column] ??= await this.#next()
+      this.#holders[column] ??= await this.#next(column)
       return this.#holders[column]
     })
   }
@@ -84,14 +91,17 @@ export class GroupHolders {
     this.#forget()
   }
 
-  async #next(): Promise<PeerId | undefined> {
+  async #next(column: number): Promise<PeerId | undefined> {
     const { allowDegraded, signal, waiting, redundancy } = this.#options
     const endMs = performance.now() + HOLDER_WAIT_MS
     let waited = false
     try {
       for (;;) {
-        if (this.#spare.length === 0) await this.#search()
-        const peer = this.#spare.shift()
+        let peer = this.#take(column)
+        if (peer === undefined) {
+          await this.#search()
+          peer = this.#take(column)
+        }
         if (peer !== undefined) return peer
         if (allowDegraded && this.peers.length >= redundancy.k) return undefined
         if (performance.now() > endMs) {
@@ -106,6 +116,18 @@ export class GroupHolders {
     } finally {
       if (waited) waiting(null)
     }
+  }
+
+  /** The best spare that may take this column: whoever has it already first, nobody for whom another one waits. */
+  #take(column: number): PeerId | undefined {
+    const ofSpare = (peer: PeerId) => this.#known.get(peer.toString())
+    let at = this.#spare.findIndex((peer) => ofSpare(peer) === column)
+    if (at < 0)
+      at = this.#spare.findIndex((peer) => {
+        const other = ofSpare(peer)
+        return other === undefined || this.#holders[other] !== undefined
+      })
+    return at < 0 ? undefined : this.#spare.splice(at, 1)[0]
   }
 
   async #search(): Promise<void> {

@@ -177,12 +177,12 @@ export class PutRun {
     const last =
       this.#nextPosition === 0 ? undefined : lastSlab(state.slabsOf(this.#object.id, this.#nextPosition - 2))
     if (last === undefined) {
-      await this.#openGroup(this.#object.manifest, [])
+      await this.#openGroup(this.#object.manifest, state.columnsOf(this.#object.manifest))
       this.#groupSlabs = 1
       return
     }
     const inGroup = [...state.allSlabsOf(this.#object.id)].filter(({ group }) => equal(group, last.group))
-    await this.#openGroup(last.group, state.columnsOf(last.id))
+    await this.#openGroup(last.group, withReceipts(state.columnsOf(last.id)))
     this.#groupSlabs = inGroup.length
   }
 
@@ -345,12 +345,11 @@ export class PutRun {
     await slab.spool.remove()
   }
 
+  /** `columns`: who holds, or was at least sent, which column already. */
   async #openGroup(id: SlabId, columns: readonly OwnerColumn[]): Promise<void> {
     const { placer, chunk } = this.#dependencies
     const { params } = this.#context
-    const known = new Map(
-      columns.filter(({ receipt }) => receipt !== null).map((row) => [row.peer, row.column]),
-    )
+    const known = new Map(columns.map((row) => [row.peer, row.column]))
     const holders: ReturnType<GroupHolders['holder']>[] = []
     for (const peer of chunk.peers()) {
       const column = known.get(peer.toString())
@@ -366,7 +365,7 @@ export class PutRun {
       waiting: (reason: string | null) => this.#context.waiting(reason),
       signal: this.#signal,
     }
-    this.#group = new GroupHolders(options, holders)
+    this.#group = new GroupHolders(options, holders, known)
     await this.#group.place()
     this.#groupSlabs = 0
   }
@@ -377,7 +376,10 @@ export class PutRun {
     const { state } = this.#dependencies
     this.#group?.close()
     const first = state.slabsOf(this.#object.id).find(({ position }) => position === 0)
-    await this.#openGroup(this.#object.manifest, first === undefined ? [] : state.columnsOf(first.id))
+    const { manifest } = this.#object
+    // Receipts of the manifest are recorded with the object; until then whoever was sent a column may hold it.
+    const known = first === undefined ? state.columnsOf(manifest) : withReceipts(state.columnsOf(first.id))
+    await this.#openGroup(manifest, known)
     return this.#group as unknown as GroupHolders
   }
 
@@ -414,6 +416,10 @@ export function columnBytesAtMost({ k }: Redundancy, sizeBytes: number | null): 
 
 function lastSlab(slabs: readonly OwnerSlab[]): OwnerSlab | undefined {
   return slabs.findLast(({ state, position }) => state === 'stored' && position >= 0)
+}
+
+function withReceipts(columns: readonly OwnerColumn[]): OwnerColumn[] {
+  return columns.filter(({ receipt }) => receipt !== null)
 }
 
 function equal(one: Uint8Array, other: Uint8Array): boolean {

@@ -17,25 +17,26 @@ export interface DeletedSlabs {
   /** Columns whose holders could not be reached. */
   pending: number
   pendingPeers: Set<string>
-  /** The signed deletions, one a slab, for those that hear of them later. */
-  deletions: Addressed['signed'][]
 }
 
 /**
  * Tells every known holder of slabs that they are deleted, and records who confirmed. A slab that all have confirmed leaves
- * the owner's tables; the others stay, to be told again.
+ * the owner's tables; the others stay, to be told again. `first` gets the signed deletions, one a slab, before anybody else:
+ * what must not be missed if the node ends between.
  */
 export async function deleteSlabs(
   { state, ownerSecret, networkName, chunk }: DeleterOptions,
   slabs: readonly OwnerSlab[],
   signal: AbortSignal,
+  first?: (deletions: Addressed['signed'][]) => Promise<void>,
 ): Promise<DeletedSlabs> {
-  const result: DeletedSlabs = { confirmed: 0, pending: 0, pendingPeers: new Set(), deletions: [] }
+  const result: DeletedSlabs = { confirmed: 0, pending: 0, pendingPeers: new Set() }
+  const deletions: Addressed['signed'][] = []
   const statements: Addressed[] = []
   const waiting = new Map<OwnerSlab, number>()
   for (const slab of slabs) {
     const { signed } = signDeletion(signerOf(ownerSecret(), slab), networkName, { atMs: Date.now() })
-    result.deletions.push(signed)
+    deletions.push(signed)
     const peers = new Set<string>()
     for (const { peer, gone } of state.columnsOf(slab.id)) {
       if (gone) result.confirmed += 1
@@ -44,6 +45,7 @@ export async function deleteSlabs(
     waiting.set(slab, peers.size)
     for (const peer of peers) statements.push({ slab, peer, signed })
   }
+  await first?.(deletions)
   const confirmed: Addressed[] = []
   await tellHolders(statements, {
     connected: chunk.peers(),

@@ -128,16 +128,19 @@ export function readDocument(bytes: Uint8Array): StateDocument {
 
 /**
  * Takes over what another machine knows: a union by object id. What either one deleted stays deleted; what one does not
- * know is no reason to delete anything. Returns how many objects are new here.
+ * know is no reason to delete anything. Returns how many objects are new here. `onDeleted` hears of each that was deleted there
+ * and is listed here, also of those that were told before.
  */
 export async function mergeDocument(
   state: OwnerState,
   ownerSecret: Uint8Array,
   { objects, deleted }: StateDocument,
   leaseMs: number,
+  onDeleted: (object: OwnerObject) => Promise<void> = async () => {},
 ): Promise<number> {
   let added = 0
   for (const { id, atMs } of deleted) {
+    const listed = state.object(id)
     await state.database.write(() => {
       state.noteDeleted(id, atMs)
       const known = state.object(id)
@@ -145,6 +148,7 @@ export async function mergeDocument(
       state.deleteAll(id)
       state.setObjectState(id, 'deleting')
     })
+    if (listed !== undefined && listed.state !== 'putting') await onDeleted(listed)
   }
   for (const { object, slabs } of objects) {
     if (state.isDeleted(object.id)) continue

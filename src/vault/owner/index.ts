@@ -8,6 +8,7 @@
  * await owner.start()
  * await owner.stop()
  */
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Chunk } from '../../../protocols/chunk/types.ts'
 import type { JobPrivacy, Jobs } from '../../jobs/types.ts'
@@ -40,6 +41,7 @@ import { fetchVersion, findVersions } from './state-versions.ts'
 import { Renewer } from './renewer.ts'
 import { rmJob } from './rm-job.ts'
 import type { OwnerDependencies } from './put/dependencies.ts'
+import { manifestPathOf } from './put/manifest-step.ts'
 import { putJob } from './put/put-job.ts'
 import { Spool } from './put/spool.ts'
 import { type OwnerObject, OwnerState } from './state.ts'
@@ -133,7 +135,11 @@ export function createOwner(options: OwnerOptions): Owner {
   const keeper = new StateKeeper(dependencies)
 
   const merge = async (document: Uint8Array): Promise<number> => {
-    const added = await mergeDocument(state, ownerSecret, readDocument(document), config.vault.leaseMs)
+    const { leaseMs } = config.vault
+    const added = await mergeDocument(state, ownerSecret, readDocument(document), leaseMs, async (object) => {
+      // Its key opens nothing any more.
+      await rm(manifestPathOf(dependencies, object), { force: true })
+    })
     renewer.wake()
     keeper.changed()
     return added

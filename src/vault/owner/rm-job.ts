@@ -58,8 +58,10 @@ async function run(dependencies: RmDependencies, context: JobContext<RmParams>):
     const last = page.at(-1)
     if (last === undefined) break
     await findHolders(dependencies, page, signal)
-    const result = await deleteSlabs(dependencies, page, signal)
-    await tombstones.spread(result.deletions, signal)
+    // To everybody before a slab that all known holders have confirmed is forgotten here: nobody else would hear of it any more.
+    const result = await deleteSlabs(dependencies, page, signal, (deletions) =>
+      tombstones.spread(deletions, signal),
+    )
     confirmed += result.confirmed
     pending += result.pending
     slabs += page.length

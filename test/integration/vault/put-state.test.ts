@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../support/network.ts'
 import {
@@ -89,6 +91,8 @@ describe("the owner's state", () => {
     await eventually('the deletion has arrived', () =>
       owner.service.list().every(({ name, state }) => name === 'mine' || state === 'deleting'),
     )
+    const manifests = await readdir(join(owner.home, 'manifests'))
+    expect(manifests.filter((file) => file.startsWith('treasure'))).toEqual([])
   }, 120_000)
 
   it('is shared for one object as a text', async () => {

@@ -8,5 +8,5 @@ describe('kill -9 while a private file is put', () => {
 
   it('of its owner and of holders: the put comes through, and what was acknowledged reads', async () => {
     await vaultKillRounds(lab, { rounds: 6, fileBytes: 12 * 2 ** 20 })
-  }, 240_000)
+  }, 400_000)
 })

@@ -7,6 +7,6 @@ describe('kill -9 while a private file is put', () => {
   afterAll(() => lab.close())
 
   it('of its owner and of holders: the put comes through, and what was acknowledged reads', async () => {
-    await vaultKillRounds(lab, { rounds: 6, fileBytes: 12 * 2 ** 20 })
+    await vaultKillRounds(lab, { rounds: 4, fileBytes: 12 * 2 ** 20 })
   }, 400_000)
 })

@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { mkdir, open, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { syncFolder } from '../../../storage/state/fsync.ts'
 import type { AtRest } from '../at-rest.ts'
 import { checkpointLost } from '../errors.ts'
 import { JOURNAL_FLUSH_BYTES, MAX_JOURNAL_FRAME_BYTES } from '../limits.ts'
@@ -154,13 +155,4 @@ async function readExactly(handle: FileHandle, length: number, position: number)
     at += bytesRead
   }
   return bytes
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }

@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { ed25519Signer, pieceBytesOf, signLease, slabIdOf } from '../../../../protocols/chunk/format/index.ts'
+import {
+  ed25519Signer,
+  pieceBytesOf,
+  sameBytes,
+  signLease,
+  slabIdOf,
+} from '../../../../protocols/chunk/format/index.ts'
 import type { SlabId } from '../../../../protocols/chunk/types.ts'
 import type { JobContext, JobSource } from '../../../jobs/types.ts'
 import {
@@ -125,7 +131,7 @@ export class PutRun {
       this.#signal.throwIfAborted()
       await stream.sync()
       await this.#commit(stream.offset, stream.save())
-      if (this.#group !== undefined && !equal(this.#group.id, this.#object.manifest))
+      if (this.#group !== undefined && !sameBytes(this.#group.id, this.#object.manifest))
         await hintHolders(this.#dependencies, this.#group, this.#signal)
     } catch (error) {
       const reason = this.#stop.signal.aborted ? (this.#stop.signal.reason as Error) : (error as Error)
@@ -181,7 +187,7 @@ export class PutRun {
       this.#groupSlabs = 1
       return
     }
-    const inGroup = [...state.allSlabsOf(this.#object.id)].filter(({ group }) => equal(group, last.group))
+    const inGroup = [...state.allSlabsOf(this.#object.id)].filter(({ group }) => sameBytes(group, last.group))
     await this.#openGroup(last.group, withReceipts(state.columnsOf(last.id)))
     this.#groupSlabs = inGroup.length
   }
@@ -372,7 +378,7 @@ export class PutRun {
 
   /** The group whose holders keep the manifest: with large puts that of long ago, so its columns are looked up. */
   async #firstGroup(): Promise<GroupHolders> {
-    if (this.#group !== undefined && equal(this.#group.id, this.#object.manifest)) return this.#group
+    if (this.#group !== undefined && sameBytes(this.#group.id, this.#object.manifest)) return this.#group
     const { state } = this.#dependencies
     this.#group?.close()
     const first = state.slabsOf(this.#object.id).find(({ position }) => position === 0)
@@ -420,8 +426,4 @@ function lastSlab(slabs: readonly OwnerSlab[]): OwnerSlab | undefined {
 
 function withReceipts(columns: readonly OwnerColumn[]): OwnerColumn[] {
   return columns.filter(({ receipt }) => receipt !== null)
-}
-
-function equal(one: Uint8Array, other: Uint8Array): boolean {
-  return Buffer.compare(one, other) === 0
 }

@@ -52,8 +52,11 @@ function redactValue(value: unknown, depth: number): unknown {
   if (depth >= MAX_DEPTH) return '…'
   if (value instanceof Error) return redactError(value, depth)
   if (Array.isArray(value) || value instanceof Set) return redactList([...value], depth)
-  if (value instanceof Map) return redactObject(Object.fromEntries(value), depth)
-  return isTextual(value) ? redactText(String(value)) : redactObject(value as Record<string, unknown>, depth)
+  if (value instanceof Map) {
+    return redactObject(Object.fromEntries([...value].map(([key, item]) => [nameOf(key), item])), depth)
+  }
+  const text = textOf(value)
+  return text === undefined ? redactObject(value as Record<string, unknown>, depth) : redactText(text)
 }
 
 function redactList(items: unknown[], depth: number): unknown[] {
@@ -89,7 +92,18 @@ function isSecret(name: string, value: unknown): boolean {
   return isHolder && SECRET_NAME.test(name.toLowerCase().replaceAll(/[-_]/g, ''))
 }
 
-/** CIDs, peer ids, multiaddrs, URLs and dates have a text form of their own. */
-function isTextual(value: object): boolean {
-  return value.toString !== Object.prototype.toString && typeof value.toString === 'function'
+/** CIDs, peer ids, multiaddrs, URLs and dates have a text form of their own; one that throws or gives none does not count. */
+function textOf(value: object): string | undefined {
+  if (value.toString === Object.prototype.toString || typeof value.toString !== 'function') return undefined
+  try {
+    return String(value)
+  } catch {
+    return undefined
+  }
+}
+
+/** The key of a map as a name in a line. */
+function nameOf(key: unknown): string {
+  if (typeof key !== 'object' || key === null) return String(key)
+  return textOf(key) ?? '<object>'
 }

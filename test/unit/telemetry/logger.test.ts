@@ -87,7 +87,15 @@ describe('the logger', () => {
     })
     log.info({ text: 'x'.repeat(100_000), nothing: undefined, empty: null, when: new Date(Number.NaN) })
     log.info({ err: Object.assign(new Error('a'), { self: cycle }) })
-    expect(records()).toHaveLength(3)
+    const noText = {
+      toString: () => {
+        throw new TypeError('no text')
+      },
+      blocks: 3,
+    }
+    log.info({ noText, map: new Map([[[{ toString: new Date(0) }], 1]]), bare: Object.create(null) })
+    expect(records()).toHaveLength(4)
+    expect(records()[3]).toMatchObject({ noText: { blocks: 3 }, map: { '<object>': 1 }, bare: {} })
     expect(records()[0]).toMatchObject({ bytes: '<1000 bytes>', map: { a: 1 }, url: 'http://a/' })
     expect(JSON.stringify(records()).length).toBeLessThan(20_000)
     fc.assert(

@@ -131,6 +131,8 @@ function isText(written: Key['leaf']['written']): boolean {
     case 'multiaddrs':
     case 'bootstrap':
     case 'gateways':
+    case 'schedule':
+    case 'peers':
       return false
     default:
       return true

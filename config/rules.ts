@@ -3,6 +3,7 @@ import type { Source } from './assignments.ts'
 import type { Problem } from './problems.ts'
 import { HIDDEN, shown } from './problems.ts'
 import { MODE_PROFILES } from './profiles/index.ts'
+import { doOverlap, parseSchedule, SCHEDULE_FORM, type ScheduleEntry } from './schedule.ts'
 import type { Config, KeyPath } from './schema.ts'
 import { formatSize } from './units.ts'
 
@@ -36,6 +37,48 @@ const RULES: readonly Rule[] = [
         yield {
           key: `limits.bandwidth.perPeer.${way}`,
           message: `allowed: at most limits.bandwidth.global.${way}`,
+        }
+      }
+    }
+  },
+  function* protocolWithinGlobal({ limits: { bandwidth } }) {
+    for (const protocol of ['content', 'bitswap', 'chunk', 'gateway', 'torrent'] as const) {
+      for (const way of ['in', 'out'] as const) {
+        const rate = bandwidth.protocols[protocol][`${way}BytesPerSecond`]
+        if (Number.isFinite(rate) && rate > bandwidth.global[`${way}BytesPerSecond`]) {
+          yield {
+            key: `limits.bandwidth.protocols.${protocol}.${way}`,
+            message: `allowed: at most limits.bandwidth.global.${way}`,
+          }
+        }
+      }
+    }
+  },
+  function* scheduleReads({ limits: { bandwidth } }) {
+    const key = 'limits.bandwidth.schedule'
+    const read: { text: string; entry: ScheduleEntry }[] = []
+    for (const text of bandwidth.schedule) {
+      try {
+        const entry = parseSchedule(text)
+        const other = read.find((before) => doOverlap(before.entry, entry))
+        if (other !== undefined) {
+          const message = `found ${shown(text)}, which is at the same time as ${shown(other.text)}, allowed: one rate at a time`
+          yield { key, message }
+        }
+        read.push({ text, entry })
+      } catch (error) {
+        const message = `found ${shown(text)}, ${(error as Error).message}, allowed: ${SCHEDULE_FORM}`
+        yield { key, message }
+      }
+    }
+  },
+  function* protectedPeersAreIds({ network: { peers } }) {
+    for (const peer of peers.protect) {
+      // Base58 of a key (Ed25519, secp256k1) or of its hash (RSA).
+      if (!/^(12D3Koo|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{30,60}$/.test(peer)) {
+        yield {
+          key: 'network.peers.protect',
+          message: `found ${shown(peer)}, allowed: a peer id, as p2pnode id prints it`,
         }
       }
     }

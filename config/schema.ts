@@ -69,6 +69,18 @@ export const schema = Section({
       minimum: 1,
       maximum: 100_000,
     }),
+    peers: Section({
+      protect: list('peers', {
+        description: 'Peer ids whose connections are never given up for others.',
+        default: [],
+      }),
+      retention: duration({
+        description: 'How long a peer that is away is remembered.',
+        default: '30d',
+        from: '1h',
+        to: '3650d',
+      }),
+    }),
   }),
   identity: Section({
     encrypt: boolean({
@@ -188,6 +200,11 @@ export const schema = Section({
   }),
   limits: Section({
     bandwidth: Section({
+      schedule: list('schedule', {
+        description:
+          'Times of day, in the time of this machine, at which other rates than limits.bandwidth.global hold for the node.',
+        default: [],
+      }),
       global: Section({
         in: bandwidth('All content received by this node.'),
         out: bandwidth('All content sent by this node.'),
@@ -195,6 +212,13 @@ export const schema = Section({
       perPeer: Section({
         in: bandwidth('Content received from one peer.'),
         out: bandwidth('Content sent to one peer.'),
+      }),
+      protocols: Section({
+        content: bothWays('public files between p2pnodes'),
+        bitswap: bothWays('public blocks to and from any IPFS node'),
+        chunk: bothWays('columns of private files'),
+        gateway: bothWays('public files over HTTP'),
+        torrent: bothWays('releases over BitTorrent'),
       }),
     }),
   }),
@@ -284,4 +308,11 @@ function threshold(right: string, otherwise: number) {
 
 function bandwidth(description: string) {
   return rate({ description, default: 'unlimited', from: '4KiB/s', to: 'unlimited' })
+}
+
+function bothWays(what: string) {
+  return Section({
+    in: bandwidth(`Received of ${what}.`),
+    out: bandwidth(`Sent of ${what}.`),
+  })
 }

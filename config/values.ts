@@ -3,6 +3,7 @@ import type { Key } from './keys.ts'
 import { formatNumber } from './leaves.ts'
 import type { Leaf, WrittenValue } from './leaves.ts'
 import { shown } from './problems.ts'
+import { SCHEDULE_FORM } from './schedule.ts'
 import { parseDuration, parseRate, parseSize } from './units.ts'
 
 /** A percentage of another key's value, not yet resolved. */
@@ -26,6 +27,8 @@ export function readText(key: Key, text: string): Reading {
     case 'multiaddrs':
     case 'bootstrap':
     case 'gateways':
+    case 'schedule':
+    case 'peers':
       return readValue(key, parseJson(text))
     default:
       return readValue(key, text)
@@ -86,6 +89,10 @@ export function allowed(leaf: Leaf): string {
       return 'a list of different multiaddrs that end in /p2p/PEER, such as ["/dns4/node.example/tcp/4700/p2p/12D3KooW…"]'
     case 'gateways':
       return 'a list of different http or https URLs, such as ["https://gateway.example"]'
+    case 'schedule':
+      return `a list of different entries, each ${SCHEDULE_FORM}`
+    case 'peers':
+      return 'a list of different peer ids, such as ["12D3KooW…"]'
   }
 }
 

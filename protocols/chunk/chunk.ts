@@ -78,14 +78,14 @@ export class ChunkService implements Chunk, Startable {
     limits.storeWindowBytes = Math.max(limits.storeWindowBytes, MIN_WINDOW_BYTES)
     limits.fetchWindowBytes = Math.max(limits.fetchWindowBytes, MIN_WINDOW_BYTES)
     this.protocols = [`/p2pnode/${init.networkName}/chunk/1.0.0`]
-    const { holder, trust, log, networkName } = init
+    const { holder, trust, bandwidth, log, networkName } = init
     const onSent = (bytes: number): void => {
       this.#sentBytes += bytes
     }
     const onReceived = (bytes: number): void => {
       this.#receivedBytes += bytes
     }
-    this.#server = new ChunkServer({ holder, trust, log, limits, onSent, onReceived })
+    this.#server = new ChunkServer({ holder, trust, bandwidth, log, limits, onSent, onReceived })
     const pool = {
       protocol: this.protocols[0]!,
       connections: components.connectionManager,
@@ -96,6 +96,7 @@ export class ChunkService implements Chunk, Startable {
       stream,
       peer: peer.toString(),
       trust,
+      bandwidth,
       limits,
       log,
       onSent,

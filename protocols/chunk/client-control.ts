@@ -1,6 +1,7 @@
 import type { Stream } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence } from '../../src/trust/contract.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { MAX_CONTROL_MESSAGE_BYTES } from '../shared/limits.ts'
 import { Status } from '../shared/status.ts'
@@ -63,6 +64,7 @@ export interface ClientStreamInit {
   /** Text form of the holder's peer id. */
   peer: string
   trust: Evidence
+  bandwidth?: Bandwidth | undefined
   limits: ChunkLimits
   log: Logger
   onSent: (bytes: number) => void

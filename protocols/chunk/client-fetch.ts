@@ -1,4 +1,4 @@
-import { CreditWindow } from '../shared/credit.ts'
+import { CreditGrants } from '../shared/credit-grants.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { Status } from '../shared/status.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
@@ -8,7 +8,7 @@ import type { DataHeader } from './data-frame.ts'
 import { ChunkRefusedError, cancelled, chunkInvalid, chunkNotFound, streamFailed } from './errors.ts'
 import { pieceRoot, sameBytes, slabKeyOf } from './format/index.ts'
 import { FrameStream } from './frame-stream.ts'
-import { FRAME_COST_BYTES, MAX_PIECE_BYTES } from './limits.ts'
+import { FRAME_COST_BYTES } from './limits.ts'
 import { decodeFromServer, encode } from './messages.ts'
 import type { SlabIndex } from './types.ts'
 
@@ -23,7 +23,7 @@ interface Fetching {
   column: number
   /** Which pieces are still to come. */
   expected: number[]
-  window: CreditWindow
+  window: CreditGrants
   assembly: { segment: number; bytes: Uint8Array; filledBytes: number; cost: number } | undefined
   /** Verified, and not yet taken. */
   ready: (FetchedPiece & { cost: number })[]
@@ -55,9 +55,8 @@ export class FetchStream {
       timeoutMs: init.limits.holderIdleMs,
       reason: 'silent',
       isWaiting: () => {
-        const fetching = this.#fetching
         // While we hold credit back the holder may have nothing that it is allowed to send.
-        return fetching !== undefined && fetching.window.outstanding >= MAX_PIECE_BYTES
+        return this.#fetching?.window.isAmple === true
       },
     })
   }
@@ -115,12 +114,11 @@ export class FetchStream {
   #begin(index: SlabIndex, column: number, segments: readonly number[]): Fetching {
     if (!this.isOpen) throw streamFailed('closed')
     if (this.#fetching !== undefined) throw new Error('a stream carries one fetch at a time')
-    const { fetchWindowBytes } = this.#init.limits
     const fetching: Fetching = {
       index,
       column,
       expected: [...segments],
-      window: new CreditWindow(fetchWindowBytes),
+      window: this.#window(),
       assembly: undefined,
       ready: [],
       wakeup: new Wakeup(),
@@ -128,16 +126,31 @@ export class FetchStream {
     }
     this.#fetching = fetching
     this.#stream.touch()
-    this.#stream.post(
-      encode.fetch({ slab: index.slab, column, segments: fetching.expected, creditBytes: fetchWindowBytes }),
-    )
+    const creditBytes = fetching.window.first()
+    this.#stream.post(encode.fetch({ slab: index.slab, column, segments: fetching.expected, creditBytes }))
+    fetching.window.wake()
     return fetching
+  }
+
+  #window(): CreditGrants {
+    const { limits, bandwidth, peer } = this.#init
+    const window = new CreditGrants({
+      windowBytes: limits.fetchWindowBytes,
+      bandwidth,
+      flow: { direction: 'in', peer, protocol: 'chunk' },
+      // Bandwidth that was waited for until the fetch had ended is of no use to the next one.
+      grant: (bytes) => {
+        if (this.#fetching?.window === window) this.#stream.post(encode.clientCredit(bytes))
+      },
+      isWanted: () => this.#fetching?.window === window && this.#fetching.status === undefined,
+      signal: this.#stream.signal,
+    })
+    return window
   }
 
   #release(fetching: Fetching, cost: number): void {
     if (fetching.status !== undefined || !this.isOpen) return
-    const grant = fetching.window.release(cost)
-    if (grant > 0) this.#stream.post(encode.clientCredit(grant))
+    fetching.window.release(cost)
   }
 
   #check({ status, expected, index }: Fetching): void {

@@ -1,4 +1,5 @@
 import type { PeerId } from '@libp2p/interface'
+import type { Flow } from '../shared/bandwidth.ts'
 import { CreditAccount } from '../shared/credit.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { Status } from '../shared/status.ts'
@@ -8,9 +9,9 @@ import { encodeIndexHeader, encodePieceHeader } from './data-frame.ts'
 import { ChunkRefusedError, cancelled, streamFailed } from './errors.ts'
 import { decodeReceipt, encodeSigned, sameBytes, slabIdOf, slabKeyOf } from './format/index.ts'
 import { FrameStream } from './frame-stream.ts'
-import { FRAME_COST_BYTES } from './limits.ts'
+import { FRAME_COST_BYTES, MIN_PART_BYTES } from './limits.ts'
 import { decodeFromServer, encode } from './messages.ts'
-import { partsOf } from './parts.ts'
+import { nextPartBytes } from './parts.ts'
 import type { Lease, Receipt, SignedBytes, SlabIndex, StoreOpen, StoreStream } from './types.ts'
 
 export interface StoreClientInit extends ClientStreamInit {
@@ -54,11 +55,13 @@ export class StoreClientStream {
   /** Called once, when the stream has ended. */
   onClose: (() => void) | undefined
   readonly #init: StoreClientInit
+  readonly #flow: Flow
   readonly #stream: FrameStream
   #outgoing: Outgoing | undefined
 
   constructor(init: StoreClientInit) {
     this.#init = init
+    this.#flow = { direction: 'out', peer: init.peer, protocol: 'chunk' }
     this.#stream = new FrameStream({
       ...init,
       handlers: {
@@ -136,11 +139,23 @@ export class StoreClientStream {
   }
 
   async #write(outgoing: Outgoing, piece: Uint8Array, signal: AbortSignal): Promise<void> {
-    const { limits, onSent } = this.#init
+    const { limits, bandwidth, onSent } = this.#init
     const segment = outgoing.segment++
-    for (const { offset, data } of partsOf(piece, limits.frameDataBytes)) {
-      const header = encodePieceHeader({ segment, offset, totalBytes: piece.length }, data.length)
-      await this.#send(outgoing, header, data, signal)
+    let offset = 0
+    while (offset < piece.length) {
+      const leftBytes = piece.length - offset
+      const sliceBytes = bandwidth?.sliceBytes(this.#flow) ?? Infinity
+      const mostBytes = nextPartBytes(leftBytes, Math.min(limits.frameDataBytes, sliceBytes))
+      const begin = offset
+      offset += await this.#send(
+        outgoing,
+        { mostBytes, leastBytes: Math.min(leftBytes, MIN_PART_BYTES) },
+        (bytes) => ({
+          header: encodePieceHeader({ segment, offset: begin, totalBytes: piece.length }, bytes),
+          data: piece.subarray(begin, begin + bytes),
+        }),
+        signal,
+      )
     }
     this.#stream.writer.flushSoon()
     onSent(piece.length)
@@ -148,35 +163,58 @@ export class StoreClientStream {
 
   async #finish(outgoing: Outgoing, index: SlabIndex, signal: AbortSignal): Promise<Receipt> {
     const bytes = encodeSigned(index.signed)
-    await this.#send(outgoing, encodeIndexHeader(0, bytes.length), bytes, signal, true)
+    await this.#send(
+      outgoing,
+      { mostBytes: bytes.length, leastBytes: bytes.length },
+      () => ({ header: encodeIndexHeader(0, bytes.length), data: bytes }),
+      signal,
+      true,
+    )
     this.#stream.writer.flushSoon()
     const signed = await this.#owed(outgoing, outgoing.done.promise, signal)
     return this.#verify(outgoing, index, signed)
   }
 
+  /** Sends one frame, as large as credit allows between the two bounds. Returns how much data was in it. */
   async #send(
     outgoing: Outgoing,
-    header: Uint8Array,
-    data: Uint8Array,
+    { mostBytes, leastBytes }: { mostBytes: number; leastBytes: number },
+    frameOf: (bytes: number) => { header: Uint8Array; data: Uint8Array },
     signal: AbortSignal,
     isLast = false,
-  ): Promise<void> {
+  ): Promise<number> {
     if (this.#outgoing !== outgoing)
       throw this.#reasonOf(outgoing, streamFailed('the store has ended'), signal)
-    const cost = data.length + FRAME_COST_BYTES
-    if (outgoing.credit.available < cost) this.#stream.writer.flushSoon()
     const any = AbortSignal.any([signal, outgoing.end.signal])
-    outgoing.waits += 1
-    if (outgoing.waits === 1) this.#stream.touch()
     try {
-      await outgoing.credit.take(cost, any)
+      const cost = mostBytes + FRAME_COST_BYTES
+      if (outgoing.credit.available < cost) this.#stream.writer.flushSoon()
+      const takenBytes = await this.#whileWaiting(outgoing, () =>
+        outgoing.credit.takeUpTo(cost, leastBytes + FRAME_COST_BYTES, any),
+      )
+      const wait = this.#init.bandwidth?.take(this.#flow, takenBytes, any)
+      if (wait !== undefined) {
+        this.#stream.writer.flushSoon()
+        await wait
+      }
       outgoing.isSent = isLast
-      await this.#stream.writer.write(header, data, any)
+      const { header, data } = frameOf(takenBytes - FRAME_COST_BYTES)
+      await this.#whileWaiting(outgoing, () => this.#stream.writer.write(header, data, any))
+      return data.length
     } catch (error) {
       const reason = this.#reasonOf(outgoing, error, signal)
       // Half a piece is on its way: nothing can follow it.
       this.#leave(outgoing)
       throw reason
+    }
+  }
+
+  /** Silence of the holder counts meanwhile. */
+  async #whileWaiting<T>(outgoing: Outgoing, work: () => Promise<T>): Promise<T> {
+    outgoing.waits += 1
+    if (outgoing.waits === 1) this.#stream.touch()
+    try {
+      return await work()
     } finally {
       outgoing.waits -= 1
     }

@@ -30,6 +30,7 @@
 import type { Connection, PeerId, StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import { ChunkService } from './chunk.ts'
 import type { ChunkLimits } from './limits.ts'
 import type { Chunk, ChunkHolder } from './types.ts'
@@ -41,6 +42,8 @@ export interface ChunkInit {
   holder: ChunkHolder
   /** Asked before a peer stores here (`store`), is answered (`serve-chunk`), is stored with (`place`) or fetched from (`fetch`); told what peers did. */
   trust: Policy & Evidence
+  /** Asked before pieces move; nothing is limited without it. */
+  bandwidth?: Bandwidth
   log: Logger
   limits?: Partial<ChunkLimits>
 }

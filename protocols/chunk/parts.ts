@@ -1,10 +1,11 @@
-/** A piece in parts of about equal length, none longer than `mostBytes`: a remainder of a few bytes costs a whole frame. */
-export function* partsOf(
-  piece: Uint8Array,
-  mostBytes: number,
-): Generator<{ offset: number; data: Uint8Array }> {
-  const partBytes = Math.ceil(piece.length / Math.ceil(piece.length / mostBytes))
-  for (let offset = 0; offset < piece.length; offset += partBytes) {
-    yield { offset, data: piece.subarray(offset, offset + partBytes) }
-  }
+import { MIN_PART_BYTES } from './limits.ts'
+
+/**
+ * How much of what is left of a piece the next part takes: parts of about equal length, none longer than `mostBytes`, since
+ * a remainder of a few bytes costs a whole frame; and none but the last shorter than a part may be.
+ */
+export function nextPartBytes(leftBytes: number, mostBytes: number): number {
+  const most = Math.max(mostBytes, MIN_PART_BYTES)
+  const partBytes = Math.ceil(leftBytes / Math.ceil(leftBytes / most))
+  return Math.min(leftBytes, Math.max(partBytes, MIN_PART_BYTES))
 }

@@ -1,3 +1,4 @@
+import type { Flow } from '../shared/bandwidth.ts'
 import { CreditAccount } from '../shared/credit.ts'
 import { Pacer } from '../shared/pacer.ts'
 import { Status } from '../shared/status.ts'
@@ -5,9 +6,9 @@ import { ProtocolViolationError } from '../shared/violation.ts'
 import { Wakeup } from '../shared/wakeup.ts'
 import { encodePieceHeader } from './data-frame.ts'
 import { slabKeyOf } from './format/slab-id.ts'
-import { FRAME_COST_BYTES } from './limits.ts'
+import { FRAME_COST_BYTES, MIN_PART_BYTES } from './limits.ts'
 import { encode, type FetchMessage, type FromClient } from './messages.ts'
-import { partsOf } from './parts.ts'
+import { nextPartBytes } from './parts.ts'
 import { type Session, type SessionInit, statusOf } from './session.ts'
 
 /** A piece that is being read, or was read and waits to be sent. */
@@ -35,6 +36,7 @@ class Outgoing {
  */
 export class FetchSession implements Session {
   readonly #init: SessionInit
+  readonly #flow: Flow
   #outgoing: Outgoing | undefined
   #clientHasEnded = false
   /** The sender waits for credit, or for the stream to take more. */
@@ -42,6 +44,7 @@ export class FetchSession implements Session {
 
   constructor(init: SessionInit) {
     this.#init = init
+    this.#flow = { direction: 'out', peer: init.stream.peer, protocol: 'chunk' }
     const { stream, limits } = init
     stream.watch({
       timeoutMs: limits.unusedStreamMs,
@@ -171,19 +174,39 @@ export class FetchSession implements Session {
   }
 
   async #sendPiece(outgoing: Outgoing, segment: number, bytes: Uint8Array): Promise<void> {
-    const { stream, limits } = this.#init
-    for (const { offset, data } of partsOf(bytes, limits.frameDataBytes)) {
-      const cost = data.length + FRAME_COST_BYTES
-      if (outgoing.credit.available < cost) stream.writer.flushSoon()
+    const { stream, bandwidth } = this.#init
+    let offset = 0
+    while (offset < bytes.length) {
+      const data = bytes.subarray(offset, offset + (await this.#takeCredit(outgoing, bytes.length - offset)))
+      const wait = bandwidth?.take(this.#flow, data.length + FRAME_COST_BYTES, stream.signal)
+      if (wait !== undefined) {
+        stream.writer.flushSoon()
+        await wait
+      }
+      const header = encodePieceHeader({ segment, offset, totalBytes: bytes.length }, data.length)
       this.#waitsForClient = true
       try {
-        await outgoing.credit.take(cost, stream.signal)
-        const header = encodePieceHeader({ segment, offset, totalBytes: bytes.length }, data.length)
         await stream.writer.write(header, data, stream.signal)
       } finally {
         this.#waitsForClient = false
       }
+      offset += data.length
     }
     this.#init.onSent(bytes.length)
+  }
+
+  /** Credit for the next part of what is left of a piece, a smaller one where the client grants little at a time. */
+  async #takeCredit(outgoing: Outgoing, leftBytes: number): Promise<number> {
+    const { stream, bandwidth, limits } = this.#init
+    const sliceBytes = bandwidth?.sliceBytes(this.#flow) ?? Infinity
+    const cost = nextPartBytes(leftBytes, Math.min(limits.frameDataBytes, sliceBytes)) + FRAME_COST_BYTES
+    if (outgoing.credit.available < cost) stream.writer.flushSoon()
+    const leastCost = Math.min(leftBytes, MIN_PART_BYTES) + FRAME_COST_BYTES
+    this.#waitsForClient = true
+    try {
+      return (await outgoing.credit.takeUpTo(cost, leastCost, stream.signal)) - FRAME_COST_BYTES
+    } finally {
+      this.#waitsForClient = false
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { CreditWindow } from '../shared/credit.ts'
+import { CreditGrants } from '../shared/credit-grants.ts'
 import { Status } from '../shared/status.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { Wakeup } from '../shared/wakeup.ts'
@@ -25,7 +25,7 @@ type Item =
 /** One store under way. */
 class Incoming {
   readonly open: StoreOpen
-  readonly window: CreditWindow
+  readonly window: CreditGrants
   readonly order: PieceOrder
   readonly queue: Item[] = []
   readonly wakeup = new Wakeup()
@@ -34,10 +34,23 @@ class Incoming {
   hasIndexBegun = false
   /** Nothing more is on its way. */
   isComplete = false
+  /** It was answered. */
+  hasEnded = false
 
-  constructor(open: StoreOpen, windowBytes: number) {
+  constructor(open: StoreOpen, init: SessionInit) {
     this.open = open
-    this.window = new CreditWindow(windowBytes)
+    const { stream, bandwidth, limits } = init
+    this.window = new CreditGrants({
+      windowBytes: limits.storeWindowBytes,
+      bandwidth,
+      flow: { direction: 'in', peer: stream.peer, protocol: 'chunk' },
+      // Bandwidth that was waited for until the store had ended is of no use to the next one.
+      grant: (bytes) => {
+        if (!this.hasEnded) stream.post(encode.serverCredit(bytes))
+      },
+      isWanted: () => !this.isComplete && !this.hasEnded,
+      signal: stream.signal,
+    })
     this.order = new PieceOrder(open.maxColumnBytes)
   }
 }
@@ -180,12 +193,13 @@ export class StoreSession implements Session {
   }
 
   #accept(open: StoreOpen): Incoming {
-    const { limits, stream } = this.#init
-    const incoming = new Incoming(open, limits.storeWindowBytes)
+    const { stream } = this.#init
+    const incoming = new Incoming(open, this.#init)
     this.#incoming = incoming
     this.#state = 'receiving'
     if (this.#clientHasEnded) stream.fail(streamFailed('the client went away before a store'))
-    stream.post(encode.accepted(limits.storeWindowBytes))
+    stream.post(encode.accepted(incoming.window.first()))
+    incoming.window.wake()
     return incoming
   }
 
@@ -205,8 +219,7 @@ export class StoreSession implements Session {
       await draft.write(item.bytes)
       stream.signal.throwIfAborted()
       incoming.queue.shift()
-      const grant = incoming.window.release(item.cost)
-      if (grant > 0) stream.post(encode.serverCredit(grant))
+      incoming.window.release(item.cost)
     }
   }
 
@@ -227,10 +240,14 @@ export class StoreSession implements Session {
   /** Answers the store. One that failed before its index came leaves the stream to be closed by the client. */
   #end(status: number, receipt?: SignedBytes): void {
     const { stream } = this.#init
+    const incoming = this.#incoming
     const mayBeSending = this.#state === 'receiving' && this.#incoming?.isComplete !== true
     if (mayBeSending) this.#state = 'refused'
     else this.#toIdle()
-    if (this.#incoming !== undefined) this.#incoming.queue.length = 0
+    if (incoming !== undefined) {
+      incoming.queue.length = 0
+      incoming.hasEnded = true
+    }
     stream.post(encode.storeDone(status, receipt))
     if (this.#clientHasEnded) void stream.close()
   }

@@ -1,6 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import { FairSlots } from '../shared/fair-slots.ts'
 import { streamFailed } from './errors.ts'
 import type { ChunkLimits } from './limits.ts'
@@ -11,6 +12,7 @@ import type { ChunkHolder } from './types.ts'
 export interface ChunkServerInit {
   holder: ChunkHolder
   trust: Policy & Evidence
+  bandwidth?: Bandwidth | undefined
   limits: ChunkLimits
   log: Logger
   onSent(bytes: number): void

@@ -1,5 +1,6 @@
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import type { FairSlots } from '../shared/fair-slots.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { Status } from '../shared/status.ts'
@@ -14,6 +15,7 @@ import type { ChunkHolder } from './types.ts'
 export interface HolderContext {
   holder: ChunkHolder
   trust: Policy & Evidence
+  bandwidth?: Bandwidth | undefined
   limits: ChunkLimits
   log: Logger
   /** Pieces in memory, over all streams of this node. */

@@ -2,7 +2,8 @@ import type { Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence } from '../../src/trust/contract.ts'
-import { CreditWindow } from '../shared/credit.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
+import { CreditGrants } from '../shared/credit-grants.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { FrameReader } from '../shared/framing.ts'
 import { IdleWatch } from '../shared/idle.ts'
@@ -12,7 +13,7 @@ import { StreamWriter } from '../shared/writer.ts'
 import { isBlockFrame, type ParsedBlockHeader, parseBlockHeader } from './data-frame.ts'
 import { streamFailed } from './errors.ts'
 import { keyOf, matches } from './hash.ts'
-import { type ContentLimits, FRAME_COST_BYTES, MAX_BLOCK_BYTES, MAX_OPEN_WANTS } from './limits.ts'
+import { type ContentLimits, FRAME_COST_BYTES, MAX_OPEN_WANTS } from './limits.ts'
 import { type DagWant, decodeCid, decodeFromServer, encode } from './messages.ts'
 
 /** Who asked, and is told what comes of it. Exactly one of `onDone` and `onLost` is called, last. */
@@ -51,6 +52,7 @@ export interface ClientStreamInit {
   /** Text form of the server's peer id. */
   peer: string
   trust: Evidence
+  bandwidth?: Bandwidth | undefined
   limits: ContentLimits
   log: Logger
   onReceived: (bytes: number) => void
@@ -61,9 +63,12 @@ export class ClientStream {
   readonly peer: string
   /** Called once, after every open Want was told. */
   onClose: (() => void) | undefined
+  /** Bytes of blocks and parts of blocks that have come, good or not. */
+  dataBytes = 0
   readonly #init: ClientStreamInit
   readonly #writer: StreamWriter
-  readonly #window: CreditWindow
+  readonly #window: CreditGrants
+  readonly #ended = new AbortController()
   readonly #wants = new Map<number, OpenWant>()
   readonly #idle: IdleWatch
   #nextId = 1
@@ -79,11 +84,18 @@ export class ClientStream {
     this.#idle = new IdleWatch({
       timeoutMs: limits.sourceIdleMs,
       // While we hold credit back the server may have nothing that it is allowed to send.
-      isWaiting: () => this.#wants.size > 0 && this.#window.outstanding >= MAX_BLOCK_BYTES,
+      isWaiting: () => this.#wants.size > 0 && this.#window.isAmple,
       onIdle: () => this.#fail(streamFailed('silent')),
     })
     this.#writer = new StreamWriter(stream, () => this.#idle.touch())
-    this.#window = new CreditWindow(limits.creditWindowBytes)
+    this.#window = new CreditGrants({
+      windowBytes: limits.creditWindowBytes,
+      bandwidth: init.bandwidth,
+      flow: { direction: 'in', peer: init.peer, protocol: 'content' },
+      grant: (bytes) => this.#post(encode.credit(bytes)),
+      isWanted: () => this.#wants.size > 0,
+      signal: this.#ended.signal,
+    })
     const reader = new FrameReader({
       payloadOffset: (head, frameBytes) => this.#payloadOffset(head, frameBytes),
       onMessage: (message) => this.#onMessage(message),
@@ -108,7 +120,8 @@ export class ClientStream {
       if (stream.status === 'open' || stream.status === 'closing') onServerEnd()
     })
     stream.addEventListener('close', () => this.#fail(streamFailed('closed')))
-    this.#post(encode.credit(limits.creditWindowBytes))
+    const firstBytes = this.#window.first()
+    if (firstBytes > 0) this.#post(encode.credit(firstBytes))
   }
 
   get isOpen(): boolean {
@@ -133,12 +146,14 @@ export class ClientStream {
   wantCids(cids: CID[], listener: WantListener): number {
     const id = this.#open({ cids: [...cids], left: cids.length, listener })
     this.#post(encode.want({ kind: 'cids', id, cids }))
+    this.#window.wake()
     return id
   }
 
   wantDag(dag: Omit<DagWant, 'kind' | 'id'>, listener: WantListener): number {
     const id = this.#open({ cids: undefined, left: 0, listener })
     this.#post(encode.want({ ...dag, kind: 'dag', id }))
+    this.#window.wake()
     return id
   }
 
@@ -149,9 +164,7 @@ export class ClientStream {
 
   /** Gives back the credit of a block that has been dealt with. */
   release(creditBytes: number): void {
-    if (this.#closed) return
-    const grant = this.#window.release(creditBytes)
-    if (grant > 0) this.#post(encode.credit(grant))
+    if (!this.#closed) this.#window.release(creditBytes)
   }
 
   /** Ends the stream in order; Wants that are open are lost. */
@@ -215,6 +228,7 @@ export class ClientStream {
     const header = this.#header!
     const creditBytes = dataBytes + FRAME_COST_BYTES
     this.#window.receive(creditBytes)
+    this.dataBytes += dataBytes
     const assembly = this.#assembly ?? this.#beginBlock(header)
     const isNext =
       assembly.wantId === header.want &&
@@ -290,6 +304,7 @@ export class ClientStream {
 
   #end(reason: Error): void {
     this.#closed = true
+    this.#ended.abort(reason)
     this.#idle.stop()
     this.#assembly = undefined
     const wants = [...this.#wants.values()]

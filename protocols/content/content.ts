@@ -29,12 +29,13 @@ export class ContentService implements Content, Startable {
     this.#limits = { ...defaultLimits, ...init.limits }
     this.#limits.creditWindowBytes = Math.max(this.#limits.creditWindowBytes, MIN_CREDIT_WINDOW_BYTES)
     this.protocols = [`/p2pnode/${init.networkName}/content/1.0.0`]
-    const { blocks, trust, log } = init
-    this.#server = new ContentServer({ blocks, trust, log, limits: this.#limits })
+    const { blocks, trust, bandwidth, log } = init
+    this.#server = new ContentServer({ blocks, trust, bandwidth, log, limits: this.#limits })
     this.#pool = new StreamPool({
       protocol: this.protocols[0]!,
       connections: components.connectionManager,
       trust,
+      bandwidth,
       log,
       limits: this.#limits,
       onReceived: (bytes) => {

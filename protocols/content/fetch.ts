@@ -393,7 +393,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
     if (this.#ended) return
     const now = performance.now()
     const stallTimeoutMs = this.#options.stallTimeoutMs ?? this.#init.limits.stallTimeoutMs
-    if (this.#puts.count > 0) this.#lastBlockMs = now
+    if (this.#puts.count > 0 || this.#sources.hasProgressed()) this.#lastBlockMs = now
     if (now - this.#lastBlockMs > stallTimeoutMs) return this.#finish(stalled(stallTimeoutMs))
     this.#relieveSlow(now)
     this.#wake.notify()

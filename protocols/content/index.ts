@@ -34,6 +34,7 @@
 import type { Connection, PeerId, StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import { ContentService } from './content.ts'
 import type { ContentLimits } from './limits.ts'
 import type { BlockSource, Content } from './types.ts'
@@ -45,6 +46,8 @@ export interface ContentInit {
   blocks: BlockSource
   /** Asked before serving (`serve-content`) and before fetching (`fetch`); told what peers did. */
   trust: Policy & Evidence
+  /** Asked before data moves; nothing is limited without it. */
+  bandwidth?: Bandwidth
   log: Logger
   limits?: Partial<ContentLimits>
 }

@@ -62,6 +62,15 @@ export const MAX_BLOCK_BYTES = 2 * 1024 * 1024
 /** Each data frame costs its data and this: so that empty blocks are not free, and their bookkeeping is bounded too. */
 export const FRAME_COST_BYTES = 64
 
+/** A part of a block is no smaller, but the last, however little credit or bandwidth there is. */
+export const MIN_PART_BYTES = 1024
+
+/** Blocks that a server reads ahead of what it has sent where its bandwidth is limited. */
+export const SLOW_READ_AHEAD_BLOCKS = 2
+
+/** Less data than this in `stallTimeoutMs`, with no whole block either, is no progress: about 1 KiB/s. */
+export const MIN_PROGRESS_BYTES = 32 * 1024
+
 /**
  * The smallest window that works: a server waits for the credit of a whole frame, and credit is granted anew for whole
  * blocks, so the largest block must fit, however it is cut.

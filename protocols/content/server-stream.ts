@@ -2,6 +2,7 @@ import type { Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import type { Bandwidth, Flow } from '../shared/bandwidth.ts'
 import { CreditAccount } from '../shared/credit.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import type { FairSlots } from '../shared/fair-slots.ts'
@@ -25,6 +26,8 @@ import {
   MAX_OPEN_CIDS,
   MAX_OPEN_WANTS,
   MAX_PENDING_VISITS,
+  MIN_PART_BYTES,
+  SLOW_READ_AHEAD_BLOCKS,
 } from './limits.ts'
 import { type CidsWant, type DagWant, decodeFromClient, encode } from './messages.ts'
 import { OpenWant } from './server-want.ts'
@@ -49,6 +52,7 @@ export interface ServerStreamInit {
   peer: string
   blocks: BlockSource
   trust: Policy & Evidence
+  bandwidth?: Bandwidth | undefined
   /** Blocks in memory, over all streams of this node. */
   slots: FairSlots
   limits: ContentLimits
@@ -64,6 +68,7 @@ export interface ServerStreamInit {
  */
 export class ServerStream {
   readonly #init: ServerStreamInit
+  readonly #flow: Flow
   readonly #writer: StreamWriter
   readonly #credit = new CreditAccount()
   readonly #end = new AbortController()
@@ -82,6 +87,7 @@ export class ServerStream {
 
   constructor(init: ServerStreamInit) {
     this.#init = init
+    this.#flow = { direction: 'out', peer: init.peer, protocol: 'content' }
     const { limits } = init
     const clientIdle = new IdleWatch({
       timeoutMs: limits.clientIdleMs,
@@ -289,7 +295,9 @@ export class ServerStream {
     index: number | undefined,
   ): Promise<() => Promise<Uint8Array | undefined>> {
     const { slots, peer, limits } = this.#init
-    while (this.#blocksInMemory >= limits.readAheadBlocks) await this.#planner.wait(this.#end.signal)
+    // What is sent slowly need not be read long before: the slots are everybody's.
+    const most = this.#sliceBytes() < Infinity ? SLOW_READ_AHEAD_BLOCKS : limits.readAheadBlocks
+    while (this.#blocksInMemory >= most) await this.#planner.wait(this.#end.signal)
     await slots.acquire(peer, this.#end.signal)
     this.#blocksInMemory += 1
     const bytes = this.#get(cid)()
@@ -367,10 +375,8 @@ export class ServerStream {
     const name = index === undefined ? { index, cid: cid.bytes } : { index, cid: undefined }
     let offset = 0
     do {
-      const data = bytes.subarray(offset, offset + this.#init.limits.frameDataBytes)
-      const header = encodeBlockHeader({ want, ...name, offset, totalBytes: bytes.length }, data.length)
-      await this.#write(header, data, data.length + FRAME_COST_BYTES)
-      offset += data.length
+      const header = { want, ...name, offset, totalBytes: bytes.length }
+      offset += await this.#sendPart(header, bytes.subarray(offset))
     } while (offset < bytes.length)
     open.sentBytes += bytes.length
     this.#init.onSent(bytes.length)
@@ -383,25 +389,55 @@ export class ServerStream {
   async #sendMissing(open: OpenWant): Promise<void> {
     while (open.unreported.length > 0) {
       const cids = open.unreported.splice(0, MAX_CIDS_PER_MESSAGE)
-      await this.#write(encode.missing(open.want.id, cids), undefined, 0)
+      await this.#write(encode.missing(open.want.id, cids))
     }
   }
 
   async #sendDone(open: OpenWant): Promise<void> {
     if (!open.cancelled) await this.#sendMissing(open)
     this.#forget(open)
-    await this.#write(encode.done(open.want.id, open.status), undefined, 0)
+    await this.#write(encode.done(open.want.id, open.status))
   }
 
-  async #write(header: Uint8Array, data: Uint8Array | undefined, cost: number): Promise<void> {
+  /** As much of what is left of a block as one frame takes, and credit and bandwidth allow. Returns how much that was. */
+  async #sendPart(header: Parameters<typeof encodeBlockHeader>[0], left: Uint8Array): Promise<number> {
+    const { limits, bandwidth } = this.#init
+    const { signal } = this.#end
+    const mostBytes = Math.min(left.length, limits.frameDataBytes, this.#sliceBytes())
+    const data = left.subarray(0, await this.#takeCredit(mostBytes))
+    const wait = bandwidth?.take(this.#flow, data.length + FRAME_COST_BYTES, signal)
+    if (wait !== undefined) {
+      this.#writer.flushSoon()
+      await wait
+    }
+    await this.#write(encodeBlockHeader(header, data.length), data)
+    return data.length
+  }
+
+  /** Credit for so much data, or for some of it where the client grants little at a time. */
+  async #takeCredit(mostBytes: number): Promise<number> {
+    const cost = mostBytes + FRAME_COST_BYTES
     if (this.#credit.available < cost) this.#writer.flushSoon()
+    const leastBytes = Math.min(mostBytes, MIN_PART_BYTES) + FRAME_COST_BYTES
     this.#waitsForClient = true
     try {
-      await this.#credit.take(cost, this.#end.signal)
+      return (await this.#credit.takeUpTo(cost, leastBytes, this.#end.signal)) - FRAME_COST_BYTES
+    } finally {
+      this.#waitsForClient = false
+    }
+  }
+
+  async #write(header: Uint8Array, data?: Uint8Array): Promise<void> {
+    this.#waitsForClient = true
+    try {
       await this.#writer.write(header, data, this.#end.signal)
     } finally {
       this.#waitsForClient = false
     }
+  }
+
+  #sliceBytes(): number {
+    return this.#init.bandwidth?.sliceBytes(this.#flow) ?? Infinity
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import { FairSlots } from '../shared/fair-slots.ts'
 import { streamFailed } from './errors.ts'
 import type { ContentLimits } from './limits.ts'
@@ -10,6 +11,7 @@ import type { BlockSource } from './types.ts'
 export interface ContentServerInit {
   blocks: BlockSource
   trust: Policy & Evidence
+  bandwidth?: Bandwidth | undefined
   limits: ContentLimits
   log: Logger
 }

@@ -4,7 +4,7 @@ import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { Intake } from './intake.ts'
-import { MAX_ACTIVE_SOURCES, MAX_ATTEMPTS_PER_PEER, RETRY_AFTER_MS } from './limits.ts'
+import { MAX_ACTIVE_SOURCES, MAX_ATTEMPTS_PER_PEER, MIN_PROGRESS_BYTES, RETRY_AFTER_MS } from './limits.ts'
 import { Source, type SourceListener } from './source.ts'
 import type { StreamPool } from './stream-pool.ts'
 import type { FetchStatistics } from './types.ts'
@@ -33,6 +33,8 @@ export class SourceSet {
   readonly #attempts = new Map<string, number>()
   #connecting = 0
   #retrying = 0
+  /** Data that had come from the active sources when there was progress last. */
+  #progressBytes = 0
 
   constructor(init: SourceSetInit) {
     this.#init = init
@@ -47,6 +49,19 @@ export class SourceSet {
   /** False where those that are active are all that there will ever be. */
   get mayComeMore(): boolean {
     return !this.#intake.isExhausted || this.#connecting + this.#retrying > 0
+  }
+
+  /**
+   * Whether as much data as counts has come since the last time that it had. Over a slow or limited connection a block may
+   * take longer than a stall.
+   */
+  hasProgressed(): boolean {
+    const dataBytes = this.active.reduce((sum, { stream }) => sum + stream.dataBytes, 0)
+    // Less than before where a source was lost.
+    this.#progressBytes = Math.min(this.#progressBytes, dataBytes)
+    if (dataBytes - this.#progressBytes < MIN_PROGRESS_BYTES) return false
+    this.#progressBytes = dataBytes
+    return true
   }
 
   /** Takes on what has become known, up to the bound. */

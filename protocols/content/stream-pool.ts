@@ -1,6 +1,7 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence } from '../../src/trust/contract.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import { ClientStream } from './client-stream.ts'
 import { streamFailed } from './errors.ts'
 import type { ContentLimits } from './limits.ts'
@@ -17,6 +18,7 @@ export interface StreamPoolInit {
   protocol: string
   connections: ConnectionOpener
   trust: Evidence
+  bandwidth?: Bandwidth | undefined
   limits: ContentLimits
   log: Logger
   onReceived: (bytes: number) => void
@@ -131,11 +133,19 @@ export class StreamPool {
   }
 
   async #openStream(peer: PeerId, signal: AbortSignal): Promise<ClientStream> {
-    const { connections, protocol, trust, limits, log, onReceived } = this.#init
+    const { connections, protocol, trust, bandwidth, limits, log, onReceived } = this.#init
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)])
     const connection = await connections.openConnection(peer, { signal: bounded })
     const stream = await connection.newStream(protocol, { signal: bounded })
-    const client = new ClientStream({ stream, peer: peer.toString(), trust, limits, log, onReceived })
+    const client = new ClientStream({
+      stream,
+      peer: peer.toString(),
+      trust,
+      bandwidth,
+      limits,
+      log,
+      onReceived,
+    })
     this.#open.add(client)
     return client
   }

@@ -1,4 +1,4 @@
-import { MAX_CREDIT_BYTES } from './limits.ts'
+import { CREDIT_PATIENCE_MS, MAX_CREDIT_BYTES } from './limits.ts'
 import { ProtocolViolationError } from './violation.ts'
 
 /**
@@ -31,6 +31,28 @@ export class CreditAccount {
     this.#available -= bytes
   }
 
+  /**
+   * Waits until `mostBytes` are allowed and takes them. Where they take long to come, as from a receiver that is held back
+   * itself, it takes what there is, from `leastBytes` on, and says how much: better a small frame than none.
+   */
+  async takeUpTo(mostBytes: number, leastBytes: number, signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted()
+    if (this.#available < mostBytes) {
+      const hurry = setTimeout(() => {
+        if (this.#waiter !== undefined) this.#waiter.bytes = leastBytes
+        this.#wake()
+      }, CREDIT_PATIENCE_MS)
+      try {
+        await this.#wait(mostBytes, signal)
+      } finally {
+        clearTimeout(hurry)
+      }
+    }
+    const taken = Math.min(mostBytes, this.#available)
+    this.#available -= taken
+    return taken
+  }
+
   #wait(bytes: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
@@ -53,47 +75,5 @@ export class CreditAccount {
     if (waiter === undefined || this.#available < waiter.bytes) return
     this.#waiter = undefined
     waiter.resolve()
-  }
-}
-
-/**
- * The receiver's side of credit: how much the sender may still send, and how much of what arrived has been dealt with
- * and can be granted anew.
- */
-export class CreditWindow {
-  readonly #windowBytes: number
-  #granted: number
-  #released = 0
-
-  /** The sender is taken to have been granted `windowBytes` at the start; the owner sends that grant. */
-  constructor(windowBytes: number) {
-    this.#windowBytes = windowBytes
-    this.#granted = windowBytes
-  }
-
-  /** Bytes that the sender may still send. */
-  get outstanding(): number {
-    return this.#granted
-  }
-
-  /** @throws ProtocolViolationError when the sender was not allowed so much */
-  receive(bytes: number): void {
-    if (bytes > this.#granted) {
-      throw new ProtocolViolationError('credit-exceeded', 'the peer sent more than it was granted')
-    }
-    this.#granted -= bytes
-  }
-
-  /**
-   * What arrived has been dealt with. Returns the bytes to grant now: nothing until a quarter of the window has come
-   * together, so that a grant is sent for many blocks and the sender is never near its end.
-   */
-  release(bytes: number): number {
-    this.#released += bytes
-    if (this.#released * 4 < this.#windowBytes) return 0
-    const grant = this.#released
-    this.#released = 0
-    this.#granted += grant
-    return grant
   }
 }

@@ -19,3 +19,9 @@ export const MAX_QUEUED_CONTROL_BYTES = 256 * 1024
 
 /** Bytes that a sender may be allowed at once. More is a mistake or an attempt to overflow the counter. */
 export const MAX_CREDIT_BYTES = 256 * 1024 * 1024
+
+/**
+ * A sender that has less credit than its next frame needs waits so long for the rest, then makes the frame smaller. A
+ * receiver grants a quarter of its window at a time, which comes sooner than this from all but those that are held back.
+ */
+export const CREDIT_PATIENCE_MS = 250

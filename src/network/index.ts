@@ -9,6 +9,7 @@
  * await boundedStop(libp2p, 5_000)
  * ```
  */
+export { type BandwidthLimiter, createBandwidth } from './bandwidth/index.ts'
 export type { DhtNamespace } from './dht.ts'
 export type { NetworkOptions } from './network.ts'
 export { createNetwork } from './network.ts'

@@ -13,6 +13,7 @@ import { loadOrCreateIdentity, type PassphrasePurpose } from '../identity/index.
 import { createJobs, type Jobs } from '../jobs/index.ts'
 import {
   boundedStop,
+  createBandwidth,
   createNetwork,
   createSeeker,
   knownRoutes,
@@ -236,6 +237,8 @@ async function startServices(
     gossip,
     log,
   })
+  const bandwidth = createBandwidth({ limits: config.limits.bandwidth })
+  lifecycle.started('bandwidth', () => bandwidth.stop())
   const libp2p = await createLibp2p({
     ...libp2pOptions({
       config,
@@ -247,13 +250,20 @@ async function startServices(
       version,
       gossip: gossip.rules,
       services: {
-        content: contentProtocol({ networkName, blocks: storage.blocks, trust, log }),
-        chunk: chunkProtocol({ networkName, holder: vault.holder, trust, log }),
+        content: contentProtocol({ networkName, blocks: storage.blocks, trust, bandwidth, log }),
+        chunk: chunkProtocol({ networkName, holder: vault.holder, trust, bandwidth, log }),
       },
     }),
     start: false,
   })
-  const helia = createContentHelia({ libp2p, storage, trust, content: libp2p.services.content, log })
+  const helia = createContentHelia({
+    libp2p,
+    storage,
+    trust,
+    content: libp2p.services.content,
+    bandwidth,
+    log,
+  })
   lifecycle.started(
     'libp2p',
     async () => {
@@ -320,6 +330,7 @@ async function startServices(
     trust,
     gossip,
     vault,
+    bandwidth,
     isServing: () => ['ready', 'degraded'].includes(health().state),
   })
   const api: Api = await createApi({

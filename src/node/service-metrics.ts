@@ -1,6 +1,7 @@
 import type { Content } from '../../protocols/content/types.ts'
 import type { Gossip } from '../gossip/index.ts'
 import type { Jobs } from '../jobs/index.ts'
+import type { BandwidthLimiter } from '../network/index.ts'
 import type { OpenStorage } from '../storage/open.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { TrustService } from '../trust/index.ts'
@@ -14,6 +15,7 @@ export interface MeasuredServices {
   trust: Pick<TrustService, 'denials' | 'droppedEvidence'>
   gossip: Pick<Gossip, 'statistics'>
   vault: Pick<Vault, 'statistics'>
+  bandwidth: Pick<BandwidthLimiter, 'statistics' | 'waiting'>
   /** Whether the node would be called ready. */
   isServing: () => boolean
 }
@@ -99,6 +101,31 @@ export function observeServices(services: MeasuredServices): void {
     Object.entries(gossip.statistics()).map(([result, value]) => ({ labels: { result }, value })),
   )
   observeVault(metrics, vault)
+  observeBandwidth(metrics, services.bandwidth)
+}
+
+/** What moves, and how long it waits for its turn. */
+function observeBandwidth(
+  metrics: MeasuredServices['metrics'],
+  bandwidth: MeasuredServices['bandwidth'],
+): void {
+  const labels = ['protocol', 'direction'] as const
+  type Figure = Exclude<keyof ReturnType<BandwidthLimiter['statistics']>[number], (typeof labels)[number]>
+  const counter = (name: string, help: string, figure: Figure, unit = 1): void =>
+    metrics.observed('counter', { name: `p2pnode_bandwidth_${name}_total`, help, labels }, () =>
+      bandwidth.statistics().map(({ protocol, direction, [figure]: value }) => ({
+        labels: { protocol, direction },
+        value: value / unit,
+      })),
+    )
+  counter('bytes', 'Data that was let through; of what is received under a limit, what was granted.', 'bytes')
+  counter('waits', 'How often data had to wait for its turn.', 'waits')
+  counter('wait_seconds', 'How long data had to wait, all waits together.', 'waitedMs', 1_000)
+  metrics.observed(
+    'gauge',
+    { name: 'p2pnode_bandwidth_waiting', help: 'Streams that wait for their turn.', labels: ['direction'] },
+    () => Object.entries(bandwidth.waiting()).map(([direction, value]) => ({ labels: { direction }, value })),
+  )
 }
 
 /** What the node does for other owners' files: audits of other holders, repair, columns that come and go. */

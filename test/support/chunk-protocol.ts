@@ -24,6 +24,7 @@ import {
   type FromServer,
 } from '../../protocols/chunk/messages.ts'
 import type { Lease, Receipt, SlabId, SlabIndex, StoreOpen } from '../../protocols/chunk/types.ts'
+import type { Bandwidth } from '../../protocols/shared/bandwidth.ts'
 import { FrameReader } from '../../protocols/shared/framing.ts'
 import { MemoryHolder } from './chunk-holder.ts'
 import { RecordingTrust, silentLog, startBareNode } from './content-protocol.ts'
@@ -43,7 +44,9 @@ export interface ChunkNode {
 }
 
 /** A libp2p node on loopback with the chunk service over columns in memory. */
-export async function startChunkNode(options: { limits?: Partial<ChunkLimits> } = {}): Promise<ChunkNode> {
+export async function startChunkNode(
+  options: { limits?: Partial<ChunkLimits>; bandwidth?: Bandwidth } = {},
+): Promise<ChunkNode> {
   const privateKey = await generateKeyPair('Ed25519')
   const signer = ed25519Signer(privateKey.raw.subarray(0, 32))
   const holder = new MemoryHolder(NETWORK, signer)
@@ -62,6 +65,7 @@ export async function startChunkNode(options: { limits?: Partial<ChunkLimits> } 
         holder,
         trust,
         log: silentLog,
+        ...(options.bandwidth === undefined ? {} : { bandwidth: options.bandwidth }),
         ...(options.limits === undefined ? {} : { limits: options.limits }),
       }),
     },

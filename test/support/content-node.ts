@@ -7,6 +7,7 @@ import type { Libp2p } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { Content } from '../../protocols/content/index.ts'
 import { content as contentProtocol } from '../../protocols/content/index.ts'
+import type { Bandwidth } from '../../protocols/shared/bandwidth.ts'
 import { createContentHelia } from '../../src/content/helia/index.ts'
 import type { ContentHelia } from '../../src/content/helia/index.ts'
 import { createContentService } from '../../src/content/index.ts'
@@ -61,6 +62,7 @@ export async function startContentNode(
     dht?: 'server' | 'client'
     /** Stands before the node's trust where Bitswap asks it. */
     bitswapPolicy?: Policy['decide']
+    bandwidth?: Bandwidth
   } = {},
 ): Promise<ContentNode> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'p2pnode-content-')))
@@ -100,7 +102,14 @@ export async function startContentNode(
   })) as unknown as Libp2p<{ content: Content }>
   const protocol = libp2p.services.content
   const policy = options.bitswapPolicy === undefined ? trust : { decide: options.bitswapPolicy }
-  const helia = createContentHelia({ libp2p, storage, trust: policy, content: protocol, log: quiet })
+  const helia = createContentHelia({
+    libp2p,
+    storage,
+    trust: policy,
+    content: protocol,
+    ...(options.bandwidth === undefined ? {} : { bandwidth: options.bandwidth }),
+    log: quiet,
+  })
   await helia.start()
   const content = createContentService({
     config: { content: { steps: { peers: true, ipfs: options.ipfs ?? false } } },

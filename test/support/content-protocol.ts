@@ -23,6 +23,7 @@ import {
   type FromClient,
   type FromServer,
 } from '../../protocols/content/messages.ts'
+import type { Bandwidth } from '../../protocols/shared/bandwidth.ts'
 import { FrameReader } from '../../protocols/shared/framing.ts'
 import type { Decision, EvidenceDetail, EvidenceKind } from '../../src/trust/contract.ts'
 import type { Logger } from '../../src/telemetry/types.ts'
@@ -142,7 +143,7 @@ export const PROTOCOL = `/p2pnode/${NETWORK}/content/1.0.0`
 
 /** A libp2p node on loopback with the content service over a store in memory. */
 export async function startNode(
-  options: { blocks?: MemoryBlocks; limits?: Partial<ContentLimits> } = {},
+  options: { blocks?: MemoryBlocks; limits?: Partial<ContentLimits>; bandwidth?: Bandwidth } = {},
 ): Promise<TestNode> {
   const blocks = options.blocks ?? new MemoryBlocks()
   const trust = new RecordingTrust()
@@ -159,6 +160,7 @@ export async function startNode(
         blocks,
         trust,
         log: silentLog,
+        ...(options.bandwidth === undefined ? {} : { bandwidth: options.bandwidth }),
         limits: { sourceIdleMs: 1_000, ...options.limits },
       }),
     },

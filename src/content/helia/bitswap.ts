@@ -5,6 +5,8 @@ import type { Libp2p, Startable } from '@libp2p/interface'
 import type { BlockBroker, Helia, HeliaMixin } from 'helia'
 import type { Blockstore } from 'interface-blockstore'
 import type { CID } from 'multiformats/cid'
+import type { Bandwidth, Flow } from '../../../protocols/shared/bandwidth.ts'
+import { pacedReads, pacedWrites } from '../../../protocols/shared/paced-stream.ts'
 import type { Policy } from '../../trust/contract.ts'
 
 /**
@@ -18,7 +20,10 @@ const MAX_OUTGOING_MESSAGE_BYTES = 2 * 1024 * 1024 + 64 * 1024
 /** Streams of one connection at once; one message each. */
 const MAX_STREAMS = 32
 const MAX_QUEUED_SENDS_PER_PEER = 4
-const MESSAGE_TIMEOUT_MS = 10_000
+/** A message of 2 MiB where bandwidth is limited to 35 KiB/s. Silence is no load: streams are bounded by connection. */
+const MESSAGE_TIMEOUT_MS = 60_000
+/** The muxer in which a stream that is not read holds its sender back. */
+const PAUSABLE_MUXER = '/yamux/'
 
 /** Every bound that Bitswap has, set. */
 export function boundedBitswap(): BitswapOptions {
@@ -48,6 +53,8 @@ export interface BitswapDependencies {
   libp2p: Libp2p
   blockstore: Blockstore
   trust: Policy
+  /** Asked before messages move; nothing is limited without it. */
+  bandwidth?: Bandwidth | undefined
 }
 
 /**
@@ -61,6 +68,8 @@ export interface BitswapDependencies {
 export class GuardedBitswap implements Startable {
   readonly #dependencies: BitswapDependencies
   #broker: (BlockBroker & Startable) | undefined
+  /** Aborted on stop: ends every wait for bandwidth. */
+  #running = new AbortController()
 
   constructor(dependencies: BitswapDependencies) {
     this.#dependencies = dependencies
@@ -74,7 +83,8 @@ export class GuardedBitswap implements Startable {
   /** libp2p must have been started. */
   async start(): Promise<void> {
     if (this.#broker !== undefined) return
-    const { helia, libp2p, blockstore, trust } = this.#dependencies
+    const { helia, libp2p, blockstore, trust, bandwidth } = this.#dependencies
+    this.#running = new AbortController()
     const asker: Asker = new AsyncLocalStorage()
     let broker: BlockBroker | undefined
     const host = {
@@ -83,7 +93,7 @@ export class GuardedBitswap implements Startable {
       logger: helia.logger,
       getHasher: helia.getHasher,
       metrics: helia.metrics,
-      libp2p: namingPeers(libp2p, asker),
+      libp2p: namingPeers(libp2p, asker, bandwidth, this.#running.signal),
       blockstore: guardedStore(blockstore, trust, asker),
       hasBlockBroker: () => false,
       addBlockBroker: (added: BlockBroker) => {
@@ -98,6 +108,7 @@ export class GuardedBitswap implements Startable {
   async stop(): Promise<void> {
     const broker = this.#broker
     this.#broker = undefined
+    this.#running.abort(new Error('the node stops'))
     await broker?.stop?.()
   }
 }
@@ -114,19 +125,47 @@ function bitswapMixin(): HeliaMixin<HeliaWithLibp2p> {
   return mixin
 }
 
-/** libp2p, but that streams of protocols registered through it are handled in a context that names their peer. */
-function namingPeers(libp2p: Libp2p, asker: Asker): Libp2p {
+/**
+ * libp2p, but that streams of protocols registered through it are handled in a context that names their peer, and that
+ * what goes over streams both ways keeps to the bandwidth.
+ */
+function namingPeers(
+  libp2p: Libp2p,
+  asker: Asker,
+  bandwidth: Bandwidth | undefined,
+  signal: AbortSignal,
+): Libp2p {
+  const flowOf = (direction: Flow['direction'], peer: string): Flow => ({
+    direction,
+    peer,
+    protocol: 'bitswap',
+  })
   const handle: Libp2p['handle'] = (protocols, handler, options) =>
     libp2p.handle(
       protocols,
-      (stream, connection) => asker.run(connection.remotePeer.toString(), () => handler(stream, connection)),
+      (stream, connection) => {
+        const peer = connection.remotePeer.toString()
+        const mayPause = connection.multiplexer?.startsWith(PAUSABLE_MUXER) === true
+        const paced =
+          bandwidth === undefined
+            ? stream
+            : pacedReads(stream, flowOf('in', peer), bandwidth, { signal, mayPause })
+        return asker.run(peer, () => handler(paced, connection))
+      },
       options,
     )
+  const dialProtocol: Libp2p['dialProtocol'] = async (target, protocols, options) => {
+    const stream = await libp2p.dialProtocol(target, protocols, options)
+    if (bandwidth === undefined) return stream
+    // Bitswap dials peers, never bare addresses.
+    return pacedWrites(stream, flowOf('out', String(target)), bandwidth, signal)
+  }
   return new Proxy(libp2p, {
-    get(target, key) {
+    get(proxied, key) {
       if (key === 'handle') return handle
-      const value: unknown = Reflect.get(target, key, target)
-      return typeof value === 'function' ? value.bind(target) : value
+      if (key === 'dialProtocol') return dialProtocol
+      const value: unknown = Reflect.get(proxied, key, proxied)
+      return typeof value === 'function' ? value.bind(proxied) : value
     },
   })
 }

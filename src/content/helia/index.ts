@@ -6,6 +6,7 @@ import { createHeliaLight } from 'helia'
 import { sha512 } from 'multiformats/hashes/sha2'
 import type { Content } from '../../../protocols/content/types.ts'
 import type { Storage } from '../../storage/types.ts'
+import type { Bandwidth } from '../../../protocols/shared/bandwidth.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Policy } from '../../trust/contract.ts'
 import type { IpfsStep } from '../fetch/fetcher.ts'
@@ -22,6 +23,8 @@ export interface ContentHeliaOptions {
   storage: Pick<Storage, 'blocks' | 'datastore'>
   trust: Policy
   content: Pick<Content, 'fetchBlock'>
+  /** Asked before Bitswap's messages move; nothing is limited without it. */
+  bandwidth?: Bandwidth
   log: Logger
 }
 
@@ -47,7 +50,7 @@ export interface ContentHelia {
  * only so are the steps of start and stop the node's to order and to bound.
  */
 export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
-  const { libp2p, storage, trust, content } = options
+  const { libp2p, storage, trust, content, bandwidth } = options
   const log = options.log.child({ part: 'helia' })
   const blockstore = storage.blocks.asBlockstore()
   const helia = createHeliaLight({
@@ -60,7 +63,7 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
     logger: libp2p.logger,
     ...(libp2p.metrics === undefined ? {} : { metrics: libp2p.metrics }),
   })
-  const bitswap = new GuardedBitswap({ helia, libp2p, blockstore, trust })
+  const bitswap = new GuardedBitswap({ helia, libp2p, blockstore, trust, bandwidth })
 
   return {
     helia,

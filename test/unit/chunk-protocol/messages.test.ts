@@ -17,7 +17,8 @@ import {
   type FromServer,
 } from '../../../protocols/chunk/messages.ts'
 import { ClientMessageSchema, ServerMessageSchema } from '../../../protocols/chunk/messages_pb.ts'
-import { partsOf } from '../../../protocols/chunk/parts.ts'
+import { MAX_PIECE_BYTES, MIN_PART_BYTES } from '../../../protocols/chunk/limits.ts'
+import { nextPartBytes } from '../../../protocols/chunk/parts.ts'
 import vectors from '../../../protocols/chunk/vectors/messages.json' with { type: 'json' }
 import { frame, FrameReader } from '../../../protocols/shared/framing.ts'
 import { MAX_CONTROL_MESSAGE_BYTES } from '../../../protocols/shared/limits.ts'
@@ -217,19 +218,24 @@ describe('answers', () => {
 describe('parts of a piece', () => {
   it('make it up, are about equal, and none is longer than it may be', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 700 }), (bytes, most) => {
-        const piece = new Uint8Array(bytes)
-        const parts = [...partsOf(piece, most)]
-        let at = 0
-        for (const { offset, data } of parts) {
-          expect(offset).toBe(at)
-          expect(data.length).toBeGreaterThan(0)
-          expect(data.length).toBeLessThanOrEqual(most)
-          at += data.length
-        }
-        expect(at).toBe(bytes)
-        expect(parts.length).toBeLessThanOrEqual(Math.ceil(bytes / most))
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: MAX_PIECE_BYTES }),
+        fc.integer({ min: 1, max: MAX_PIECE_BYTES }),
+        (pieceBytes, mostBytes) => {
+          const most = Math.max(mostBytes, MIN_PART_BYTES)
+          let leftBytes = pieceBytes
+          let parts = 0
+          while (leftBytes > 0) {
+            const bytes = nextPartBytes(leftBytes, mostBytes)
+            expect(bytes).toBeGreaterThan(0)
+            expect(bytes).toBeLessThanOrEqual(Math.min(leftBytes, most))
+            if (bytes < leftBytes) expect(bytes).toBeGreaterThanOrEqual(MIN_PART_BYTES)
+            leftBytes -= bytes
+            parts += 1
+          }
+          expect(parts).toBeLessThanOrEqual(Math.ceil(pieceBytes / most))
+        },
+      ),
     )
   })
 })

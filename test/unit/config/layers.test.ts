@@ -356,6 +356,30 @@ describe('contradictions', () => {
       ['limits.bandwidth.global.in=1MiB/s', 'limits.bandwidth.perPeer.in=2MiB/s'],
       'limits.bandwidth.perPeer.in',
     ],
+    [
+      'one protocol over all',
+      ['limits.bandwidth.global.out=1MiB/s', 'limits.bandwidth.protocols.chunk.out=2MiB/s'],
+      'limits.bandwidth.protocols.chunk.out',
+    ],
+    ...[
+      'always out=1MiB/s',
+      '08:00-24:30 out=1MiB/s',
+      '08:00-08:00 out=1MiB/s',
+      '08:00-18:00',
+      '08:00-18:00 out=1KiB/s',
+      '08:00-18:00 out=1MiB/s out=2MiB/s',
+      '08:00-18:00 up=1MiB/s',
+    ].map((entry): [string, string[], string] => [
+      `the schedule ${entry}`,
+      [`limits.bandwidth.schedule=${JSON.stringify([entry])}`],
+      'limits.bandwidth.schedule',
+    ]),
+    [
+      'two rates at one time',
+      ['limits.bandwidth.schedule=["22:00-06:00 out=1MiB/s","05:00-07:00 in=1MiB/s out=2MiB/s"]'],
+      'limits.bandwidth.schedule',
+    ],
+    ['a protected peer that is none', ['network.peers.protect=["alice"]'], 'network.peers.protect'],
     ['an impossible address', ['api.host=300.1.1.1'], 'api.host'],
     ['an impossible name', ['gateway.host=-a'], 'gateway.host'],
     ['a gateway that is no URL', ['content.gateways=["ftp://x"]'], 'content.gateways'],
@@ -374,6 +398,11 @@ describe('contradictions', () => {
     ['the same port on two addresses', ['gateway.port=4780', 'gateway.host=127.0.0.2']],
     ['all of the quota offered', ['storage.quota=1GiB', 'storage.offer=100%']],
     ['IPv6', ['api.host=::1']],
+    [
+      'a schedule over midnight, and the two directions at one time',
+      ['limits.bandwidth.schedule=["22:00-06:00 out=1MiB/s","05:00-07:00 in=unlimited"]'],
+    ],
+    ['a protected peer', [`network.peers.protect=["${PEER}"]`]],
     ['no listening at all', ['network.listen=[]']],
     [
       'own nodes to begin with, on a private network',

@@ -1,4 +1,5 @@
 /** What the vault runs in worker threads, by name; `src/workers` calls it. */
+import { discard } from '../../workers/moved.ts'
 import { workerTask } from '../../workers/task.ts'
 import { entriesFromBytes, entriesToBytes, headFromBytes, headToBytes } from './body.ts'
 import { decodeSegment, encodeSegment, rebuildPieces } from './coding.ts'
@@ -23,16 +24,19 @@ const erasure = loadErasure()
 
 export const encode = workerTask<EncodeTask, EncodeAnswer>((task) => {
   const value = encodeSegment(task, erasure)
+  discard(task.segment)
   return { value, transfer: [bufferOf(value.pieces)] }
 })
 
 export const decode = workerTask<DecodeTask, Uint8Array>((task) => {
   const value = decodeSegment(task, erasure)
+  discardAll(task)
   return { value, transfer: [value.buffer] }
 })
 
 export const rebuild = workerTask<RebuildTask, RebuildAnswer>((task) => {
   const value = rebuildPieces(task, erasure)
+  if (task.redundancy.k > 1) discardAll(task)
   return { value, transfer: [bufferOf(value.pieces)] }
 })
 
@@ -62,6 +66,11 @@ export const decodeEntries = workerTask<BytesTask, EntryBatch>(({ bytes }) => {
   const value = entriesFromBytes(bytes)
   return { value, transfer: [bufferOf(value.hashes)] }
 })
+
+/** What came in is this thread's alone and of no more use. */
+function discardAll({ pieces }: DecodeTask | RebuildTask): void {
+  for (const piece of pieces.values()) discard(piece)
+}
 
 /** Every array here is alone in its buffer. */
 function bufferOf(bytes: Uint8Array): ArrayBuffer {

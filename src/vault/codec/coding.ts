@@ -1,6 +1,7 @@
 /** What the worker threads do with segments: pure functions over their tasks. */
 import { pieceRoot } from '../../../protocols/chunk/format/merkle.ts'
 import { pieceBytesOf } from '../../../protocols/chunk/format/slab-index.ts'
+import { discard } from '../../workers/moved.ts'
 import type { Erasure } from './erasure.ts'
 import { vaultInvalid } from './errors.ts'
 import { HASH_BYTES } from './limits.ts'
@@ -14,10 +15,12 @@ export function encodeSegment(task: EncodeTask, erasure: Erasure): EncodeAnswer 
   const sealedMs = performance.now()
   const pieces = redundancy.k === 1 ? sealed : erasure.encode(sealed, redundancy)
   const codedMs = performance.now()
-  const roots = rootsOf(pieces, pieceBytesOf(sealed.length, redundancy.k))
+  const sealedBytes = sealed.length
+  if (pieces !== sealed) discard(sealed)
+  const roots = rootsOf(pieces, pieceBytesOf(sealedBytes, redundancy.k))
   return {
     mode,
-    sealedBytes: sealed.length,
+    sealedBytes,
     pieces,
     roots,
     stageMs: {
@@ -31,7 +34,10 @@ export function encodeSegment(task: EncodeTask, erasure: Erasure): EncodeAnswer 
 
 /** @throws ERR_VAULT_INVALID */
 export function decodeSegment(task: DecodeTask, erasure: Erasure): Uint8Array<ArrayBuffer> {
-  return openSegment(sealedOf(task, erasure), task.mode, task, task.key)
+  const sealed = sealedOf(task, erasure)
+  const segment = openSegment(sealed, task.mode, task, task.key)
+  if (task.redundancy.k > 1) discard(sealed)
+  return segment
 }
 
 /** @throws ERR_VAULT_INVALID */
@@ -50,6 +56,8 @@ export function rebuildPieces(task: RebuildTask, erasure: Erasure): RebuildAnswe
   for (const [at, column] of columns.entries()) {
     pieces.set(all.subarray(column * pieceBytes, (column + 1) * pieceBytes), at * pieceBytes)
   }
+  if (all !== data) discard(all)
+  discard(data)
   return { pieces, roots: rootsOf(pieces, pieceBytes) }
 }
 

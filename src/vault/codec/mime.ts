@@ -19,10 +19,16 @@ const CONTAINERS: ReadonlySet<string> = new Set([
  * and serving only; nothing is decided by it.
  */
 export async function mimeOf(name: string, firstBytes: Uint8Array): Promise<string> {
-  const byName = lookup(name)
+  const byName = typeByName(name)
   const found = await byContent(firstBytes.subarray(0, MIME_SAMPLE_BYTES))
   if (found === undefined) return byName ?? UNKNOWN
   return CONTAINERS.has(found) ? (byName ?? found) : found
+}
+
+function typeByName(name: string): string | undefined {
+  // Its table is an object: for a file called `__proto__` or `a.constructor` it answers with what every object has.
+  const found: unknown = lookup(name)
+  return typeof found === 'string' ? found : undefined
 }
 
 async function byContent(firstBytes: Uint8Array): Promise<string | undefined> {

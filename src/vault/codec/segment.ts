@@ -1,6 +1,7 @@
 /** From a segment to its sealed form and back: pure, and too slow for the event loop. docs/vault-format.md, "Sealed segment". */
 import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { discard } from '../../workers/moved.ts'
 import { vaultInvalid } from './errors.ts'
 import { associatedData } from './keys.ts'
 import {
@@ -77,9 +78,12 @@ export function sealSegment(segment: Uint8Array, place: SegmentPlace, key: Segme
   const cipher = createCipheriv('aes-256-gcm', key.key, key.nonce)
   cipher.setAAD(associatedData(place.slab, place.number, mode))
   const sealed = new Uint8Array(padded.length + TAG_BYTES)
-  sealed.set(cipher.update(padded))
+  const encrypted = cipher.update(padded)
+  sealed.set(encrypted)
   cipher.final()
   sealed.set(cipher.getAuthTag(), padded.length)
+  for (const used of [encrypted, padded]) discard(used)
+  if (payload !== segment) discard(payload)
   return {
     mode,
     sealed,
@@ -115,7 +119,9 @@ export function openSegment(
   if (mode === Mode.plain) {
     return new Uint8Array(payload.buffer as ArrayBuffer, payload.byteOffset, payload.length)
   }
-  return decompressed(payload, name)
+  const segment = decompressed(payload, name)
+  discard(padded)
+  return segment
 }
 
 function nameOf({ name, number }: SegmentPlace): string {
@@ -130,9 +136,9 @@ function compressed(segment: Uint8Array): { mode: number; payload: Uint8Array } 
     // One piece of output: gathering 64 KiB at a time doubles the work.
     chunkSize: Math.max(MIN_CHUNK_BYTES, segment.length + FRAME_OVERHEAD_BYTES),
   })
-  return frame.length * 100 <= segment.length * KEPT_PERCENT
-    ? { mode: Mode.zstd, payload: frame }
-    : { mode: Mode.plain, payload: segment }
+  if (frame.length * 100 <= segment.length * KEPT_PERCENT) return { mode: Mode.zstd, payload: frame }
+  discard(frame)
+  return { mode: Mode.plain, payload: segment }
 }
 
 function decrypted(sealed: Uint8Array, mode: number, place: SegmentPlace, key: SegmentKey): Buffer {

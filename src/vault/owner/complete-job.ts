@@ -90,7 +90,7 @@ function missingColumns(state: OwnerState, slab: OwnerSlab): number[] {
   const held = new Set(
     state
       .columnsOf(slab.id)
-      .filter(({ receipt, gone }) => receipt !== null && !gone)
+      .filter(({ counts }) => counts)
       .map(({ column }) => column),
   )
   return Array.from({ length: slab.n }, (_, column) => column).filter((column) => !held.has(column))

@@ -93,7 +93,7 @@ function lineOf(
   indexHash: Uint8Array,
 ): SlabLine {
   const { position, k, n, columnBytes, leaseUntilMs, leaseSequence } = slab
-  const holders = state.columnsOf(slab.id).filter(({ receipt, gone }) => receipt !== null && !gone)
+  const holders = state.columnsOf(slab.id).filter(({ counts }) => counts)
   return {
     id: encode(slab.id),
     position,

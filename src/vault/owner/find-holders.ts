@@ -5,7 +5,7 @@ import type { OwnerSlab, OwnerState } from './state.ts'
 
 /**
  * Looks for holders of slabs that the owner does not know of, since repair and leaving holders choose new ones, and
- * remembers them. Returns how many were found.
+ * remembers them as claims: they are told of leases and deletions, and count once they have proven it. Returns how many were found.
  */
 export async function findHolders(
   { state, locator }: { state: OwnerState; locator: Pick<Locator, 'holders'> },
@@ -33,7 +33,7 @@ export async function findHolders(
         if (at.column >= entry.slab.n || !isOfIndex(entry.slab, at.indexHash)) continue
         entry.peers.add(peer)
         found += 1
-        state.database.writeRelaxed(() => state.addHolder(at.slab, at.column, peer))
+        state.database.writeRelaxed(() => state.addClaim(at.slab, at.column, peer))
       }
     } catch {
       // Who was found until the time was over has to do.

@@ -24,6 +24,7 @@ import {
   type SegmentCodec,
 } from '../codec/index.ts'
 import type { Locator, Placer, Restorer, Tombstones } from '../contracts.ts'
+import { LIVE_INTERVALS } from '../health/limits.ts'
 import { writtenForm } from '../place/index.ts'
 import type { Health, VaultObjectSummary, VaultReport } from '../types.ts'
 import { AtRest } from './at-rest.ts'
@@ -102,7 +103,11 @@ export interface Owner {
 export function createOwner(options: OwnerOptions): Owner {
   const { home, config, database, log, jobs } = options
   let { ownerSecret } = options
-  const state = new OwnerState(database, new AtRest(ownerSecret))
+  const state = new OwnerState(
+    database,
+    new AtRest(ownerSecret),
+    LIVE_INTERVALS * config.vault.audit.intervalMs,
+  )
   const privacy = jobPrivacy(state.atRest)
   const workFolder = join(home, 'vault')
   const measured = new HealthNotes(database, config.vault.audit.intervalMs)

@@ -36,6 +36,10 @@ export const LANE_IDLE_MS = 5_000
 export const MAX_TRIES_A_COLUMN = 32
 /** How long a put waits for a peer that could take a column which nobody takes. */
 export const HOLDER_WAIT_MS = 60_000
+/** Who was slow is asked again after this, where nobody else is there: a stalled disk or a lost connection is back by then, or not. */
+export const SECOND_CHANCE_MS = 5_000
+/** So often a holder may be slow in one group. */
+export const MAX_CHANCES = 4
 /** Between two looks for candidates while none is there. */
 export const CANDIDATES_RETRY_MS = 1_000
 

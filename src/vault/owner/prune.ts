@@ -19,7 +19,7 @@ export async function pruneOwned(
   const figures = { abandonedSlabs: 0, bytes: 0 }
   for (const slab of slabsIn(options.state, 'abandoned')) {
     figures.abandonedSlabs += 1
-    const held = options.state.columnsOf(slab.id).filter(({ receipt, gone }) => receipt !== null && !gone)
+    const held = options.state.columnsOf(slab.id).filter(({ counts }) => counts)
     figures.bytes += slab.columnBytes * held.length
   }
   if (dryRun) return figures

@@ -29,7 +29,9 @@ interface Told {
   slab: OwnerSlab
   /** The number of the new lease. */
   sequence: number
-  /** Columns whose holders took the new lease. */
+  /** Peers that took the new lease. */
+  told: Set<string>
+  /** Columns that took it, of those that are known to be held. */
   renewed: Set<number>
   /** Holders that could not be reached, or did not take it. */
   late: number
@@ -107,7 +109,7 @@ export class Renewer {
         const last = state.slab(slab.id)?.leaseSequence ?? slab.leaseSequence
         const sequence = nextSequence(last, nowMs)
         state.setRenewal(slab.id, { sequence, renewMs: nowMs + leaseMs * RENEWAL_RETRY_PART })
-        return { slab, sequence, renewed: new Set(), late: 0 }
+        return { slab, sequence, told: new Set(), renewed: new Set(), late: 0 }
       }),
     )
     await this.#tell(told, untilMs, signal)
@@ -131,14 +133,15 @@ export class Renewer {
   async #tell(told: readonly Told[], untilMs: number, signal: AbortSignal): Promise<void> {
     const { state, ownerSecret, networkName, chunk } = this.#options
     const bySlab = new Map(told.map((each) => [each.slab, each]))
-    const columns = new Map<Addressed, number>()
+    const columns = new Map<Addressed, number | undefined>()
     for (const each of told) {
       each.late = 0
       const lease = { untilMs, sequence: each.sequence }
       const { signed } = signLease(signerOf(ownerSecret(), each.slab), networkName, lease)
-      for (const { peer, column, receipt, gone } of state.columnsOf(each.slab.id)) {
-        if (receipt !== null && !gone && !each.renewed.has(column))
-          columns.set({ slab: each.slab, peer, signed }, column)
+      for (const { peer, column, receipt, gone, counts } of state.columnsOf(each.slab.id)) {
+        if (receipt === null || gone || each.told.has(peer)) continue
+        // What somebody merely claims is told too, but never stands in for a column that is known to be there.
+        columns.set({ slab: each.slab, peer, signed }, counts ? column : undefined)
       }
     }
     const answers: { statement: Addressed; status: number | undefined }[] = []
@@ -154,7 +157,9 @@ export class Renewer {
         const each = bySlab.get(slab)
         if (each === undefined) continue
         if (status === ChunkStatus.ok) {
-          each.renewed.add(columns.get(statement) ?? 0)
+          each.told.add(peer)
+          const column = columns.get(statement)
+          if (column !== undefined) each.renewed.add(column)
           state.setColumnLease(slab.id, peer, untilMs)
         } else if (status === ChunkStatus.notHeld) {
           // It says itself that it has it not: making it again is the holders' affair.

@@ -29,9 +29,11 @@ export interface SlabRow {
 const OBJECT = 'id, version, state, manifest, created_ms, sealed'
 const SLAB =
   'id, object, position, grp, state, k, n, column_bytes, index_hash, lease_until_ms, lease_sequence, sealed'
-/** Columns of a slab with a receipt whose holder has not deleted it. */
-const HELD =
-  'SELECT count(DISTINCT col) FROM owner_column c WHERE c.slab = s.id AND receipt IS NOT NULL AND gone = 0'
+/** A receipt is a holder's signed word to its owner. A claim (one byte long) is anybody's, and counts only with a fresh proof. */
+const COUNTS = `c.gone = 0 AND c.receipt IS NOT NULL AND (length(c.receipt) <> 1 OR EXISTS (SELECT 1 FROM column_proof p
+  WHERE p.slab = c.slab AND p.column_number = c.col AND p.peer = c.peer AND p.proven_ms >= @provenSinceMs))`
+/** How many columns of a slab count as held. */
+const HELD = `SELECT count(DISTINCT c.col) FROM owner_column c WHERE c.slab = s.id AND ${COUNTS}`
 
 /** The statements of the owner's tables (migration-4.ts); `state.ts` says what they are for. */
 export function prepareOwnerStatements({ db }: StateDatabase) {
@@ -125,8 +127,12 @@ export function prepareOwnerStatements({ db }: StateDatabase) {
     ),
     setColumnLease: db.prepare('UPDATE owner_column SET until_ms = ? WHERE slab = ? AND peer = ?'),
     setGone: db.prepare('UPDATE owner_column SET gone = 1 WHERE slab = ? AND peer = ?'),
+    addClaim: db.prepare(
+      `INSERT INTO owner_column (slab, col, peer, receipt, until_ms) VALUES (?, ?, ?, x'01', 0)
+       ON CONFLICT DO UPDATE SET receipt = coalesce(receipt, excluded.receipt), gone = 0`,
+    ),
     columnsOf: db.prepare<
-      [Uint8Array, number],
+      { slab: Uint8Array; limit: number; provenSinceMs: number },
       {
         slab: Uint8Array
         column: number
@@ -134,18 +140,22 @@ export function prepareOwnerStatements({ db }: StateDatabase) {
         receipt: Uint8Array | null
         untilMs: number
         gone: number
+        counts: number
       }
     >(
-      `SELECT slab, col AS column, peer, receipt, until_ms AS untilMs, gone FROM owner_column WHERE slab = ?
-       ORDER BY col, peer LIMIT ?`,
+      `SELECT slab, col AS column, peer, receipt, until_ms AS untilMs, gone, ${COUNTS} AS counts FROM owner_column c
+       WHERE slab = @slab ORDER BY col, peer LIMIT @limit`,
     ),
-    usageOf: db.prepare<{ object: string }, { stored: number; holders: number; missing: number }>(
+    usageOf: db.prepare<
+      { object: string; provenSinceMs: number },
+      { stored: number; holders: number; missing: number }
+    >(
       `SELECT coalesce(sum(column_bytes * held), 0) AS stored, coalesce(sum(n - held), 0) AS missing,
        (SELECT count(DISTINCT c.peer) FROM owner_slab s JOIN owner_column c ON c.slab = s.id
-        WHERE s.object = @object AND s.state = 'stored' AND c.receipt IS NOT NULL AND c.gone = 0) AS holders
+        WHERE s.object = @object AND s.state = 'stored' AND ${COUNTS}) AS holders
        FROM (SELECT column_bytes, n, (${HELD}) AS held FROM owner_slab s WHERE object = @object AND state = 'stored')`,
     ),
-    degraded: db.prepare<[], { count: number }>(
+    degraded: db.prepare<{ provenSinceMs: number }, { count: number }>(
       `SELECT count(*) AS count FROM owner_slab s WHERE state = 'stored' AND (${HELD}) < n`,
     ),
   }

@@ -61,9 +61,12 @@ export interface OwnerColumn {
   slab: SlabId
   column: number
   peer: string
+  /** Null: chosen, but nothing came back. */
   receipt: Uint8Array | null
   untilMs: number
   gone: boolean
+  /** True where a receipt or a fresh proof says that the holder has it; a mere claim does not. */
+  counts: boolean
 }
 
 const SALT_BYTES = 32
@@ -80,10 +83,13 @@ export class OwnerState {
   readonly #sql: ReturnType<typeof prepareOwnerStatements>
   /** Unsealed objects; dropped when a row changes. At most MAX_LISTED_OBJECTS. */
   readonly #unsealed = new Map<string, OwnerObject>()
+  readonly #provenWithinMs: number
 
-  constructor(database: StateDatabase, atRest: AtRest) {
+  /** `provenWithinMs`: how old the proof may be by which a claimed column counts. */
+  constructor(database: StateDatabase, atRest: AtRest, provenWithinMs: number) {
     this.database = database
     this.atRest = atRest
+    this.#provenWithinMs = provenWithinMs
     this.#sql = prepareOwnerStatements(database)
   }
 
@@ -298,9 +304,14 @@ export class OwnerState {
     this.#sql.insertColumn.run(slab, column, peer)
   }
 
-  /** Somebody who was found to hold it, without a receipt to the owner. */
+  /** Another machine of this owner had its receipt. */
   addHolder(slab: SlabId, column: number, peer: string): void {
     this.#sql.setReceipt.run(slab, column, peer, NO_RECEIPT, 0)
+  }
+
+  /** Somebody who says that it holds the column: worth asking, not worth counting. A receipt that is there stays. */
+  addClaim(slab: SlabId, column: number, peer: string): void {
+    this.#sql.addClaim.run(slab, column, peer)
   }
 
   setReceipt(receipt: Receipt, peer: string): void {
@@ -324,19 +335,23 @@ export class OwnerState {
   /** At most n columns and as many holders that were tried in vain. */
   columnsOf(slab: SlabId): OwnerColumn[] {
     return this.#sql.columnsOf
-      .all(slab, ROWS_A_QUERY)
-      .map(({ gone, ...row }) => ({ ...row, gone: gone === 1 }))
+      .all({ slab, limit: ROWS_A_QUERY, provenSinceMs: this.#provenSinceMs() })
+      .map(({ gone, counts, ...row }) => ({ ...row, gone: gone === 1, counts: counts === 1 }))
   }
 
   /** Bytes on all holders together, and on how many, of what is stored of an object. */
   usageOf(object: string): { stored: number; holders: number; missing: number } {
-    const row = this.#sql.usageOf.get({ object })
+    const row = this.#sql.usageOf.get({ object, provenSinceMs: this.#provenSinceMs() })
     return { stored: row?.stored ?? 0, holders: row?.holders ?? 0, missing: row?.missing ?? 0 }
   }
 
   /** Stored slabs of which columns are missing. */
   degradedSlabCount(): number {
-    return this.#sql.degraded.get()?.count ?? 0
+    return this.#sql.degraded.get({ provenSinceMs: this.#provenSinceMs() })?.count ?? 0
+  }
+
+  #provenSinceMs(): number {
+    return Date.now() - this.#provenWithinMs
   }
 
   #seal(object: ObjectSecrets & { id: string }): Uint8Array {

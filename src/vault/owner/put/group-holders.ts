@@ -4,7 +4,7 @@ import type { Chunk, SlabId } from '../../../../protocols/chunk/types.ts'
 import type { Placer } from '../../contracts.ts'
 import { tooFewHolders, writtenForm } from '../../place/index.ts'
 import type { Redundancy } from '../../types.ts'
-import { CANDIDATES_RETRY_MS, HOLDER_WAIT_MS } from '../limits.ts'
+import { CANDIDATES_RETRY_MS, HOLDER_WAIT_MS, MAX_CHANCES, SECOND_CHANCE_MS } from '../limits.ts'
 
 export interface GroupOptions {
   id: SlabId
@@ -17,12 +17,15 @@ export interface GroupOptions {
   chunk: Pick<Chunk, 'onPeer'>
   /** Says why the put stands still; null when it goes on. */
   waiting(reason: string | null): void
+  /** See SECOND_CHANCE_MS. */
+  secondChanceMs?: number
   signal: AbortSignal
 }
 
 /**
  * Who keeps which column of a group. A holder that fails is replaced for this slab and those that follow; no peer ever has
- * two columns of one group.
+ * two columns of one group. Where nobody else is left, those that were merely slow or cut off are asked again: a disk that
+ * stalled for a minute must not end a put of hours.
  */
 export class GroupHolders {
   readonly id: SlabId
@@ -32,6 +35,8 @@ export class GroupHolders {
   readonly #known: ReadonlyMap<string, number>
   /** Failed in this group, until they connect again. */
   readonly #failed = new Set<string>()
+  /** How often each was slow or cut off. */
+  readonly #slowTimes = new Map<string, number>()
   #spare: PeerId[] = []
   /** One search at a time, so that two columns never get the same peer. */
   #turn: Promise<unknown> = Promise.resolve()
@@ -72,14 +77,20 @@ export class GroupHolders {
 
   /**
    * Another holder for a column whose holder failed (or that has none). Waits a while for one to come; undefined where
-   * there is none and the put may go on without.
+   * there is none and the put may go on without. `wasSlow`: it did nothing wrong, and may be asked again.
    *
    * @throws ERR_TOO_FEW_HOLDERS
    */
-  replace(column: number, failed: PeerId | undefined): Promise<PeerId | undefined> {
+  replace(
+    column: number,
+    failed: PeerId | undefined,
+    { wasSlow = false }: { wasSlow?: boolean } = {},
+  ): Promise<PeerId | undefined> {
     return this.#inTurn(async () => {
       if (failed !== undefined) {
-        this.#failed.add(failed.toString())
+        const name = failed.toString()
+        this.#failed.add(name)
+        this.#slowTimes.set(name, wasSlow ? (this.#slowTimes.get(name) ?? 0) + 1 : MAX_CHANCES)
         if (this.#holders[column]?.equals(failed) === true) this.#holders[column] = undefined
       }
       this.#holders[column] ??= await this.#next(column)
@@ -92,8 +103,9 @@ export class GroupHolders {
   }
 
   async #next(column: number): Promise<PeerId | undefined> {
-    const { allowDegraded, signal, waiting, redundancy } = this.#options
-    const endMs = performance.now() + HOLDER_WAIT_MS
+    const { allowDegraded, signal, waiting, redundancy, secondChanceMs = SECOND_CHANCE_MS } = this.#options
+    const startMs = performance.now()
+    const endMs = startMs + HOLDER_WAIT_MS
     let waited = false
     try {
       for (;;) {
@@ -104,6 +116,7 @@ export class GroupHolders {
         }
         if (peer !== undefined) return peer
         if (allowDegraded && this.peers.length >= redundancy.k) return undefined
+        if (performance.now() > startMs + secondChanceMs && this.#forgive()) continue
         if (performance.now() > endMs) {
           const found = this.peers.length
           const reasons = [...this.#failed].map((name) => `${name}: it failed or was too slow in this put`)
@@ -116,6 +129,13 @@ export class GroupHolders {
     } finally {
       if (waited) waiting(null)
     }
+  }
+
+  /** Lets those be candidates again that were only slow, and not too often. False where there is none. */
+  #forgive(): boolean {
+    const slow = [...this.#failed].filter((name) => (this.#slowTimes.get(name) ?? 0) < MAX_CHANCES)
+    for (const name of slow) this.#failed.delete(name)
+    return slow.length > 0
   }
 
   /** The best spare that may take this column: whoever has it already first, nobody for whom another one waits. */

@@ -425,5 +425,5 @@ function lastSlab(slabs: readonly OwnerSlab[]): OwnerSlab | undefined {
 }
 
 function withReceipts(columns: readonly OwnerColumn[]): OwnerColumn[] {
-  return columns.filter(({ receipt }) => receipt !== null)
+  return columns.filter(({ counts }) => counts)
 }

@@ -1,4 +1,5 @@
 import type { PeerId } from '@libp2p/interface'
+import { ChunkStatus } from '../../../../protocols/chunk/errors.ts'
 import { type Signer, signIndex } from '../../../../protocols/chunk/format/index.ts'
 import type { Chunk, Receipt, SignedBytes, SlabId, SlabIndex } from '../../../../protocols/chunk/types.ts'
 import type { Logger } from '../../../telemetry/types.ts'
@@ -188,7 +189,7 @@ export class SlabUpload {
         isIdleRetry = false
         this.#report(peer, error)
         if (tries >= MAX_TRIES_A_COLUMN) throw error
-        peer = await group.replace(lane.column, peer)
+        peer = await group.replace(lane.column, peer, { wasSlow: isSlowness(error) })
         if (peer !== undefined) this.#options.onReplaced()
       }
     }
@@ -301,4 +302,11 @@ export class SlabUpload {
     const reason = typeof code === 'string' ? code : 'the connection failed or was too slow'
     this.#options.trust.report(peer.toString(), kind, { reason })
   }
+}
+
+/** The stream ended or took too long, or the holder had too much to do; neither a refusal nor anything false. */
+function isSlowness(error: unknown): boolean {
+  const { code, status } = error as { code?: unknown; status?: unknown }
+  if (code === 'ERR_CHUNK_REFUSED') return status === ChunkStatus.busy
+  return code !== 'ERR_CHUNK_INVALID' && code !== 'ERR_PEER_DENIED'
 }

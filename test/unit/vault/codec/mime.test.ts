@@ -17,6 +17,11 @@ test('first bytes tell more than the name, and the name more than a container', 
   expect(await mimeOf('', Buffer.from('x'))).toBe('application/octet-stream')
 })
 
+test('a name that every object has is no type', async () => {
+  for (const name of ['__proto__', 'a.constructor', 'toString'])
+    expect(await mimeOf(name, Buffer.from('x'))).toBe('application/octet-stream')
+})
+
 test('whatever the bytes are, there is an answer', async () => {
   const starts = [
     png,

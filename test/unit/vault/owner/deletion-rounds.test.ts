@@ -12,7 +12,7 @@ import { temporaryState } from '../../../support/vault-state.ts'
 
 it('tells whoever connects, and searches for further holders only once in a round', async () => {
   const secret = new Uint8Array(randomBytes(32))
-  const state = new OwnerState(await temporaryState(), new AtRest(secret))
+  const state = new OwnerState(await temporaryState(), new AtRest(secret), 60_000)
   const [holder, away] = await Promise.all(
     [1, 2].map(async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519'))),
   )

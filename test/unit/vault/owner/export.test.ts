@@ -17,7 +17,7 @@ import { temporaryState } from '../../../support/vault-state.ts'
 const LEASE_MS = 1_000_000
 
 async function machine(secret: Uint8Array): Promise<OwnerState> {
-  return new OwnerState(await temporaryState(), new AtRest(secret))
+  return new OwnerState(await temporaryState(), new AtRest(secret), 60_000)
 }
 
 function store(state: OwnerState, secret: Uint8Array, id: string): void {

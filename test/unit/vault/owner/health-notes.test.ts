@@ -9,7 +9,7 @@ const NONE = { healthy: 0, degraded: 0, critical: 0, lost: 0, unknown: 0 }
 
 it('remembers what was measured, for as long as proofs count', async () => {
   const database = await temporaryState()
-  const state = new OwnerState(database, new AtRest(randomBytes(32)))
+  const state = new OwnerState(database, new AtRest(randomBytes(32)), 60_000)
   for (const id of ['a', 'b']) {
     state.insertObject({
       id,

@@ -9,7 +9,7 @@ import { temporaryState } from '../../../support/vault-state.ts'
 it('keeps, exports and audits more objects than a list shows', async () => {
   const secret = randomBytes(32)
   const database = await temporaryState()
-  const state = new OwnerState(database, new AtRest(secret))
+  const state = new OwnerState(database, new AtRest(secret), 60_000)
   const count = MAX_LISTED_OBJECTS + 3
   database.writeRelaxed(() => {
     for (let number = 0; number < count; number += 1) {

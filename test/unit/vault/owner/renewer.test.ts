@@ -19,7 +19,7 @@ it('renews at once though holders know later leases than a state that was restor
   const salt = new Uint8Array(randomBytes(32))
   const slab = slabIdOf(ed25519Signer(slabSeed(secret, salt)).publicKey)
   const holder = peerIdFromPrivateKey(await generateKeyPair('Ed25519'))
-  const state = new OwnerState(await temporaryState(), new AtRest(secret))
+  const state = new OwnerState(await temporaryState(), new AtRest(secret), 60_000)
   const indexHash = new Uint8Array(randomBytes(32))
   state.insertSlab({
     id: slab,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openState, type StateDatabase } from '../../../../src/storage/state/index.ts'
+import { ProofStore } from '../../../../src/vault/health/proofs.ts'
 import { AtRest } from '../../../../src/vault/owner/at-rest.ts'
 import { type OwnerObject, OwnerState } from '../../../../src/vault/owner/state.ts'
 import { quietLogger } from '../../../support/network.ts'
@@ -62,7 +63,7 @@ function slabOf(object: string, position: number, state: 'open' | 'stored' = 'op
 
 describe('OwnerState', () => {
   it('numbers the versions of a name', () => {
-    const state = new OwnerState(database, new AtRest(secret))
+    const state = new OwnerState(database, new AtRest(secret), 60_000)
     state.insertObject(objectOf('a', 'holiday'))
     state.insertObject(objectOf('b', 'holiday'))
     state.insertObject(objectOf('c', 'work'))
@@ -72,7 +73,7 @@ describe('OwnerState', () => {
   })
 
   it('leaves neither names nor keys on the disk', async () => {
-    const state = new OwnerState(database, new AtRest(secret))
+    const state = new OwnerState(database, new AtRest(secret), 60_000)
     const object = objectOf('a', 'an-unmistakable-name')
     state.insertObject(object)
     const slab = slabOf('a', 0)
@@ -88,15 +89,18 @@ describe('OwnerState', () => {
 
   it('opens with the key that sealed it and no other', () => {
     const object = objectOf('a', 'name')
-    new OwnerState(database, new AtRest(secret)).insertObject(object)
-    expect(new OwnerState(database, new AtRest(secret)).object('a')).toMatchObject({ ...object, version: 1 })
-    expect(() => new OwnerState(database, new AtRest(randomBytes(32))).object('a')).toThrow(
+    new OwnerState(database, new AtRest(secret), 60_000).insertObject(object)
+    expect(new OwnerState(database, new AtRest(secret), 60_000).object('a')).toMatchObject({
+      ...object,
+      version: 1,
+    })
+    expect(() => new OwnerState(database, new AtRest(randomBytes(32)), 60_000).object('a')).toThrow(
       expect.objectContaining({ code: 'ERR_OWNER_STATE_UNREADABLE' }),
     )
   })
 
   it('does not open a value that was moved to another row', () => {
-    const state = new OwnerState(database, new AtRest(secret))
+    const state = new OwnerState(database, new AtRest(secret), 60_000)
     state.insertObject(objectOf('a', 'one'))
     state.insertObject(objectOf('b', 'two'))
     database.db.exec(
@@ -106,7 +110,7 @@ describe('OwnerState', () => {
   })
 
   it('abandons what an attempt left behind, and only that', () => {
-    const state = new OwnerState(database, new AtRest(secret))
+    const state = new OwnerState(database, new AtRest(secret), 60_000)
     const done = slabOf('a', 0, 'stored')
     const open = slabOf('a', 1)
     const manifest = slabOf('a', -1)
@@ -122,7 +126,7 @@ describe('OwnerState', () => {
   })
 
   it('counts what is stored, with whom, and what is missing', () => {
-    const state = new OwnerState(database, new AtRest(secret))
+    const state = new OwnerState(database, new AtRest(secret), 60_000)
     const slab = slabOf('a', 0, 'stored')
     state.insertSlab(slab)
     const signed = { payload: randomBytes(4), signature: randomBytes(64) }
@@ -142,15 +146,30 @@ describe('OwnerState', () => {
     expect(state.degradedSlabCount()).toBe(1)
     state.setGone(slab.id, 'three')
     expect(state.usageOf('a')).toEqual({ stored: 10, holders: 1, missing: 2 })
+    // Whoever says that it holds a column is told of leases and deletions, and counts once it has proven it, and lately.
+    state.addClaim(slab.id, 2, 'liar')
+    state.addClaim(slab.id, 0, 'one')
+    expect(state.usageOf('a')).toEqual({ stored: 10, holders: 1, missing: 2 })
+    const proofs = new ProofStore(database)
+    proofs.write([{ slab: slab.id, column: 2, peer: 'liar', provenMs: Date.now() - 120_000 }])
+    expect(state.degradedSlabCount()).toBe(1)
+    expect(state.usageOf('a')).toMatchObject({ missing: 2 })
+    proofs.write([{ slab: slab.id, column: 2, peer: 'liar', provenMs: Date.now() }])
+    expect(state.usageOf('a')).toEqual({ stored: 20, holders: 2, missing: 1 })
+    proofs.write([{ slab: slab.id, column: 2, peer: 'liar', provenMs: null }])
+    expect(state.columnsOf(slab.id).filter(({ counts }) => counts)).toMatchObject([
+      { column: 0, peer: 'one' },
+    ])
     expect(state.columnsOf(slab.id).map(({ peer, gone }) => [peer, gone])).toEqual([
       ['one', false],
       ['three', true],
       ['two', false],
+      ['liar', false],
     ])
   })
 
   it('finds what is due for renewal and what expires first', () => {
-    const state = new OwnerState(database, new AtRest(secret))
+    const state = new OwnerState(database, new AtRest(secret), 60_000)
     expect(state.nextRenewalMs()).toBeUndefined()
     for (const position of [0, 1, 2]) state.insertSlab(slabOf('a', position, 'stored'))
     expect(state.due(1_001).map(({ position }) => position)).toEqual([0, 1])

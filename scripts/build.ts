@@ -32,9 +32,14 @@ const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   version: string
   dependencies: Record<string, string>
 }
+/** Only its addon is native; its own code would load half of libp2p a second time from the tree of packages. */
+const BUNDLED_WITH_ADDON = '@chainsafe/libp2p-quic'
 /** By pattern with subpaths: a native package imported as `name/sub` must not be pulled in either. */
 const externals = [
-  ...Object.keys(packageJson.dependencies).map((name) => new RegExp(`^${name}(/|$)`)),
+  ...Object.keys(packageJson.dependencies)
+    .filter((name) => name !== BUNDLED_WITH_ADDON)
+    .map((name) => new RegExp(`^${name}(/|$)`)),
+  new RegExp(`^${BUNDLED_WITH_ADDON}-`),
   /^node-datachannel(\/|$)/,
   /^@node-datachannel\//,
   /^node:/,
@@ -46,6 +51,37 @@ const input = Object.fromEntries([
   ['main', join(root, 'src', 'main.ts')],
   ...workers.map((path) => [basename(path, '.ts'), path] as const),
 ])
+
+/** What packages look for beside themselves, where a bundle has none of it: each with what stands for it. */
+const RELOCATED: readonly { file: string; find: string; put: (folder: string) => string }[] = [
+  {
+    // From where its package lies, since not every package manager puts the addon where `dist/` would see it.
+    file: `/${BUNDLED_WITH_ADDON}/dist/src/napi.js`,
+    find: 'createRequire(import.meta.url)',
+    put: () => `createRequire(import.meta.resolve('${BUNDLED_WITH_ADDON}'))`,
+  },
+  {
+    file: '/@achingbrain/ssdp/dist/src/ssdp.js',
+    find: "req('../../package.json')",
+    put: (folder) => {
+      const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+        name: string
+        version: string
+      }
+      return JSON.stringify({ name, version })
+    },
+  },
+]
+
+const relocate = {
+  name: 'relocate',
+  transform(code: string, id: string): string | undefined {
+    const relocated = RELOCATED.find(({ file }) => id.endsWith(file))
+    if (relocated === undefined) return undefined
+    if (!code.includes(relocated.find)) throw new Error(`${id} has no ${relocated.find} any more`)
+    return code.replace(relocated.find, relocated.put(packageFolder(id) ?? ''))
+  },
+}
 
 /** The package folder of a bundled module, or undefined for our own sources. */
 function packageFolder(modulePath: string): string | undefined {
@@ -80,6 +116,7 @@ try {
     cwd: root,
     platform: 'node',
     external: externals,
+    plugins: [relocate],
     logLevel: 'silent',
     transform: { target: 'node22.19', define: { __P2PNODE_VERSION__: JSON.stringify(packageJson.version) } },
     treeshake: true,

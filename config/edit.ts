@@ -133,6 +133,7 @@ function isText(written: Key['leaf']['written']): boolean {
     case 'gateways':
     case 'schedule':
     case 'peers':
+    case 'iceServers':
       return false
     default:
       return true

@@ -1,6 +1,7 @@
 import type { Assignment, Layer, LayerReading, Source } from './assignments.ts'
 import { KEYS } from './keys.ts'
 import type { Key } from './keys.ts'
+import { transportOf } from './listen.ts'
 import { ConfigError } from './problems.ts'
 import type { Problem } from './problems.ts'
 import type { Differences } from './profiles/differences.ts'
@@ -56,6 +57,7 @@ function merge(asked: readonly Assignment[]): Values {
     ...asked.map(({ key, value, source }) => [key.path, { value, source }] as const),
   ])
   giveWay(values)
+  leaveOut(values)
   return values
 }
 
@@ -80,14 +82,33 @@ function own(key: Key, written: unknown, layer: Layer, where: string): Origin {
 function giveWay(values: Values): void {
   const minimum = values.get('network.minConnections') as Origin
   const maximum = values.get('network.maxConnections') as Origin
-  const isOurs =
-    minimum.source.layer === 'default' || minimum.source.layer === 'role' || minimum.source.layer === 'mode'
-  if (!isOurs || (minimum.value as number) <= (maximum.value as number)) return
+  if (!isOurs(minimum) || (minimum.value as number) <= (maximum.value as number)) return
   const where = `${minimum.source.where}, lowered to network.maxConnections`
   values.set('network.minConnections', {
     value: maximum.value,
     source: { layer: minimum.source.layer, where },
   })
+}
+
+/**
+ * Whoever switches a transport off has not asked for its default address: it falls out. An address that somebody wrote
+ * beside the switch is a contradiction, which the rules name.
+ */
+function leaveOut(values: Values): void {
+  const listen = values.get('network.listen') as Origin
+  const addresses = listen.value as readonly string[]
+  const kept = addresses.filter((address) => {
+    const name = transportOf(address)
+    return name === undefined || values.get(`network.transports.${name}`)?.value !== false
+  })
+  if (!isOurs(listen) || kept.length === addresses.length) return
+  const where = `${listen.source.where}, less the transports that are off`
+  values.set('network.listen', { value: Object.freeze(kept), source: { layer: listen.source.layer, where } })
+}
+
+/** Nobody wrote it: it comes from our tables. */
+function isOurs({ source: { layer } }: Origin): boolean {
+  return layer === 'default' || layer === 'role' || layer === 'mode'
 }
 
 function build(values: Values): Config {

@@ -1,5 +1,6 @@
 import { isIP, isIPv6 } from 'node:net'
 import type { Source } from './assignments.ts'
+import { transportOf } from './listen.ts'
 import type { Problem } from './problems.ts'
 import { HIDDEN, shown } from './problems.ts'
 import { MODE_PROFILES } from './profiles/index.ts'
@@ -125,6 +126,44 @@ const RULES: readonly Rule[] = [
       if (wrong !== undefined) yield { key: 'content.gateways', message: `found ${shown(address)}, ${wrong}` }
     }
   },
+  function* someTransport({ network: { transports } }) {
+    if (!Object.values(transports).includes(true)) {
+      yield {
+        key: 'network.transports.tcp',
+        message: 'found false, allowed: true, or another transport that is on (all of them are off)',
+      }
+    }
+  },
+  function* listensOnWhatIsOn({ network }) {
+    for (const address of network.listen) {
+      const name = transportOf(address)
+      if (name !== undefined && !network.transports[name]) {
+        yield {
+          key: 'network.listen',
+          message: `found ${shown(address)}, allowed: an address of another transport, or network.transports.${name} true (it is off)`,
+        }
+      }
+    }
+  },
+  function* relaysByRelay({ network }) {
+    const stray = network.listen.find((address) => /\/p2p-circuit(\/|$)/.test(address))
+    if (stray !== undefined) {
+      yield {
+        key: 'network.listen',
+        message: `found ${shown(stray)}, allowed: addresses of this machine; slots at relays are a matter of network.relay.client`,
+      }
+    }
+  },
+  function* iceServers({ network }) {
+    for (const server of network.iceServers) {
+      if (!/^stun:[^\s/?#@]+$/.test(server)) {
+        yield {
+          key: 'network.iceServers',
+          message: `found ${shown(server)}, allowed: stun:HOST or stun:HOST:PORT`,
+        }
+      }
+    }
+  },
   function* dataWithinColumns({ vault }) {
     const [, k, n] = /^rs:(\d+)\/(\d+)$/.exec(vault.redundancy) ?? []
     if (k !== undefined && Number(k) >= Number(n)) {
@@ -152,7 +191,7 @@ export function checkRules(config: Config, sources: Sources): Problem[] {
  * not be loaded.
  */
 export async function checkMultiaddrs(config: Config, sources: Sources): Promise<Problem[]> {
-  const keys = (['listen', 'bootstrap'] as const).filter((name) => {
+  const keys = (['listen', 'announce', 'bootstrap'] as const).filter((name) => {
     const layer = sources.get(`network.${name}`)?.layer
     return config.network[name].length > 0 && layer !== 'default' && layer !== 'mode' && layer !== 'role'
   })

@@ -29,6 +29,7 @@ export function readText(key: Key, text: string): Reading {
     case 'gateways':
     case 'schedule':
     case 'peers':
+    case 'iceServers':
       return readValue(key, parseJson(text))
     default:
       return readValue(key, text)
@@ -93,6 +94,8 @@ export function allowed(leaf: Leaf): string {
       return `a list of different entries, each ${SCHEDULE_FORM}`
     case 'peers':
       return 'a list of different peer ids, such as ["12D3KooW…"]'
+    case 'iceServers':
+      return 'a list of different STUN servers, such as ["stun:stun.example:3478"]'
   }
 }
 

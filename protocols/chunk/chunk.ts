@@ -124,6 +124,7 @@ export class ChunkService implements Chunk, Startable {
     const protocol = this.protocols[0]!
     this.#running = new AbortController()
     this.#topologyId = await registrar.register(protocol, {
+      notifyOnLimitedConnection: true,
       onConnect: (peer) => {
         this.#peers.set(peer.toString(), peer)
         this.#tell('connected', peer)
@@ -137,8 +138,8 @@ export class ChunkService implements Chunk, Startable {
       // goes over it, those that were there before included, so it is only the outer fence.
       maxInboundStreams: 4 * this.#limits.maxInboundStreamsPerPeer,
       maxOutboundStreams: 2 * this.#limits.maxOutboundStreamsPerPeer + 2,
-      // A relay allows kilobytes; columns wait for a direct connection.
-      runOnLimitedConnection: false,
+      // Relays of this network carry whole columns (network.relay.dataLimit); a transfer that is cut goes on at a piece.
+      runOnLimitedConnection: true,
     })
   }
 

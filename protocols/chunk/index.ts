@@ -27,10 +27,11 @@
  * Reading order: `types.ts` (the contract), `format/` (ids, trees, statements), `messages.ts`, `requests.ts`, `answers.ts`,
  * `data-frame.ts` (the wire), `frame-stream.ts`, `server-*.ts`, `client-*.ts`, `chunk.ts`, `limits.ts` (every bound).
  */
-import type { Connection, PeerId, StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
+import type { StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import type { Bandwidth } from '../shared/bandwidth.ts'
+import type { Connections } from '../shared/connections.ts'
 import { ChunkService } from './chunk.ts'
 import type { ChunkLimits } from './limits.ts'
 import type { Chunk, ChunkHolder } from './types.ts'
@@ -56,9 +57,7 @@ export interface ChunkComponents {
     register(protocol: string, topology: Topology): Promise<string>
     unregister(id: string): void
   }
-  connectionManager: {
-    openConnection(peer: PeerId, options: { signal: AbortSignal }): Promise<Connection>
-  }
+  connectionManager: Connections
 }
 
 export function chunk(init: ChunkInit): (components: ChunkComponents) => Chunk {

@@ -1,4 +1,6 @@
-import type { Connection, PeerId, Stream } from '@libp2p/interface'
+import type { PeerId, Stream } from '@libp2p/interface'
+import type { Connections } from '../shared/connections.ts'
+import { connectionTo } from '../shared/connections.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { cancelled, streamFailed } from './errors.ts'
 
@@ -7,11 +9,6 @@ const OPEN_TIMEOUT_MS = 10_000
 
 /** Callers that wait for a stream to one peer. */
 const MAX_WAITING = 256
-
-/** Of libp2p's connection manager, what is needed here. */
-export interface ConnectionOpener {
-  openConnection(peer: PeerId, options: { signal: AbortSignal }): Promise<Connection>
-}
 
 /** A client's end of a stream. */
 export interface PooledStream {
@@ -23,7 +20,7 @@ export interface PooledStream {
 
 export interface StreamPoolInit<S extends PooledStream> {
   protocol: string
-  connections: ConnectionOpener
+  connections: Connections
   /** Streams to one peer. */
   maxStreams: number
   /** How long a stream is kept that nobody uses. */
@@ -197,8 +194,8 @@ async function openStream<S extends PooledStream>(
 ): Promise<Stream> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)])
   try {
-    const connection = await init.connections.openConnection(peer, { signal: bounded })
-    return await connection.newStream(init.protocol, { signal: bounded })
+    const connection = await connectionTo(peer, init.connections, bounded)
+    return await connection.newStream(init.protocol, { signal: bounded, runOnLimitedConnection: true })
   } catch (error) {
     if (signal.aborted) throw cancelled(signal.reason)
     throw streamFailed('no stream to the peer', error)

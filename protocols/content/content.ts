@@ -56,6 +56,7 @@ export class ContentService implements Content, Startable {
     const protocol = this.protocols[0]!
     this.#running = new AbortController()
     this.#topologyId = await registrar.register(protocol, {
+      notifyOnLimitedConnection: true,
       onConnect: (peer) => void this.#peers.set(peer.toString(), peer),
       onDisconnect: (peer) => void this.#peers.delete(peer.toString()),
     })
@@ -64,8 +65,9 @@ export class ContentService implements Content, Startable {
       // goes over it, those that were there before included, so it is only the outer fence.
       maxInboundStreams: 4 * this.#limits.maxInboundStreamsPerPeer,
       maxOutboundStreams: this.#limits.maxOutboundStreamsPerPeer + 1,
-      // A relay allows kilobytes; blocks wait for a direct connection.
-      runOnLimitedConnection: false,
+      // Relays of this network carry whole files (network.relay.dataLimit); one that carries less ends the connection,
+      // and what has arrived by then is kept.
+      runOnLimitedConnection: true,
     })
   }
 

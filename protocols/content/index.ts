@@ -31,10 +31,11 @@
  * Reading order: `types.ts` (the contract), `messages.ts` and `data-frame.ts` (the wire), `walk.ts` (which blocks a
  * request means), `server-stream.ts`, `client-stream.ts`, `fetch.ts` (many sources), `limits.ts` (every bound).
  */
-import type { Connection, PeerId, StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
+import type { PeerId, StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import type { Bandwidth } from '../shared/bandwidth.ts'
+import type { Connections } from '../shared/connections.ts'
 import { ContentService } from './content.ts'
 import type { ContentLimits } from './limits.ts'
 import type { BlockSource, Content } from './types.ts'
@@ -61,9 +62,7 @@ export interface ContentComponents {
     register(protocol: string, topology: Topology): Promise<string>
     unregister(id: string): void
   }
-  connectionManager: {
-    openConnection(peer: PeerId, options: { signal: AbortSignal }): Promise<Connection>
-  }
+  connectionManager: Connections
 }
 
 export function content(init: ContentInit): (components: ContentComponents) => Content {

@@ -1,7 +1,9 @@
-import type { Connection, PeerId } from '@libp2p/interface'
+import type { PeerId } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence } from '../../src/trust/contract.ts'
 import type { Bandwidth } from '../shared/bandwidth.ts'
+import type { Connections } from '../shared/connections.ts'
+import { connectionTo } from '../shared/connections.ts'
 import { ClientStream } from './client-stream.ts'
 import { streamFailed } from './errors.ts'
 import type { ContentLimits } from './limits.ts'
@@ -9,14 +11,9 @@ import type { ContentLimits } from './limits.ts'
 /** Opening a stream means a round trip, perhaps a dial; whoever does not manage it in this time is not a source. */
 const OPEN_TIMEOUT_MS = 10_000
 
-/** Of libp2p's connection manager, what is needed here. */
-export interface ConnectionOpener {
-  openConnection(peer: PeerId, options: { signal: AbortSignal }): Promise<Connection>
-}
-
 export interface StreamPoolInit {
   protocol: string
-  connections: ConnectionOpener
+  connections: Connections
   trust: Evidence
   bandwidth?: Bandwidth | undefined
   limits: ContentLimits
@@ -135,8 +132,8 @@ export class StreamPool {
   async #openStream(peer: PeerId, signal: AbortSignal): Promise<ClientStream> {
     const { connections, protocol, trust, bandwidth, limits, log, onReceived } = this.#init
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)])
-    const connection = await connections.openConnection(peer, { signal: bounded })
-    const stream = await connection.newStream(protocol, { signal: bounded })
+    const connection = await connectionTo(peer, connections, bounded)
+    const stream = await connection.newStream(protocol, { signal: bounded, runOnLimitedConnection: true })
     const client = new ClientStream({
       stream,
       peer: peer.toString(),

@@ -8,7 +8,8 @@ import {
   transportUnavailable,
 } from './errors.ts'
 import { CONNECTION_LIMITS } from './limits.ts'
-import { TRANSPORTS } from './transports.ts'
+import { multiaddr } from '@multiformats/multiaddr'
+import { TRANSPORTS } from './transports/table.ts'
 
 export interface DialCircumstances {
   /** The caller's signal had aborted. */
@@ -27,6 +28,9 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'no answer',
   EADDRNOTAVAIL: 'the address cannot be used from here',
 }
+
+/** Noise and QUIC have no error class for it. */
+const WRONG_PEER = /does not match expected remote identity key|^Dialed peer \S+ but connected to /
 
 /** What libp2p's errors of dialling mean to whoever asked for a connection. */
 export function dialError(
@@ -49,12 +53,16 @@ export function dialError(
         return transportUnavailable(
           address,
           TRANSPORTS.map(({ name }) => name),
+          TRANSPORTS.find((row) => row.dials(multiaddr(address)))?.name,
         )
       case 'InvalidPeerIdError':
         return addressInvalid(address, 'leads back to this node')
       case 'UnexpectedPeerError':
         return dialFailed(address, 'another peer answered there than the address names', error)
       default:
+    }
+    if (WRONG_PEER.test(cause.message)) {
+      return dialFailed(address, 'another peer answered there than the address names', error)
     }
     const systemReason = SYSTEM_REASONS[(cause as NodeJS.ErrnoException).code ?? '']
     if (systemReason !== undefined) {

@@ -12,12 +12,33 @@ export function addressInvalid(address: string, reason: string, cause?: unknown)
   })
 }
 
-export function transportUnavailable(address: string, known: string[]): P2pnodeError {
+/** @param switchedOff the transport that would serve it */
+export function transportUnavailable(
+  address: string,
+  known: readonly string[],
+  switchedOff?: string,
+): P2pnodeError {
+  const text = shorten(address)
+  let reason = `no transport of this version serves "${text}"; it has: ${known.join(', ')}`
+  if (switchedOff !== undefined) {
+    reason = `"${text}" needs the transport ${switchedOff}, which is off (network.transports.${switchedOff})`
+  } else if (/\/webtransport(\/|$)/.test(address)) {
+    reason = `"${text}" is WebTransport, which cannot be had in Node.js; a peer that has it mostly has QUIC (/quic-v1) too`
+  } else if (address.includes('/p2p-circuit')) {
+    reason = `"${text}" leads through a relay, which this node does not use (network.relay.client never)`
+  }
+  return new P2pnodeError('ERR_TRANSPORT_UNAVAILABLE', 'usage', reason, {
+    details: { address: text, transports: [...known] },
+  })
+}
+
+/** A package or native addon is missing or does not fit this machine. */
+export function transportNotLoaded(name: string, cause: unknown): P2pnodeError {
   return new P2pnodeError(
-    'ERR_TRANSPORT_UNAVAILABLE',
-    'usage',
-    `no transport of this version serves "${shorten(address)}"; it has: ${known.join(', ')}`,
-    { details: { address: shorten(address), transports: known } },
+    'ERR_TRANSPORT_NOT_LOADED',
+    'unavailable',
+    `the transport ${name} cannot be loaded on this machine (${process.platform} ${process.arch}); switch it off with network.transports.${name} false`,
+    { details: { transport: name, platform: process.platform, arch: process.arch }, cause },
   )
 }
 

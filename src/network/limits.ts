@@ -54,6 +54,68 @@ export const CONNECTION_LIMITS = {
   spareSockets: 64,
 } as const
 
+export const QUIC_LIMITS = {
+  /** As yamux's: streams of one connection that the other side may have open. */
+  maxInboundStreams: 256,
+  /** What the other side may have in flight: on one stream (two blocks), and on the whole connection. */
+  maxStreamBytes: 2 * MIB,
+  maxConnectionBytes: 16 * MIB,
+  handshakeTimeoutMs: 10_000,
+  /** Without a packet for so long the connection is dead; the other side's silence is broken by keep-alive packets. */
+  idleTimeoutMs: 30_000,
+  keepAliveMs: 10_000,
+} as const
+
+export const WEBRTC_LIMITS = {
+  /** Streams that the other side opened before our side was ready to hear of them; as yamux's. */
+  maxEarlyStreams: 16,
+  /** Inbound connections in the making: each is a native object of some 100 KiB with its DTLS handshake. */
+  maxPending: 64,
+} as const
+
+export const STREAM_LIMITS = {
+  /** How often all connections are looked over. */
+  sweepMs: 10_000,
+  /**
+   * Streams of one connection whatever carries it, ours and theirs: yamux allows 256 each way, WebRTC any number.
+   */
+  maxPerConnection: 512,
+  /**
+   * An inbound QUIC stream whose other side has ended may have been reset, which is not told: it is given up after so
+   * long. No protocol of ours answers that late.
+   */
+  halfClosedMs: 120_000,
+} as const
+
+export const RELAY_LIMITS = {
+  /** Slots that a node takes: one may go away. */
+  slots: 2,
+  /**
+   * A slot is renewed some minutes before it ends. Short, since a relay learns only by this that somebody went without
+   * a word.
+   */
+  reservationMs: 30 * 60_000,
+  reserveTimeoutMs: 10_000,
+  hopTimeoutMs: 20_000,
+  /** Ways through the relay that one peer may ask for at the same time, and those that lead to one peer. */
+  maxHopStreams: 32,
+  maxStopStreams: 64,
+  /** Peers looked at in one search for relays, and the pause between two: a search dials. */
+  walkPeers: 20,
+  walkPauseMs: 10 * 60_000,
+} as const
+
+export const REACH_LIMITS = {
+  /** Peers whose word on our address is remembered; the latest ones. */
+  maxObservers: 64,
+  /** One AutoNAT request with its dial. */
+  autonatTimeoutMs: 20_000,
+  autonatStreams: 2,
+  /** Attempts to make a hole, each with a dial at the same moment on both sides. */
+  holePunchTimeoutMs: 10_000,
+  holePunchRetries: 3,
+} as const
+
 export const DHT_LIMITS = {
   maxInboundStreams: 32,
   maxOutboundStreams: 64,

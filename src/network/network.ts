@@ -267,12 +267,12 @@ function isLimited(connection: Connection): boolean {
   return connection.limits !== undefined
 }
 
-/** What carries the connection, by the last part of its address that is not a peer id: `tcp`, `ws`, `quic-v1`, `p2p-circuit`. */
+/** What carries the connection, by the last part of its address that names a protocol: `tcp`, `ws`, `quic-v1`, `p2p-circuit`. */
 function transportOf(address: Multiaddr): string {
   return (
     address
       .getComponents()
       .map(({ name }) => name)
-      .findLast((name) => name !== 'p2p') ?? 'unknown'
+      .findLast((name) => name !== 'p2p' && name !== 'certhash') ?? 'unknown'
   )
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { dcutr } from '@libp2p/dcutr'
 import type { GossipSub } from '@libp2p/gossipsub'
 import type { Identify, IdentifyPush } from '@libp2p/identify'
 import { identify, identifyPush } from '@libp2p/identify'
@@ -23,13 +24,24 @@ import type { Discovery } from './discovery.ts'
 import { discovery } from './discovery.ts'
 import type { ConnectionPolicy } from './gater.ts'
 import { createGater } from './gater.ts'
-import { CONNECTION_LIMITS, IDENTIFY_LIMITS, YAMUX_LIMITS } from './limits.ts'
+import { CONNECTION_LIMITS, IDENTIFY_LIMITS, REACH_LIMITS, YAMUX_LIMITS } from './limits.ts'
 import { libp2pMetrics } from './metrics.ts'
 import type { GossipRules } from './pubsub.ts'
 import { boundedGossipsub, NO_GOSSIP } from './pubsub.ts'
+import { addressOrder } from './reach/address-order.ts'
+import { boundedAutonat } from './reach/autonat.ts'
+import { machineInterfaces } from './reach/interfaces.ts'
+import type { Reach } from './reach/reach.ts'
+import { reach } from './reach/reach.ts'
+import { streamGuard } from './reach/stream-guard.ts'
+import { portMapper } from './reach/upnp.ts'
+import { relayTransport } from './relay/client.ts'
+import type { RelayServer } from './relay/server.ts'
+import { relayServer } from './relay/server.ts'
 import type { NetworkSettings } from './settings.ts'
-import type { TransportRow } from './transports.ts'
-import { listenAddresses, TRANSPORTS } from './transports.ts'
+import { listenAddresses } from './transports/listen.ts'
+import type { TransportRow } from './transports/table.ts'
+import { TRANSPORTS, transportsOf } from './transports/table.ts'
 
 /** What every node's libp2p has; a type, since libp2p asks for an index signature. */
 export type NetworkServices = {
@@ -39,6 +51,10 @@ export type NetworkServices = {
   dht: KadDHT
   pubsub: GossipSub
   capacity: Startable
+  streamGuard: Startable
+  reach: Reach
+  /** Only where `network.relay.server` is on. */
+  relayServer?: RelayServer
   /** Only where `network.mdns` is on. */
   mdns?: PeerDiscovery
   discovery: Discovery
@@ -78,6 +94,7 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
   const log = init.log.child({ part: 'network' })
   const transports = init.transports ?? TRANSPORTS
   const addresses = createAddressPolicy(config)
+  const interfaces = machineInterfaces()
   const capacity = createCapacity(network.maxConnections)
 
   return {
@@ -86,11 +103,15 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
     datastore,
 
     addresses: {
-      listen: listenAddresses(config, transports),
+      listen: listenAddresses(config, { transports, log }),
+      announce: [...network.announce],
       announceFilter: (all) => addresses.announced(all),
       maxObservedAddresses: IDENTIFY_LIMITS.maxObservedAddresses,
     },
-    transports: transports.map((row) => row.create(config)),
+    transports: [
+      ...transportsOf(config, transports).map((row) => row.create(config)),
+      ...(network.relay.client === 'never' ? [] : [relayTransport()]),
+    ],
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({
@@ -125,6 +146,7 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
       maxParallelDials: CONNECTION_LIMITS.maxParallelDials,
       maxDialQueueLength: CONNECTION_LIMITS.maxDialQueueLength,
       maxPeerAddrsToDial: CONNECTION_LIMITS.maxAddressesPerPeer,
+      addressSorter: addressOrder(interfaces, { hasStun: network.iceServers.length > 0 }),
     },
     connectionMonitor: {
       pingInterval: CONNECTION_LIMITS.pingIntervalMs,
@@ -143,6 +165,19 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
       dht: networkDht(config, init.dhtNamespaces ?? []),
       pubsub: boundedGossipsub(init.gossip ?? NO_GOSSIP, config),
       capacity: capacity.service,
+      streamGuard: streamGuard(log),
+      reach: reach({ settings: config, interfaces, log }),
+      ...(network.relay.server ? { relayServer: relayServer(config) } : {}),
+      ...(network.autonat ? { autonat: boundedAutonat() } : {}),
+      ...(network.holePunching && network.relay.client !== 'never'
+        ? {
+            dcutr: dcutr({
+              timeout: REACH_LIMITS.holePunchTimeoutMs,
+              retries: REACH_LIMITS.holePunchRetries,
+            }),
+          }
+        : {}),
+      ...(network.upnp ? { upnp: portMapper(log) } : {}),
       ...(network.mdns ? { mdns: mdns({ serviceTag: mdnsTag(network.name) }) } : {}),
       discovery: discovery({
         bootstrap: network.bootstrap,

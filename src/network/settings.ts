@@ -7,13 +7,36 @@ export interface NetworkSettings {
     readonly name: string
     /** Multiaddrs to listen on; with an empty list the node dials only. */
     readonly listen: readonly string[]
+    /** Multiaddrs that others are told, in place of those found out; empty for what is found out. */
+    readonly announce: readonly string[]
     /** Multiaddrs to connect to at the start. */
     readonly bootstrap: readonly string[]
-    /** `auto`: a server in a private network, and in the public one as soon as it is reached from outside. */
+    /** `auto`: a server in a private network unless it is behind a NAT, and in the public one as soon as it is reached from outside. */
     readonly dht: 'auto' | 'server' | 'client'
     readonly mdns: boolean
     readonly maxConnections: number
     readonly maxInboundPerIpPerSecond: number
+    readonly autonat: boolean
+    readonly holePunching: boolean
+    readonly upnp: boolean
+    /** STUN servers for WebRTC between two NATs, `stun:host:port`. */
+    readonly iceServers: readonly string[]
+    readonly transports: {
+      readonly tcp: boolean
+      readonly websocket: boolean
+      readonly quic: boolean
+      readonly webrtcDirect: boolean
+      readonly webrtc: boolean
+    }
+    readonly relay: {
+      /** Slots at relays: `auto` while this node cannot be reached, `never` neither takes one nor dials through one. */
+      readonly client: 'auto' | 'always' | 'never'
+      readonly server: boolean
+      readonly maxReservations: number
+      /** Of one relayed connection, both ways together. */
+      readonly dataLimitBytes: number
+      readonly timeLimitMs: number
+    }
   }
 }
 

@@ -5,10 +5,12 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 /** Multicodec of the component that names a peer. */
 const P2P_CODE = 421
 
-/** The IP address that a connected peer comes from, where it has one. */
+/** The IP address that a connected peer comes from, where it has one. Through a relay it would be the relay's. */
 export function hostOf(libp2p: Pick<Libp2p, 'getConnections'>, peer: PeerId): string | undefined {
   for (const { remoteAddr } of libp2p.getConnections(peer)) {
-    for (const { name, value } of remoteAddr.getComponents()) {
+    const components = remoteAddr.getComponents()
+    if (components.some(({ name }) => name === 'p2p-circuit')) continue
+    for (const { name, value } of components) {
       if (name === 'ip4' || name === 'ip6') return value
     }
   }

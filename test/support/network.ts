@@ -37,8 +37,16 @@ export function quietLogger(): Logger & { warnings: unknown[] } {
   return logger
 }
 
+type Keys = NetworkSettings['network']
+export type NetworkChanges = Partial<
+  Omit<Keys, 'transports' | 'relay'> & {
+    transports: Partial<Keys['transports']>
+    relay: Partial<Keys['relay']>
+  }
+>
+
 /** Settings of a node for tests: loopback, a free port, no mDNS, and a rate at which many nodes on one address may come. */
-export function testSettings(changes: Partial<NetworkSettings['network']> = {}): NetworkSettings {
+export function testSettings({ transports, relay, ...changes }: NetworkChanges = {}): NetworkSettings {
   return {
     network: {
       mode: 'private',
@@ -49,7 +57,21 @@ export function testSettings(changes: Partial<NetworkSettings['network']> = {}):
       mdns: false,
       maxConnections: 100,
       maxInboundPerIpPerSecond: 1_000,
+      announce: [],
+      autonat: true,
+      holePunching: true,
+      upnp: false,
+      iceServers: [],
       ...changes,
+      transports: { tcp: true, websocket: true, quic: true, webrtcDirect: true, webrtc: true, ...transports },
+      relay: {
+        client: 'auto',
+        server: false,
+        maxReservations: 16,
+        dataLimitBytes: 2 ** 31,
+        timeLimitMs: 3_600_000,
+        ...relay,
+      },
     },
   }
 }
@@ -68,7 +90,7 @@ export interface TestNode {
 }
 
 export interface TestNodeOptions {
-  network?: Partial<NetworkSettings['network']>
+  network?: NetworkChanges
   topics?: readonly TopicRules[]
   init?: Partial<Libp2pOptionsInit<ServiceMap>>
 }

@@ -23,7 +23,10 @@ const DHT_HEAD_START_MS = 300
 
 export interface SourceDependencies {
   content: Pick<Content, 'peers' | 'protocols'>
-  libp2p: Pick<Libp2p, 'peerId' | 'dial' | 'contentRouting' | 'addEventListener' | 'removeEventListener'>
+  libp2p: Pick<
+    Libp2p,
+    'peerId' | 'dial' | 'getConnections' | 'contentRouting' | 'addEventListener' | 'removeEventListener'
+  >
   trust: Policy
   /** Whether connected peers and those found in the DHT may be asked at all (`content.steps.peers`). */
   isEnabled: boolean
@@ -176,9 +179,12 @@ export class PeerSources implements AsyncIterable<PeerId> {
       return
     }
     try {
-      await libp2p.dial(provider.id, {
-        signal: AbortSignal.any([this.#signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)]),
-      })
+      // Connected through a relay is connected: libp2p would dial again.
+      if (libp2p.getConnections(provider.id).length === 0) {
+        await libp2p.dial(provider.id, {
+          signal: AbortSignal.any([this.#signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)]),
+        })
+      }
     } catch {
       return
     }

@@ -78,7 +78,7 @@ describe('connections', () => {
     ['', 'ERR_ADDRESS_INVALID', 'usage'],
     ['/ip4/127.0.0.1/tcp/99999', 'ERR_ADDRESS_INVALID', 'usage'],
     ['/ip4/127.0.0.1/tcp/4001/p2p/nobody', 'ERR_ADDRESS_INVALID', 'usage'],
-    ['/ip4/127.0.0.1/udp/4001/quic-v1', 'ERR_TRANSPORT_UNAVAILABLE', 'usage'],
+    ['/ip4/127.0.0.1/udp/4001/quic-v1/webtransport', 'ERR_TRANSPORT_UNAVAILABLE', 'usage'],
     ['/ip4/127.0.0.1/tcp/1', 'ERR_DIAL_FAILED', 'unavailable'],
   ])('says what is wrong with %j', async (address, code, kind) => {
     const a = await start()

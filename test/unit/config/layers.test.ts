@@ -10,6 +10,7 @@ import { MODE_PROFILES, ROLE_PROFILES } from '../../../config/profiles/index.ts'
 import { configOf, loadLayers, problemsFrom, problemsOf, temporaryHome } from '../../support/config.ts'
 
 const GiB = 1024 ** 3
+const TRANSPORTS_OFF = { tcp: false, websocket: false, quic: false, webrtcDirect: false, webrtc: false }
 const PEER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'
 
 describe('the layers of the configuration', () => {
@@ -32,6 +33,33 @@ describe('the layers of the configuration', () => {
     expectTypeOf<Config['storage']['quotaBytes']>().toEqualTypeOf<number>()
     expectTypeOf<Config['network']['listen']>().toEqualTypeOf<readonly string[]>()
     expectTypeOf<Config['role']>().toEqualTypeOf<'master' | 'worker' | 'leecher'>()
+  })
+
+  it('listens by default on what is on, and says what fell out', async () => {
+    const { config, sources } = await loadLayers({
+      flags: { set: ['network.transports.quic=false', 'network.transports.webrtcDirect=false'] },
+    })
+    expect(config.network.listen).toEqual([
+      '/ip4/0.0.0.0/tcp/4700',
+      '/ip4/0.0.0.0/tcp/4701/ws',
+      '/ip6/::/tcp/4700',
+      '/ip6/::/tcp/4701/ws',
+    ])
+    expect(sources.get('network.listen')).toEqual({
+      layer: 'default',
+      where: 'default, less the transports that are off',
+    })
+    expect((await loadLayers({})).sources.get('network.listen')?.where).toBe('default')
+  })
+
+  it('makes masters relays and nobody else', async () => {
+    const relays = await Promise.all(
+      (['master', 'worker', 'leecher'] as const).map(async (role) => {
+        const { config } = await loadLayers({ flags: { set: [`role=${role}`] } })
+        return config.network.relay.server
+      }),
+    )
+    expect(relays).toEqual([true, false, false])
   })
 
   it('is frozen to the bottom', async () => {
@@ -389,6 +417,28 @@ describe('contradictions', () => {
       'network.bootstrap',
     ],
     ['an address that is none', ['network.listen=["127.0.0.1:4700"]'], 'network.listen'],
+    ['an announced address that is none', ['network.announce=["example.org"]'], 'network.announce'],
+    [
+      'an address whose transport is off',
+      ['network.listen=["/ip4/0.0.0.0/udp/4700/quic-v1"]', 'network.transports.quic=false'],
+      'network.listen',
+    ],
+    [
+      'a certificate hash in an address whose transport is off',
+      [
+        'network.listen=["/ip4/0.0.0.0/udp/1/webrtc-direct/certhash/uEiAsGPzpiPGQzSlVHRXrUCT5EkTV7YFrV4VZ3hpEKTd_zg"]',
+        'network.transports.webrtcDirect=false',
+      ],
+      'network.listen',
+    ],
+    ['a slot at a relay by hand', ['network.listen=["/p2p-circuit"]'], 'network.listen'],
+    [
+      'no transport at all',
+      Object.keys(TRANSPORTS_OFF).map((name) => `network.transports.${name}=false`),
+      'network.transports.tcp',
+    ],
+    ['an ICE server that is none', ['network.iceServers=["stun.example.org"]'], 'network.iceServers'],
+    ['an ICE server that relays', ['network.iceServers=["turn:u:p@example.org"]'], 'network.iceServers'],
   ])('refuses %s', async (_, set, key) => {
     expect(await problemsOf({ flags: { set } })).toMatchObject([{ key }])
   })

@@ -34,7 +34,18 @@ describe('the options of libp2p', () => {
     try {
       const { config } = await loadConfig({ home, env: {}, flags: {} })
       const options = await optionsOf(config)
-      expect(options.addresses?.listen).toEqual(['/ip4/0.0.0.0/tcp/4700', '/ip6/::/tcp/4700'])
+      expect(config.network.listen).toEqual([
+        '/ip4/0.0.0.0/tcp/4700',
+        '/ip4/0.0.0.0/tcp/4701/ws',
+        '/ip4/0.0.0.0/udp/4700/quic-v1',
+        '/ip4/0.0.0.0/udp/4702/webrtc-direct',
+        '/ip6/::/tcp/4700',
+        '/ip6/::/tcp/4701/ws',
+        '/ip6/::/udp/4700/quic-v1',
+        '/ip6/::/udp/4702/webrtc-direct',
+      ])
+      // On a machine without IPv6 half of it falls out.
+      expect(config.network.listen).toEqual(expect.arrayContaining(options.addresses?.listen ?? []))
       expect(options.connectionManager).toMatchObject({
         maxConnections: config.network.maxConnections,
         inboundConnectionThreshold: config.network.maxInboundPerIpPerSecond,
@@ -45,9 +56,9 @@ describe('the options of libp2p', () => {
     }
   })
 
-  it('are a table of one transport, one cipher, one multiplexer and the services', async () => {
+  it('are a table of transports and the way through relays, one cipher, one multiplexer and the services', async () => {
     const options = await optionsOf(testSettings())
-    expect(options.transports).toHaveLength(1)
+    expect(options.transports).toHaveLength(6)
     expect(options.connectionEncrypters).toHaveLength(1)
     expect(options.streamMuxers).toHaveLength(1)
     expect(Object.keys(options.services ?? {})).toEqual([
@@ -57,6 +68,10 @@ describe('the options of libp2p', () => {
       'dht',
       'pubsub',
       'capacity',
+      'streamGuard',
+      'reach',
+      'autonat',
+      'dcutr',
       'discovery',
     ])
     expect(options.nodeInfo).toEqual({ name: 'p2pnode', version: '1.2.3', userAgent: 'p2pnode/1.2.3' })
@@ -93,8 +108,17 @@ describe('the options of libp2p', () => {
   })
 
   it.each([
-    [['/ip4/127.0.0.1/udp/4700/quic-v1'], 'ERR_TRANSPORT_UNAVAILABLE', /udp\/4700\/quic-v1.*it has: tcp/],
-    [['/ip4/127.0.0.1/tcp/4701/ws'], 'ERR_TRANSPORT_UNAVAILABLE', /tcp\/4701\/ws/],
+    [
+      ['/ip4/127.0.0.1/udp/4700/quic'],
+      'ERR_TRANSPORT_UNAVAILABLE',
+      /udp\/4700\/quic.*it has: tcp, websocket, quic/,
+    ],
+    [
+      ['/ip4/127.0.0.1/udp/4700/quic-v1/webtransport'],
+      'ERR_TRANSPORT_UNAVAILABLE',
+      /WebTransport, which cannot be had/,
+    ],
+    [['/dns4/example.org/tcp/1/http'], 'ERR_TRANSPORT_UNAVAILABLE', /example\.org/],
     [
       ['/ip4/127.0.0.1/tcp/0', 'nonsense'],
       'ERR_ADDRESS_INVALID',

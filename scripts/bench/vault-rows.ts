@@ -4,16 +4,13 @@ import { join } from 'node:path'
 import type { Daemon, Lab } from '../../test/support/daemon.ts'
 import { type PutLine, VaultNetwork } from '../../test/support/vault-network.ts'
 import { hashFile, writeRandomFile } from './files.ts'
-import { memoryOf, Peer, resetPeak } from './processes.ts'
+import { LoopWatch } from './loop-watch.ts'
+import { memoryOf, resetPeak } from './processes.ts'
 import { MIB, rate, type Row, round } from './report.ts'
 import { measureRaw } from './transfer-rows.ts'
 
 const LONG = { timeoutMs: 3_600_000 }
 const TEXT_FOLDER = '/usr/share/perl'
-
-interface Stats {
-  process: { eventLoopDelayP99Ms: number }
-}
 
 interface Put {
   line: PutLine
@@ -69,9 +66,6 @@ async function get(node: Daemon, line: PutLine, out: string): Promise<number> {
   return durationMs
 }
 
-const loopDelay = async (node: Daemon): Promise<number> =>
-  (await node.json<Stats>(['stats'])).process.eventLoopDelayP99Ms
-
 function stagesNote({ stagesMs, durationMs }: Put): string {
   const stages = Object.entries(stagesMs)
     .filter(([name]) => name.endsWith('Ms'))
@@ -108,16 +102,14 @@ export async function vaultRows(lab: Lab, options: { bytes: number; runs: number
   const { owner, workers } = network
   const reader = await network.node('leecher')
   const everybody = [owner, reader, ...workers]
-  const idle = new Peer(new URL('./loop-delay.ts', import.meta.url), ['2000'])
-  const idleDelay = await idle.next<{ p99Ms: number }>()
-  await idle.stop()
+  const loops = new LoopWatch(everybody)
   for (const node of everybody) await resetPeak(node.ready.pid)
 
   const coded = await put(owner, random, 'rs:4/8', 'random')
   if (coded.line.sha256 !== hashed.sha256) throw new Error('what was put is another file')
   const gotMs = await get(reader, coded.line, join(folder, 'random.out'))
   const peaks = await Promise.all(everybody.map(async (node) => (await memoryOf(node.ready.pid)).peakBytes))
-  const delayMs = Math.max(...(await Promise.all(everybody.map(loopDelay))))
+  const delay = await loops.end()
   const codedText = await put(owner, text, 'rs:4/8', 'text')
   const gotTextMs = await get(reader, codedText.line, join(folder, 'text.out'))
   const copied = await put(owner, random, 'copies:5', 'copied')
@@ -162,9 +154,9 @@ export async function vaultRows(lab: Lab, options: { bytes: number; runs: number
     stored('stored, incompressible, copies:5', copied),
     {
       name: 'event-loop delay p99 meanwhile, worst node',
-      measured: `${round(delayMs)} ms`,
-      against: `idle process ${round(idleDelay.p99Ms)} ms`,
-      value: delayMs - idleDelay.p99Ms,
+      measured: `${round(delay.nodeMs)} ms`,
+      against: `idle process ${round(delay.idleMs)} ms`,
+      value: delay.nodeMs - delay.idleMs,
       unit: 'ms more',
       hold: { atMost: 40 },
     },

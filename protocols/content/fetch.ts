@@ -359,6 +359,10 @@ export class DagFetchSession implements DagFetch, SourceListener {
       for (const source of sources) source.wakeUp()
       this.#assign()
     }
+    const stuck = this.#ready.filter(({ missedBy }) =>
+      sources.every(({ name }) => missedBy?.has(name) === true),
+    )
+    if (stuck.some((item) => this.#sources.replaceFor(item))) return
     this.#reconsiderPassedOver(sources)
     if (this.#sources.mayComeMore) return
     const orphans = this.#ready.filter(

@@ -4,7 +4,8 @@ import { MAX_KNOWN_SOURCES } from './limits.ts'
 
 /**
  * Reads an iterable of peers while a fetch runs, as far as the fetch has use for them. A pending `next` does not keep
- * the fetch from ending.
+ * the fetch from ending. A peer that is named again while it waits goes to the front: somebody says that it has what is
+ * looked for.
  */
 export class Intake {
   readonly #iterator: AsyncIterator<PeerId> | Iterator<PeerId>
@@ -27,6 +28,10 @@ export class Intake {
     return this.#ended && this.#peers.length === 0
   }
 
+  get hasWaiting(): boolean {
+    return this.#peers.length > 0
+  }
+
   take(): PeerId | undefined {
     const peer = this.#peers.shift()
     if (peer !== undefined) this.#room.notify()
@@ -42,7 +47,7 @@ export class Intake {
       while (!this.#signal.aborted) {
         const result = await Promise.race([Promise.resolve(this.#iterator.next()), aborted])
         if (result === undefined || result.done === true) break
-        this.#peers.push(result.value)
+        this.#add(result.value)
         this.#onPeer()
         while (this.#peers.length >= MAX_KNOWN_SOURCES) await this.#room.wait(this.#signal)
       }
@@ -53,6 +58,12 @@ export class Intake {
       if (this.#signal.aborted) this.#stopIterator()
       this.#onPeer()
     }
+  }
+
+  #add(peer: PeerId): void {
+    const waiting = this.#peers.findIndex((other) => other.equals(peer))
+    if (waiting < 0) this.#peers.push(peer)
+    else this.#peers.unshift(...this.#peers.splice(waiting, 1))
   }
 
   #stopIterator(): void {

@@ -3,6 +3,7 @@ import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import { P2pnodeError } from '../shared/errors.ts'
+import type { Item } from './frontier.ts'
 import { Intake } from './intake.ts'
 import { MAX_ACTIVE_SOURCES, MAX_ATTEMPTS_PER_PEER, MIN_PROGRESS_BYTES, RETRY_AFTER_MS } from './limits.ts'
 import { Source, type SourceListener } from './source.ts'
@@ -31,6 +32,8 @@ export class SourceSet {
   readonly #intake: Intake
   readonly #sources = new Set<Source>()
   readonly #attempts = new Map<string, number>()
+  /** Those that gave way to others: asked again for what nobody else has. As bounded as the peers that are offered. */
+  #benched: PeerId[] = []
   #connecting = 0
   #retrying = 0
   /** Data that had come from the active sources when there was progress last. */
@@ -71,6 +74,38 @@ export class SourceSet {
       if (peer === undefined) return
       void this.#connect(peer)
     }
+  }
+
+  /**
+   * None of those that are used has this: makes one that has nothing to do give way to one that was not asked for it yet.
+   * @returns whether there is such a one, now or as soon as there is room
+   */
+  replaceFor({ missedBy }: Item): boolean {
+    // Whoever is on the way may have it.
+    if (this.#connecting > 0) return true
+    const isWaiting = this.#intake.hasWaiting
+    const next = isWaiting ? undefined : this.#benched.find((peer) => missedBy?.has(peer.toString()) !== true)
+    if (!isWaiting && next === undefined) return false
+    if (this.#sources.size >= MAX_ACTIVE_SOURCES) {
+      const idle = [...this.#sources].filter(({ outstanding }) => outstanding === 0)
+      const least = idle.sort((a, b) => a.receivedBytes - b.receivedBytes)[0]
+      if (least === undefined) return true
+      this.#bench(least)
+    }
+    if (next !== undefined) {
+      this.#benched = this.#benched.filter((peer) => peer !== next)
+      void this.#connect(next)
+    }
+    this.#init.onChange()
+    return true
+  }
+
+  #bench(source: Source): void {
+    this.#sources.delete(source)
+    this.#reportServed(source)
+    this.#init.pool.release(source.peer, source.stream)
+    this.#attempts.delete(source.name)
+    this.#benched.push(source.peer)
   }
 
   lost(source: Source, error: Error): void {

@@ -7,6 +7,8 @@ import type { StepAnswer } from '../errors.ts'
 
 /** Peers offered to one fetch; more than it can use at once, so that lost ones are replaced. */
 const MAX_SOURCES = 64
+/** Of these connected ones, so that a node with many peers has room for the providers that the DHT names. */
+const MAX_CONNECTED_SOURCES = 48
 /** A walk through the DHT ends by itself long before in a small network; in a large one most answers come early. */
 const DHT_TIMEOUT_MS = 30_000
 /** A provider that cannot be reached shall not hold up the others: a dial over a relay takes some seconds. */
@@ -36,8 +38,8 @@ export interface SourceDependencies {
 
 /**
  * The peers a fetch may ask, as one list that grows: those that are connected and speak the content protocol first, then
- * the providers that the DHT names, dialled as they are found, and any that connect meanwhile. The list ends when the
- * DHT has nothing more to say.
+ * the providers that the DHT names, dialled as they are found, and any that connect meanwhile. A provider is named twice:
+ * whoever takes from the list then asks it before others that wait. The list ends when the DHT has nothing more to say.
  */
 export class PeerSources implements AsyncIterable<PeerId> {
   readonly #dependencies: SourceDependencies
@@ -110,7 +112,7 @@ export class PeerSources implements AsyncIterable<PeerId> {
   }
 
   #offerConnected(peer: PeerId): void {
-    if (this.#offer(peer)) this.#connected += 1
+    if (this.#connected < MAX_CONNECTED_SOURCES && this.#offer(peer)) this.#connected += 1
   }
 
   #offer(peer: PeerId): boolean {
@@ -123,10 +125,14 @@ export class PeerSources implements AsyncIterable<PeerId> {
       this.#refused += 1
       return false
     }
+    this.#name(peer)
+    return true
+  }
+
+  #name(peer: PeerId): void {
     this.#queue.push(peer)
     this.#wake?.()
     this.#wake = undefined
-    return true
   }
 
   async #askDht(): Promise<void> {
@@ -144,6 +150,7 @@ export class PeerSources implements AsyncIterable<PeerId> {
         this.#dht.found += 1
         if (this.#seen.has(provider.id.toString())) {
           this.#dht.reached += 1
+          this.#name(provider.id)
           continue
         }
         if (this.#seen.size >= MAX_SOURCES) break
@@ -189,7 +196,7 @@ export class PeerSources implements AsyncIterable<PeerId> {
       return
     }
     this.#dht.reached += 1
-    this.#offer(provider.id)
+    if (this.#offer(provider.id)) this.#name(provider.id)
   }
 
   #end(): void {

@@ -5,6 +5,7 @@ import type { PeerId } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { ByteRange, ContentLimits, FetchDagOptions, Scope } from '../../../protocols/content/index.ts'
+import { MAX_ACTIVE_SOURCES } from '../../../protocols/content/limits.ts'
 import {
   cidAt,
   cidOf,
@@ -308,6 +309,50 @@ describe('a fetch from several sources', () => {
     const statistics = await fetch.done
     expect(statistics.blocks).toBe(store.size)
     expect((await readFile(client.blocks, root)).equals(content)).toBe(true)
+  })
+
+  it('finds the one that has it behind more than can be asked at once', async () => {
+    const store = new MemoryBlocks()
+    const { root, content } = await importRandomFile(store, 2 * MIB, 128 * KIB)
+    const empty = Array.from({ length: MAX_ACTIVE_SOURCES + 3 }, () => new MemoryBlocks())
+    const { client, servers } = await network([...empty, store])
+    await client.content.fetchDag(root, options(client, servers)).done
+    expect(served(servers)).toBe(store.size)
+    expect((await readFile(client.blocks, root)).equals(content)).toBe(true)
+  })
+
+  it('puts together what is scattered over more than can be asked at once, and asks again who had to give way', async () => {
+    const store = new MemoryBlocks()
+    const { root } = await importRandomFile(store, 2 * MIB, 16 * KIB)
+    const count = MAX_ACTIVE_SOURCES + 4
+    // Nobody has more than a part, and the root lies with the last one only.
+    const parts = Array.from({ length: count }, (_, part) =>
+      store.clone((cid, index) => (cid.equals(root) ? part === count - 1 : index % count === part)),
+    )
+    const { client, servers } = await network(parts)
+    await client.content.fetchDag(root, options(client, servers)).done
+    expect(client.blocks.size).toBe(store.size)
+    expect(served(servers)).toBe(store.size)
+  })
+
+  it('asks one that is named again before others that wait', async () => {
+    const store = new MemoryBlocks()
+    const { root } = await importRandomFile(store, 256 * KIB, 64 * KIB)
+    const empty = Array.from({ length: MAX_ACTIVE_SOURCES + 6 }, () => new MemoryBlocks())
+    const { client, servers } = await network([...empty, store])
+    const peers = servers.map(({ peerId }) => peerId)
+    const sources = [...peers, peers.at(-1)!]
+    await client.content.fetchDag(root, options(client, servers, { sources })).done
+    const asked = servers.filter(({ content }) => content.statistics().inboundStreams > 0)
+    expect(asked.length).toBeLessThanOrEqual(MAX_ACTIVE_SOURCES + 1)
+  })
+
+  it('is ERR_NOT_FOUND once all of many were asked', async () => {
+    const empty = Array.from({ length: MAX_ACTIVE_SOURCES + 3 }, () => new MemoryBlocks())
+    const { client, servers } = await network(empty)
+    const fetch = client.content.fetchDag(rawCid(Buffer.from('x')), options(client, servers))
+    await expect(fetch.done).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' })
+    expect(Object.keys(fetch.statistics.sources)).toHaveLength(servers.length)
   })
 
   it('takes on a source that comes later', async () => {

@@ -153,6 +153,12 @@ export default {
       ['src/(storage|jobs|content|vault|trust|network|gossip|telemetry|identity|api|workers)/', 'protocols/'],
       'The composition root.',
     ),
+    room(
+      'simulation',
+      'src/simulation/',
+      ['src/node/', 'src/telemetry/'],
+      'It plays with whole nodes, as whoever runs one sees them.',
+    ),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

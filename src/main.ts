@@ -7,5 +7,6 @@ export async function run(args: string[]): Promise<void> {
   process.exitCode = await runCli(args, {
     start: async (options) => (await import('./node/daemon.ts')).runDaemon(options),
     restore: async (options) => (await import('./node/restore.ts')).runRestore(options),
+    simulate: async (options) => (await import('./simulation/index.ts')).simulate(options),
   })
 }

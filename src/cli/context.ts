@@ -11,6 +11,45 @@ export interface DaemonHandlers {
     file: string
     signal: AbortSignal
   }): Promise<{ files: number; bytes: number }>
+  /** Plays a scenario with many nodes in this process. */
+  simulate(options: {
+    count: number
+    scenario: string
+    signal: AbortSignal
+    onProgress: (progress: { label: string; done: number; total: number }) => void
+  }): Promise<SimulationReport>
+}
+
+/** What `simulate` prints; see `src/simulation/types.ts` for what each figure means. */
+export interface SimulationReport {
+  ok: boolean
+  scenario: string
+  nodes: { count: number; master: number; worker: number; leecher: number }
+  connected: { nodes: number; ms: number | null; connections: number }
+  starts: SimulationTiming
+  files: number
+  fetches: {
+    attempted: number
+    right: number
+    wrong: number
+    failed: number
+    bytes: number
+    timing: SimulationTiming
+    hops: { p50: number | null; max: number | null }
+  }
+  memory: { peakRssBytes: number; rssPerNodeBytes: number }
+  cpuSeconds: number
+  durationMs: number
+  counts: Record<string, number>
+  failures: string[]
+  failureCount: number
+  log: { warnings: number; errors: number; messages: { level: string; message: string; count: number }[] }
+}
+
+export interface SimulationTiming {
+  p50Ms: number | null
+  p99Ms: number | null
+  maxMs: number | null
 }
 
 export interface StartOptions {

@@ -79,6 +79,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { command: 'config set content.gateways []', does: 'a list, as JSON', byHand: true },
   ],
   'token create': [{ command: 'token create monitoring --scope read', does: 'may look, not touch' }],
+  simulate: [
+    { command: 'simulate', does: 'fifty nodes, in this process', byHand: true },
+    { command: 'simulate --count 20 --scenario churn', does: 'nodes leave and come back', byHand: true },
+  ],
   completion: [{ command: 'completion bash', does: 'load it with: source <(p2pnode completion bash)' }],
 }
 

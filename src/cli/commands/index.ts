@@ -8,6 +8,7 @@ import { registerNode } from './node.ts'
 import { registerPeers } from './peers.ts'
 import { registerPins } from './pins.ts'
 import type { Run } from './register.ts'
+import { registerSimulate } from './simulate.ts'
 import { registerStorage } from './storage.ts'
 import { registerTokens } from './tokens.ts'
 import { registerVault } from './vault.ts'
@@ -23,6 +24,7 @@ export function registerAll(program: Command, run: Run): void {
   registerStorage(program, run)
   registerConfig(program, run)
   registerTokens(program, run)
+  registerSimulate(program, run)
   registerCompletion(program, run)
   for (const [words, examples] of Object.entries(EXAMPLES))
     commandAt(program, words).addHelpText('after', examplesText(examples))

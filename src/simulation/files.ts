@@ -1,0 +1,90 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { CID } from 'multiformats/cid'
+import type { NodeServices } from '../node/index.ts'
+import { jobFailed } from './errors.ts'
+import { FILE_SIZES_BYTES, OPERATION_TIMEOUT_MS } from './limits.ts'
+import type { Member } from './network.ts'
+
+/** A file of the simulation. Its bytes are not kept: what comes back is compared by hash. */
+export interface SimulatedFile {
+  readonly name: string
+  readonly sizeBytes: number
+  /** SHA-256 in hex. */
+  readonly sha256: string
+  /** A CID, or the link of a private file. */
+  readonly address: string
+  /** Members that have all of it in their stores; for a private file, whoever put it. */
+  readonly holders: Set<Member>
+}
+
+/** Random bytes of a size that goes round with the number of the file. */
+export function contentOf(index: number): { name: string; bytes: Uint8Array; sha256: string } {
+  const bytes = randomBytes(FILE_SIZES_BYTES[index % FILE_SIZES_BYTES.length] as number)
+  return { name: `file-${index}`, bytes, sha256: createHash('sha256').update(bytes).digest('hex') }
+}
+
+/** The signal of the simulation with the time that one operation has. */
+export function operationSignal(signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(OPERATION_TIMEOUT_MS)])
+}
+
+/** Runs a job to its end. @throws ERR_SIMULATION_JOB where it did not end well; the signal's reason */
+export async function runJob<Result>(
+  { jobs }: NodeServices,
+  kind: string,
+  params: unknown,
+  signal: AbortSignal,
+  bytes?: Uint8Array,
+): Promise<Result> {
+  const upload = bytes === undefined ? {} : { upload: { fingerprint: randomName(), size: bytes.length } }
+  const job = await jobs.submit(kind, params, upload)
+  if (bytes !== undefined) {
+    const session = jobs.uploadOfJob(job.id)
+    if (session === undefined) throw new Error(`the job ${job.id} takes no bytes`)
+    await jobs.append(session.id, 0, once(bytes), signal)
+    await jobs.complete(session.id, bytes.length)
+  }
+  const ended = await jobs.wait(job.id, signal)
+  if (ended.state === 'done') return ended.result as Result
+  throw jobFailed(ended.title, ended.error?.code ?? ended.state, ended.error?.message ?? 'did not end well')
+}
+
+/** Adds a public file on a node and announces it, so that nodes without a connection to it find it. */
+export async function addFile(
+  member: Member,
+  services: NodeServices,
+  index: number,
+  signal: AbortSignal,
+): Promise<SimulatedFile> {
+  const { name, bytes, sha256 } = contentOf(index)
+  const within = operationSignal(signal)
+  const params = { source: 'file', name, profile: 'unixfs-v1-2025', pin: name, preserveMode: false }
+  const { cid } = await runJob<{ cid: string }>(services, 'add', params, within, bytes)
+  await services.content.provide(CID.parse(cid), { signal: within })
+  return { name, sizeBytes: bytes.length, sha256, address: cid, holders: new Set([member]) }
+}
+
+/** Fetches a public file through the node, as `get` does, and reads it back from the node's own store. @returns its SHA-256 */
+export async function fetchFile(
+  services: NodeServices,
+  file: SimulatedFile,
+  signal: AbortSignal,
+): Promise<string> {
+  const within = operationSignal(signal)
+  await runJob(services, 'get', { address: file.address }, within)
+  return hashOf(services.content.cat(file.address, { signal: within, offline: true }))
+}
+
+export async function hashOf(bytes: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of bytes) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+function randomName(): string {
+  return randomBytes(16).toString('hex')
+}

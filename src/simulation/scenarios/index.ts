@@ -1,0 +1,9 @@
+import { basic } from './basic.ts'
+import { churn } from './churn.ts'
+import { privateFiles } from './private.ts'
+import type { Scenario } from './types.ts'
+
+/** Every scenario by its name; a further one is a file and a line here. */
+export const SCENARIOS: Readonly<Record<string, Scenario>> = { basic, churn, private: privateFiles }
+
+export type { Scenario } from './types.ts'

@@ -30,6 +30,11 @@ export function flagsOf(role: Role, networkName: string, bootstrap: readonly str
     // No other network of this machine may be met, and multicast would leave it.
     'network.name': networkName,
     'network.mdns': 'false',
+    // Loopback sockets: the others would only load their libraries.
+    'network.transports.websocket': 'false',
+    'network.transports.quic': 'false',
+    'network.transports.webrtcDirect': 'false',
+    'network.transports.webrtc': 'false',
     // All nodes come from one address.
     'network.maxInboundPerIpPerSecond': '100000',
     'storage.quota': NODE_QUOTA,

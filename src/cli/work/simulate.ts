@@ -32,7 +32,7 @@ function textOf({ output }: CliContext, report: SimulationReport): string {
       ['scenario', report.scenario],
       [
         'nodes',
-        `${nodes.count}: ${nodes.master} masters, ${nodes.worker} workers, ${nodes.leecher} leechers`,
+        `${nodes.count}: ${plural(nodes.master, 'master')}, ${plural(nodes.worker, 'worker')}, ${plural(nodes.leecher, 'leecher')}`,
       ],
       [
         'connected',
@@ -61,6 +61,10 @@ function textOf({ output }: CliContext, report: SimulationReport): string {
     ...report.failures.map((failure) => `failed: ${printable(failure)}`),
     ...(unlisted > 0 ? [`failed: ${formatCount(unlisted)} more`] : []),
   ].join('\n')
+}
+
+function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`
 }
 
 function timingText({ p50Ms, p99Ms, maxMs }: SimulationTiming): string {

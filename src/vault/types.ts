@@ -209,7 +209,7 @@ export interface Inspection {
  */
 export interface VaultService {
   /** By name, then version; the owner's own. */
-  list(): VaultObjectSummary[]
+  list(): Promise<VaultObjectSummary[]>
   resolve(link: string, options: { signal: AbortSignal; path?: string }): Promise<VaultResolved>
   /** Direct children of a folder of a tree, by name. */
   entries(link: string, options: { signal: AbortSignal; path?: string }): Promise<VaultEntry[]>

@@ -33,7 +33,7 @@ export class FakeVault implements VaultService {
     this.files.set(path, { bytes, mime })
   }
 
-  list(): VaultObjectSummary[] {
+  async list(): Promise<VaultObjectSummary[]> {
     return this.objects
   }
 

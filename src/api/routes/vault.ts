@@ -42,11 +42,8 @@ export const vaultRoutes: Route[] = [
     replies: { 200: { description: 'every object', schema: VaultObjectList } },
     handle: async ({ scope }, context) => {
       const showLinks = includes(scope, 'write')
-      return {
-        objects: vaultOf(context)
-          .list()
-          .map((object) => ({ ...object, link: showLinks ? object.link : null })),
-      }
+      const objects = await vaultOf(context).list()
+      return { objects: objects.map((object) => ({ ...object, link: showLinks ? object.link : null })) }
     },
   }),
   route({

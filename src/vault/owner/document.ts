@@ -2,7 +2,7 @@ import { ed25519Signer, slabIdOf } from '../../../protocols/chunk/format/index.t
 import { Pacer } from '../../../protocols/shared/pacer.ts'
 import { slabSeed } from '../codec/index.ts'
 import { documentInvalid } from './errors.ts'
-import { MAX_HOLDERS_A_SLAB, RENEW_PART } from './limits.ts'
+import { MAX_HOLDERS_A_SLAB, RENEW_PART, SLABS_A_MERGE } from './limits.ts'
 import type { ObjectSecrets, OwnerObject, OwnerSlab, OwnerState } from './state.ts'
 
 /*
@@ -112,11 +112,13 @@ function lineOf(
 }
 
 /** @throws ERR_OWNER_STATE_INVALID */
-export function readDocument(bytes: Uint8Array): StateDocument {
+export async function readDocument(bytes: Uint8Array): Promise<StateDocument> {
   const document: StateDocument = { objects: [], deleted: [] }
-  const [head, ...lines] = Buffer.from(bytes).toString('utf8').split('\n')
-  if (head !== JSON.stringify(['state', 1])) throw documentInvalid('it is of another version')
+  const lines = linesOf(bytes)
+  if (lines.next().value !== JSON.stringify(['state', 1])) throw documentInvalid('it is of another version')
+  const pacer = new Pacer()
   for (const text of lines) {
+    await pacer.breathe()
     const line = JSON.parse(text) as Line
     if (line[0] === 'object') document.objects.push({ object: line[1], slabs: [] })
     else if (line[0] === 'slab') document.objects.at(-1)?.slabs.push(line[1])
@@ -124,6 +126,17 @@ export function readDocument(bytes: Uint8Array): StateDocument {
     else throw documentInvalid('it has a line that this version does not know')
   }
   return document
+}
+
+/** One after another: the text of a large state at once would be longer than strings may be. */
+function* linesOf(bytes: Uint8Array): Generator<string, undefined> {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let at = 0; at <= text.length; ) {
+    const found = text.indexOf('\n', at)
+    const end = found < 0 ? text.length : found
+    yield text.toString('utf8', at, end)
+    at = end + 1
+  }
 }
 
 /**
@@ -153,10 +166,15 @@ export async function mergeDocument(
   for (const { object, slabs } of objects) {
     if (state.isDeleted(object.id)) continue
     const isKnown = state.object(object.id) !== undefined
-    await state.database.write(() => {
-      if (!isKnown) state.insertObject({ ...object, manifest: decode(object.manifest) })
-      for (const line of slabs) mergeSlab(state, ownerSecret, object.id, line, leaseMs)
-    })
+    // The object comes with its last slabs: what a crash leaves of it before is slabs that the next merge knows already.
+    for (let at = 0; at === 0 || at < slabs.length; at += SLABS_A_MERGE) {
+      const some = slabs.slice(at, at + SLABS_A_MERGE)
+      await state.database.write(() => {
+        if (!isKnown && at + SLABS_A_MERGE >= slabs.length)
+          state.insertObject({ ...object, manifest: decode(object.manifest) })
+        for (const line of some) mergeSlab(state, ownerSecret, object.id, line, leaseMs)
+      })
+    }
     if (!isKnown) added += 1
   }
   return added

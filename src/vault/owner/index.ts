@@ -11,6 +11,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Chunk } from '../../../protocols/chunk/types.ts'
+import { Pacer } from '../../../protocols/shared/pacer.ts'
 import type { JobPrivacy, Jobs } from '../../jobs/types.ts'
 import type { StateDatabase } from '../../storage/state/index.ts'
 import type { Logger } from '../../telemetry/types.ts'
@@ -82,7 +83,7 @@ export interface Owner {
   start(): Promise<void>
   stop(): Promise<void>
   /** By name, then version. */
-  list(): VaultObjectSummary[]
+  list(): Promise<VaultObjectSummary[]>
   /** Every object with its read link, for audits. */
   links(): Iterable<{ id: string; link: string }>
   /** Whether the link is to an object that this owner keeps. */
@@ -141,10 +142,16 @@ export function createOwner(options: OwnerOptions): Owner {
 
   const merge = async (document: Uint8Array): Promise<number> => {
     const { leaseMs } = config.vault
-    const added = await mergeDocument(state, ownerSecret, readDocument(document), leaseMs, async (object) => {
-      // Its key opens nothing any more.
-      await rm(manifestPathOf(dependencies, object), { force: true })
-    })
+    const added = await mergeDocument(
+      state,
+      ownerSecret,
+      await readDocument(document),
+      leaseMs,
+      async (object) => {
+        // Its key opens nothing any more.
+        await rm(manifestPathOf(dependencies, object), { force: true })
+      },
+    )
     renewer.wake()
     keeper.changed()
     return added
@@ -224,12 +231,15 @@ export function createOwner(options: OwnerOptions): Owner {
       await Promise.all([renewer.stop(), deletions.stop(), keeper.stop()])
     },
     prune: (asked) => pruneOwned(owned, asked),
-    list() {
+    async list() {
       const notes = measured.all()
-      return state
-        .objects()
-        .map((object) => summary(object, notes.get(object.id)))
-        .sort(byNameThenVersion)
+      const pacer = new Pacer()
+      const summaries: VaultObjectSummary[] = []
+      for (const object of state.objects()) {
+        summaries.push(summary(object, notes.get(object.id)))
+        await pacer.breathe()
+      }
+      return summaries.sort(byNameThenVersion)
     },
     *links() {
       for (const object of state.allObjects()) {

@@ -75,6 +75,12 @@ export const DELETION_ROUND_MS = 10 * 60_000
 export const DELETION_SETTLE_MS = 500
 /** Changes are gathered for so long before the state is kept as a new version. */
 export const STATE_COALESCE_MS = 3_000
+/**
+ * A large state is gathered for longer, so that whoever puts many files does not send it whole after each: its copies take no
+ * more than this rate on average, up to the longest wait.
+ */
+export const STATE_BYTES_PER_SECOND = 1024 * 1024
+export const STATE_MAX_COALESCE_MS = 60_000
 
 /** Degraded puts that are completed at once; most of them wait for peers. */
 export const CONCURRENT_COMPLETIONS = 16
@@ -85,6 +91,8 @@ export const COMPLETE_SETTLE_MS = 200
 
 /** The owner's state as text; a slab takes some 600 bytes, 10 TiB of files 160 000 slabs. */
 export const MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
+/** Slabs that are taken over in one transaction: some 8 columns each, 10 ms in all. */
+export const SLABS_A_MERGE = 64
 /** Copies of a version of the state. */
 export const STATE_COPIES = 5
 /** Versions of the state that are kept beside the marks. */

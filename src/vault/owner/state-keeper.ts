@@ -5,11 +5,13 @@ import { stateKey, stateSlabSalt } from '../codec/index.ts'
 import { mergeDocument, readDocument, writeDocument } from './document.ts'
 import {
   RENEW_PART,
+  STATE_BYTES_PER_SECOND,
   STATE_COALESCE_MS,
   STATE_COPIES,
   STATE_LATE_MS,
   STATE_LOOK_AHEAD,
   STATE_MARK_EVERY,
+  STATE_MAX_COALESCE_MS,
   STATE_RETRY_MS,
   STATE_VERSIONS_KEPT,
 } from './limits.ts'
@@ -24,7 +26,7 @@ const SALT_BYTES = 32
 const MAX_COLUMN_BYTES = 64 * 1024 * 1024
 
 /**
- * Keeps the owner's state in the network, as a new version a few seconds after each change, so that the recovery phrase alone
+ * Keeps the owner's state in the network, as a new version a few seconds after each change (up to a minute where it is large), so that the recovery phrase alone
  * brings it back. Where nobody lends storage it waits for somebody who does. It is a copy: what was acknowledged does not depend on it.
  */
 export class StateKeeper {
@@ -34,6 +36,8 @@ export class StateKeeper {
   #isDirty = false
   #hasFailed = false
   #dirtySinceMs = 0
+  /** Of the last version, all copies together. */
+  #sentBytes = 0
   #running: Promise<void> | undefined
   #forget: () => void = () => {}
 
@@ -70,7 +74,7 @@ export class StateKeeper {
   async #run(): Promise<void> {
     const { signal } = this.#stop
     while (!signal.aborted) {
-      if (this.#isDirty) await sleep(STATE_COALESCE_MS, undefined, { signal }).catch(() => {})
+      if (this.#isDirty) await sleep(coalesceMs(this.#sentBytes), undefined, { signal }).catch(() => {})
       this.#wake = new AbortController()
       if (signal.aborted) return
       if (this.#isDirty) {
@@ -140,6 +144,7 @@ export class StateKeeper {
       state.insertVersion(version, slab, nowMs)
     })
     const columnBytes = sealed.pieces.reduce((sum, piece) => sum + piece.length, 0)
+    this.#sentBytes = n * columnBytes
     const group = new GroupHolders({
       id: slab,
       redundancy: { k: 1, n },
@@ -180,7 +185,8 @@ export class StateKeeper {
     const newest = found.find(({ slab }) => !own.has(slabKeyOf(slab)))
     if (newest === undefined) return last + 1
     const document = await fetchVersion(this.#dependencies, ownerSecret(), newest, signal)
-    if (document !== undefined) await mergeDocument(state, ownerSecret(), readDocument(document), leaseMs)
+    if (document !== undefined)
+      await mergeDocument(state, ownerSecret(), await readDocument(document), leaseMs)
     return Math.max(last, newest.version) + 1
   }
 
@@ -193,6 +199,12 @@ export class StateKeeper {
       state.removeVersion(version)
     }
   }
+}
+
+/** How long changes are gathered, when the last version took so many bytes. */
+export function coalesceMs(sentBytes: number): number {
+  const byRateMs = (sentBytes / STATE_BYTES_PER_SECOND) * 1_000
+  return Math.min(STATE_MAX_COALESCE_MS, Math.max(STATE_COALESCE_MS, byRateMs))
 }
 
 async function pause(timeoutMs: number | undefined, signal: AbortSignal): Promise<void> {

@@ -62,14 +62,14 @@ describe('rm', () => {
     const result = await owner.run<RmResult>('rm', { link })
     expect(result).toMatchObject({ slabs: 2, confirmed: 4, pending: 2, pendingPeers: [away.peer] })
     expect(holders.slice(1).map(({ columns }) => columns.usage().columns)).toEqual([0, 0])
-    expect(owner.service.list()).toMatchObject([{ state: 'deleting' }])
+    expect(await owner.service.list()).toMatchObject([{ state: 'deleting' }])
     await expect(stat(manifest)).rejects.toMatchObject({ code: 'ENOENT' })
 
     const back = await startVaultNode({ home: away.home })
     nodes.push(back)
     await owner.connect(back)
     await eventually('it has deleted them', () => back.columns.usage().columns === 0, 30_000)
-    await eventually('the record is gone', () => owner.service.list().length === 0, 30_000)
+    await eventually('the record is gone', async () => (await owner.service.list()).length === 0, 30_000)
   }, 90_000)
 
   it('refuses what this node did not put', async () => {

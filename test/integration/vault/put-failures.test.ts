@@ -155,7 +155,7 @@ describe('put', () => {
       kind: 'unavailable',
       details: { needed: 8, found: 2, reasons: [expect.stringContaining('it lends no storage')] },
     })
-    expect(owner.service.list()).toEqual([])
+    expect(await owner.service.list()).toEqual([])
   }, 60_000)
 
   it('stores degraded where allowed, and adds what is missing when peers come', async () => {
@@ -165,14 +165,14 @@ describe('put', () => {
     const result = await owner.put(bytes, { redundancy: 'rs:2/5', allowDegraded: true })
     // Two slabs, data and manifest, of which two columns each are missing.
     expect(result).toMatchObject({ holders: 3, missing: 4 })
-    expect(owner.service.list()).toMatchObject([{ state: 'degraded' }])
+    expect(await owner.service.list()).toMatchObject([{ state: 'degraded' }])
     await eventually(
       'the job waits',
       () => owner.jobs.list({ kind: 'complete' })[0]?.state === 'waiting',
       30_000,
     )
     nodes.push(...(await startHolders(2, owner)))
-    await eventually('all is there', () => owner.service.list()[0]?.state === 'stored', 60_000)
+    await eventually('all is there', async () => (await owner.service.list())[0]?.state === 'stored', 60_000)
     const id = owner.jobs.list({ kind: 'complete' })[0]?.id ?? ''
     expect(await owner.ended(id)).toEqual({ added: 4 })
     expect(owner.service.report().degradedSlabs).toBe(0)
@@ -192,7 +192,7 @@ describe('put', () => {
       60_000,
     )
     await owner.jobs.cancel(job.id)
-    await eventually('its objects are gone', () => owner.service.list().length === 0)
+    await eventually('its objects are gone', async () => (await owner.service.list()).length === 0)
     await owner.run('prune', { dryRun: false })
     expect(holders.map(({ columns }) => columns.usage().columns)).toEqual([0, 0, 0])
   }, 120_000)

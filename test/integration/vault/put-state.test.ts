@@ -49,7 +49,9 @@ describe("the owner's state", () => {
     const fresh = await another(holders)
     const recovered = await fresh.service.recover(phrase, signal())
     expect(recovered).toEqual({ objects: 1, version: 1 })
-    expect(fresh.service.list()).toMatchObject([{ name: 'treasure', link, state: 'stored', version: 1 }])
+    expect(await fresh.service.list()).toMatchObject([
+      { name: 'treasure', link, state: 'stored', version: 1 },
+    ])
     expect(await fresh.service.recoveryPhrase()).toBe(phrase)
     const read = await collect(fresh.service.cat(link, { signal: signal() }))
     expect(read.equals(bytes)).toBe(true)
@@ -76,7 +78,7 @@ describe("the owner's state", () => {
     })
     expect(await other.service.importState(file, 'correct horse')).toEqual({ objects: 1 })
     expect(await other.service.importState(file, 'correct horse')).toEqual({ objects: 0 })
-    expect(other.service.list().map(({ name }) => name)).toEqual(['mine', 'treasure'])
+    expect((await other.service.list()).map(({ name }) => name)).toEqual(['mine', 'treasure'])
     // Without a passphrase it is of use to the same owner alone.
     const plain = await owner.service.exportState(undefined)
     await expect(other.service.importState(plain, undefined)).rejects.toMatchObject({
@@ -88,8 +90,8 @@ describe("the owner's state", () => {
     // What the owner knows is not gone from its list, but it learns of the deletion by merging.
     const back = await other.service.exportState('correct horse')
     expect(await owner.service.importState(back, 'correct horse')).toEqual({ objects: 1 })
-    await eventually('the deletion has arrived', () =>
-      owner.service.list().every(({ name, state }) => name === 'mine' || state === 'deleting'),
+    await eventually('the deletion has arrived', async () =>
+      (await owner.service.list()).every(({ name, state }) => name === 'mine' || state === 'deleting'),
     )
     const manifests = await readdir(join(owner.home, 'manifests'))
     expect(manifests.filter((file) => file.startsWith('treasure'))).toEqual([])
@@ -101,7 +103,7 @@ describe("the owner's state", () => {
     const text = await owner.service.share(link, 'owner')
     const other = await another(holders)
     expect(await other.service.importState(Buffer.from(`${text}\n`), undefined)).toEqual({ objects: 1 })
-    expect(other.service.list().map(({ name }) => name)).toEqual(['treasure'])
+    expect((await other.service.list()).map(({ name }) => name)).toEqual(['treasure'])
     expect(await other.run('rm', { link })).toMatchObject({ confirmed: 4, pending: 0 })
   }, 120_000)
 

@@ -122,7 +122,7 @@ describe('put of a tree', () => {
   it('numbers versions of a name', async () => {
     for (const text of ['first', 'second'])
       await owner.put(Buffer.from(text), { name: 'notes', redundancy: 'copies:2' })
-    const versions = owner.service.list().filter(({ name }) => name === 'notes')
+    const versions = (await owner.service.list()).filter(({ name }) => name === 'notes')
     expect(versions.map(({ version }) => version)).toEqual([1, 2])
     const texts = await Promise.all(
       versions.map(({ link }) => collect(owner.service.cat(link, { signal: signal() }))),

@@ -73,7 +73,7 @@ describe('merging states', () => {
     for (const id of ['a', 'b']) store(left, secret, id)
     store(right, secret, 'c')
     const exchange = async (from: OwnerState, to: OwnerState): Promise<number> =>
-      mergeDocument(to, secret, readDocument(await writeDocument(from, secret)), LEASE_MS)
+      mergeDocument(to, secret, await readDocument(await writeDocument(from, secret)), LEASE_MS)
     expect(await exchange(left, right)).toBe(2)
     expect(await exchange(left, right)).toBe(0)
     expect(names(right)).toEqual(['a', 'b', 'c'])
@@ -94,7 +94,7 @@ describe('merging states', () => {
     const [secret, other] = [randomBytes(32), randomBytes(32)]
     const [theirs, mine] = [await machine(secret), await machine(other)]
     store(theirs, secret, 'a')
-    await mergeDocument(mine, other, readDocument(await writeDocument(theirs, secret)), LEASE_MS)
+    await mergeDocument(mine, other, await readDocument(await writeDocument(theirs, secret)), LEASE_MS)
     const [slab] = mine.slabsOf('a')
     expect(slabIdOf(ed25519Signer(slab?.seed ?? new Uint8Array(32)).publicKey)).toEqual(
       Buffer.from(slab?.id ?? []),
@@ -102,16 +102,16 @@ describe('merging states', () => {
     expect(mine.columnsOf(slab?.id ?? new Uint8Array(0))).toMatchObject([{ column: 0, peer: 'one' }])
     // And passes it on.
     const third = await machine(randomBytes(32))
-    expect(await mergeDocument(third, other, readDocument(await writeDocument(mine, other)), LEASE_MS)).toBe(
-      1,
-    )
+    expect(
+      await mergeDocument(third, other, await readDocument(await writeDocument(mine, other)), LEASE_MS),
+    ).toBe(1)
   })
 
   it('refuses a document whose keys do not fit', async () => {
     const secret = randomBytes(32)
     const [from, to] = [await machine(secret), await machine(secret)]
     store(from, secret, 'a')
-    const document = readDocument(await writeDocument(from, secret))
+    const document = await readDocument(await writeDocument(from, secret))
     for (const { slabs } of document.objects)
       for (const slab of slabs) slab.seed = randomBytes(32).toString('base64')
     await expect(mergeDocument(to, secret, document, LEASE_MS)).rejects.toMatchObject({

@@ -34,6 +34,6 @@ it('keeps, exports and audits more objects than a list shows', async () => {
     }
   })
   expect(new Set([...state.allObjects()].map(({ id }) => id)).size).toBe(count)
-  const { objects } = readDocument(await writeDocument(state, secret))
+  const { objects } = await readDocument(await writeDocument(state, secret))
   expect(objects).toHaveLength(count)
 })

@@ -4,6 +4,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { expect, it } from 'vitest'
 import { pieceRoot, signIndex, slabIdOf, slabKeyOf } from '../../../../protocols/chunk/format/index.ts'
 import type { HeldColumn, SlabId, SlabIndex } from '../../../../protocols/chunk/types.ts'
+import { coalesceMs } from '../../../../src/vault/owner/state-keeper.ts'
 import { findVersions, signerOfVersion } from '../../../../src/vault/owner/state-versions.ts'
 
 const SECRET = new Uint8Array(32).fill(5)
@@ -46,4 +47,11 @@ it('is led on by nobody who says to hold every version', async () => {
     ahead: 1,
   })
   expect(found).toMatchObject([{ version: 3, holders: [{ peer: honest, column: 0 }] }])
+})
+
+it('gathers changes for seconds, and for up to a minute where the state is large', () => {
+  expect(coalesceMs(0)).toBe(3_000)
+  expect(coalesceMs(64 * 1024)).toBe(3_000)
+  expect(coalesceMs(10 * 1024 * 1024)).toBe(10_000)
+  expect(coalesceMs(1024 ** 3)).toBe(60_000)
 })

@@ -123,7 +123,8 @@ export const schema = Section({
         default: true,
       }),
       webrtc: boolean({
-        description: 'WebRTC between two nodes behind NATs, arranged through a relay (/p2p-circuit/webrtc).',
+        description:
+          'WebRTC between two nodes behind NATs, arranged through a relay (/p2p-circuit/webrtc); offered where network.iceServers names a STUN server, or by /webrtc in network.listen.',
         default: true,
       }),
     }),
@@ -146,9 +147,10 @@ export const schema = Section({
       dataLimit: size({
         description:
           'Bytes that this node as a relay carries over one relayed connection, both ways together.',
-        default: '2GiB',
+        default: '1GiB',
         from: '64KiB',
-        to: '4PiB',
+        // protons-runtime 7.1 writes a uint64 from 2 GiB on wrongly, and the other side then understands nothing.
+        to: '2047MiB',
       }),
       timeLimit: duration({
         description: 'How long this node as a relay holds one relayed connection.',

@@ -24,7 +24,7 @@ import type { Policy } from '../../src/trust/contract.ts'
 import type { TrustService } from '../../src/trust/index.ts'
 import { createTrust } from '../../src/trust/index.ts'
 import { quiet } from './content.ts'
-import { testSettings } from './network.ts'
+import { type NetworkChanges, testSettings } from './network.ts'
 
 export interface ContentNode {
   home: string
@@ -60,6 +60,7 @@ export async function startContentNode(
     home?: string
     ipfs?: boolean
     dht?: 'server' | 'client'
+    network?: NetworkChanges
     /** Stands before the node's trust where Bitswap asks it. */
     bitswapPolicy?: Policy['decide']
     bandwidth?: Bandwidth
@@ -87,7 +88,7 @@ export async function startContentNode(
   const gossip = createGossip({ networkName: 'test', topics: [], trust, log: quiet })
   const libp2p = (await createLibp2p({
     ...libp2pOptions({
-      config: testSettings({ dht: options.dht ?? 'server' }),
+      config: testSettings({ dht: options.dht ?? 'server', ...options.network }),
       identity,
       datastore: state.datastore,
       trust,

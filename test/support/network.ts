@@ -68,7 +68,7 @@ export function testSettings({ transports, relay, ...changes }: NetworkChanges =
         client: 'auto',
         server: false,
         maxReservations: 16,
-        dataLimitBytes: 2 ** 31,
+        dataLimitBytes: 2 ** 30,
         timeLimitMs: 3_600_000,
         ...relay,
       },

@@ -106,7 +106,8 @@ function createReach({ settings, interfaces, log }: ReachOptions, components: Re
     hasSlots = true
     log.info({ observed: foreignHosts() }, `${reason}: taking slots at relays`)
     const addresses = Array.from({ length: RELAY_LIMITS.slots }, () => multiaddr('/p2p-circuit'))
-    if (network.transports.webrtc) addresses.push(multiaddr('/webrtc'))
+    // Two nodes behind NATs find a way only where somebody tells each its address from outside.
+    if (network.transports.webrtc && network.iceServers.length > 0) addresses.push(multiaddr('/webrtc'))
     // One by one: a WebRTC addon that is missing must not cost the slots.
     for (const address of addresses) {
       try {

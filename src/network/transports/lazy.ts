@@ -70,7 +70,7 @@ class LazyTransport implements Transport, Startable {
   }
 
   createListener(options: CreateListenerOptions): Listener {
-    return new LazyListener(async () => {
+    return new LazyListener(this.#init.name, async () => {
       const listener = (await this.#load()).createListener(options)
       this.#init.guard?.(listener)
       return listener
@@ -103,14 +103,21 @@ class LazyTransport implements Transport, Startable {
   }
 }
 
+/** Whether a listener stands for one of this transport. */
+export function isLazyListener(listener: Listener, transport: string): boolean {
+  return listener instanceof LazyListener && listener.transport === transport
+}
+
 /** Stands for the listener of a transport that is not there yet. */
 class LazyListener extends TypedEventEmitter<ListenerEvents> implements Listener {
+  readonly transport: string
   readonly #create: () => Promise<Listener>
   #listener: Listener | undefined
   #isClosed = false
 
-  constructor(create: () => Promise<Listener>) {
+  constructor(transport: string, create: () => Promise<Listener>) {
     super()
+    this.transport = transport
     this.#create = create
   }
 

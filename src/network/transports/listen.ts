@@ -29,6 +29,7 @@ export function listenAddresses(settings: NetworkSettings, options: ListenOption
   const table = options.transports ?? TRANSPORTS
   const configured = settings.network.listen
   for (const text of configured) checkListen(text, settings, table)
+  checkWebrtc(configured)
   const isAlone = (text: string): boolean =>
     !text.startsWith('/ip6/::/') || !configured.includes(text.replace('/ip6/::/', '/ip4/0.0.0.0/'))
   const kept = configured.filter(isAlone)
@@ -54,6 +55,25 @@ function checkListen(text: string, settings: NetworkSettings, table: readonly Tr
       table.find((row) => row.listens(address))?.name,
     )
   }
+}
+
+/** @throws ERR_ADDRESS_INVALID for WebRTC-direct over both families on more than one socket: only the first would answer */
+function checkWebrtc(configured: readonly string[]): void {
+  const webrtc = configured.filter((text) => /\/webrtc-direct(\/|$)/.test(text))
+  const portOf = (text: string): string | undefined => /\/udp\/(\d+)\//.exec(text)?.[1]
+  const wrong = webrtc.find(
+    (text) =>
+      text.startsWith('/ip4/') &&
+      webrtc.some(
+        (other) =>
+          other.startsWith('/ip6/') && !(other.startsWith('/ip6/::/') && portOf(other) === portOf(text)),
+      ),
+  )
+  if (wrong === undefined) return
+  throw addressInvalid(
+    wrong,
+    'in network.listen stands beside WebRTC-direct on IPv6, which works only as /ip6/::/udp/PORT/webrtc-direct with the same port',
+  )
 }
 
 function hasIpv6(): boolean {

@@ -1,8 +1,11 @@
-import type { Upgrader } from '@libp2p/interface'
+import type { MultiaddrConnection, Upgrader, UpgraderWithoutEncryptionOptions } from '@libp2p/interface'
+import { ConnectionFailedError } from '@libp2p/interface'
+import type { TransportManager } from '@libp2p/interface-internal'
 import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { WEBRTC_LIMITS } from '../limits.ts'
 import type { NetworkSettings } from '../settings.ts'
 import { datastoreKeychain } from './certificate-key.ts'
+import { isLazyListener } from './lazy.ts'
 import type { TransportFactory } from './table.ts'
 
 type Network = NetworkSettings['network']
@@ -35,17 +38,61 @@ export function webrtcTransport({ iceServers }: Network): TransportFactory {
     rtcConfiguration: { iceServers: iceServers.map((urls) => ({ urls })) },
     maxEarlyStreams: WEBRTC_LIMITS.maxEarlyStreams,
   })
-  return ({ peerId, registrar, logger, transportManager, connectionManager, upgrader, events, metrics }) =>
-    factory({
+  return (components) => {
+    const { peerId, registrar, logger, connectionManager, events, metrics } = components
+    const transport = factory({
       peerId,
       registrar,
       logger,
-      transportManager,
+      transportManager: othersListeners(components.transportManager),
       connectionManager,
-      upgrader,
+      upgrader: onlyConnected(components.upgrader),
       events,
       ...(metrics === undefined ? {} : { metrics }),
     })
+    const dial = transport.dial.bind(transport)
+    transport.dial = (address, options) =>
+      dial(address, { ...options, upgrader: onlyConnected(options.upgrader) })
+    return transport
+  }
+}
+
+/**
+ * libp2p's upgrader for what is connected. The library takes a failed search for a way between two NATs for a connection,
+ * on both sides: without limits it would be preferred to the one through the relay, and every stream on it would hang.
+ */
+function onlyConnected(upgrader: Upgrader): Upgrader {
+  const check = (connection: MultiaddrConnection): void => {
+    const { peerConnection } = connection as { peerConnection?: { connectionState?: string } }
+    if (peerConnection?.connectionState !== 'connected') {
+      throw new ConnectionFailedError(`no way was found (${peerConnection?.connectionState ?? 'no state'})`)
+    }
+  }
+  return {
+    async upgradeInbound(connection: MultiaddrConnection, options: UpgraderWithoutEncryptionOptions) {
+      check(connection)
+      await upgrader.upgradeInbound(connection, options)
+    },
+    async upgradeOutbound(connection: MultiaddrConnection, options: UpgraderWithoutEncryptionOptions) {
+      check(connection)
+      return await upgrader.upgradeOutbound(connection, options)
+    },
+    getStreamMuxers: () => upgrader.getStreamMuxers(),
+    getConnectionEncrypters: () => upgrader.getConnectionEncrypters(),
+    createInboundAbortSignal: (signal) => upgrader.createInboundAbortSignal(signal),
+  }
+}
+
+/**
+ * The transport's listener puts its name behind the addresses of all other listeners, and would ask itself for ever where
+ * it meets itself in another guise.
+ */
+function othersListeners(manager: TransportManager): TransportManager {
+  return Object.create(manager, {
+    getListeners: {
+      value: () => manager.getListeners().filter((listener) => !isLazyListener(listener, 'webrtc')),
+    },
+  }) as TransportManager
 }
 
 /**

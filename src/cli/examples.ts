@@ -15,6 +15,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { command: 'start --bootstrap /ip4/192.0.2.7/tcp/4700/p2p/PEER', does: 'join a node', byHand: true },
   ],
   connect: [{ command: 'connect /ip4/ADDRESS/tcp/4700/p2p/PEER', does: 'as `p2pnode id` prints it there' }],
+  peers: [{ command: 'peers --known', does: 'who was here before and is away' }],
   put: [
     { command: 'put README.md', does: 'a file; prints its link' },
     { command: 'put docs --name manual', does: 'a folder under a name of your own' },

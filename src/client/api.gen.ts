@@ -559,6 +559,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/peers/known": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Peers that were connected before and are away
+         * @description The last seen first.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["listKnownPeers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/pins": {
         parameters: {
             query?: never;
@@ -1613,6 +1635,29 @@ export interface components {
             /** @description milliseconds since the Unix epoch */
             updatedAtMs: number;
         };
+        KnownPeer: {
+            /** @description where it was reached last comes first */
+            addresses: string[];
+            agent: string | null;
+            /** @description data exchanged over all connections so far */
+            bytesIn: number;
+            /** @description data exchanged over all connections so far */
+            bytesOut: number;
+            did: string;
+            failures: number;
+            failuresInRow: number;
+            /** @description milliseconds since the Unix epoch */
+            firstSeenMs: number;
+            /** @description milliseconds since the Unix epoch */
+            lastSeenMs: number;
+            latencyMs: number | null;
+            peer: string;
+            score: number;
+            successes: number;
+        };
+        KnownPeerList: {
+            peers: components["schemas"]["KnownPeer"][];
+        };
         LeaveBody: {
             /**
              * @description end also where something drops below its minimum
@@ -1683,11 +1728,19 @@ export interface components {
         PeerSummary: {
             addresses: string[];
             agent: string | null;
+            /** @description data exchanged over all connections so far */
+            bytesIn: number;
+            /** @description data exchanged over all connections so far */
+            bytesOut: number;
             /** @description milliseconds since the Unix epoch */
             connectedAtMs: number;
+            connections: number;
             did: string;
             /** @enum {string} */
             direction: "inbound" | "outbound";
+            failures: number;
+            /** @description null where nothing is remembered */
+            firstSeenMs: number | null;
             latencyMs: number | null;
             /** @description through a relay with limits */
             limited: boolean;
@@ -3112,6 +3165,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listKnownPeers: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description one entry a peer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KnownPeerList"];
                 };
             };
             /** @description a failure */

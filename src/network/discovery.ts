@@ -7,7 +7,6 @@ import type {
   Startable,
   TypedEventTarget,
 } from '@libp2p/interface'
-import { KEEP_ALIVE } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -18,6 +17,7 @@ import type { AddressPolicy } from './addresses.ts'
 import { peerOf } from './addresses.ts'
 import { backoffMs } from './backoff.ts'
 import { addressInvalid } from './errors.ts'
+import { forgetKeepAlive } from './keep-alive.ts'
 import { CONNECTION_LIMITS } from './limits.ts'
 
 /** Attempts on one bootstrap peer: soon at first, later rarely enough to be no load on a network that is away. */
@@ -33,6 +33,8 @@ const LOCAL_BACKOFF = { firstMs: 10_000, maxMs: 600_000 }
 const LOCAL_GIVE_WAY_MS = 5_000
 /** Local peers that are remembered as seen or failed; over that the oldest is forgotten. */
 const LOCAL_MAX_REMEMBERED = 1_024
+/** Peers that an operator let go; over that the oldest may be dialled again. */
+const RELEASED_MAX = 1_024
 /** Addresses of one mDNS answer that are tried; anybody on the local network may send one. */
 const LOCAL_MAX_ADDRESSES = 8
 
@@ -63,6 +65,10 @@ export interface Discovery extends Startable {
   hold(address: Multiaddr): void
   /** An operator lets a peer go: nothing here dials it again until it is named or the node starts anew. */
   release(peer: PeerId): Promise<void>
+  isReleased(peer: string): boolean
+  isBootstrap(peer: string): boolean
+  /** Tries those of the bootstrap list that are away at once, whatever their turn. */
+  hasten(): void
 }
 
 /** One peer of the bootstrap list with all its addresses. */
@@ -91,6 +97,8 @@ function createDiscovery(
   /** Local peers: when one may be dialled, by peer id. */
   const local = new Map<string, { notBeforeMs: number; attempt: number }>()
   let localDials = 0
+  /** Peers that the operator let go. */
+  const released = new Set<string>()
 
   async function open(target: PeerId | Multiaddr[]): Promise<PeerId> {
     const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(CONNECTION_LIMITS.dialTimeoutMs)])
@@ -143,7 +151,7 @@ function createDiscovery(
   function onLocalPeer(event: CustomEvent<PeerInfo>): void {
     const { id } = event.detail
     const key = id.toString()
-    if (id.equals(self) || connectionManager.getConnections(id).length > 0) {
+    if (id.equals(self) || released.has(key) || connectionManager.getConnections(id).length > 0) {
       return
     }
     const known = local.get(key)
@@ -205,6 +213,7 @@ function createDiscovery(
     hold(address) {
       addresses.permit(address)
       const peer = peerOf(address)
+      if (peer !== undefined) released.delete(peer)
       for (const target of targets) {
         target.isReleased &&= target.peer?.toString() !== peer
       }
@@ -215,13 +224,19 @@ function createDiscovery(
           target.isReleased = true
         }
       }
-      // The DHT marks its nearest peers to be kept, and libp2p then dials them as soon as they are gone.
-      if (!(await peerStore.has(peer))) {
-        return
+      const oldest = released.values().next()
+      if (released.size >= RELEASED_MAX && oldest.done !== true) released.delete(oldest.value)
+      released.add(peer.toString())
+      await forgetKeepAlive(peerStore, peer)
+    },
+    isReleased: (peer) => released.has(peer),
+    isBootstrap: (peer) => targets.some((target) => target.peer?.toString() === peer),
+    hasten() {
+      for (const target of targets) {
+        if (target.timer === undefined) continue
+        clearTimeout(target.timer)
+        void dialBootstrap(target)
       }
-      const { tags } = await peerStore.get(peer)
-      const kept = [...tags.keys()].filter((tag) => tag.startsWith(KEEP_ALIVE))
-      await peerStore.merge(peer, { tags: Object.fromEntries(kept.map((tag) => [tag, undefined])) })
     },
     start() {
       stopping = new AbortController()

@@ -15,8 +15,8 @@ export type RefusalReason = Extract<Decision, { allowed: false }>['reason'] | 'p
 export interface GaterOptions {
   trust: ConnectionPolicy
   addresses: AddressPolicy
-  /** True while no further inbound connection may be taken. */
-  isFull: () => boolean
+  /** Why an inbound connection of this peer may not be taken now; asked once for each, when it is proven whose it is. */
+  refusal: (peer: string) => 'full' | 'rate' | undefined
   onRefused: (action: Action, reason: RefusalReason) => void
 }
 
@@ -27,7 +27,7 @@ export interface GaterOptions {
  * One connection is asked about more than once on purpose: an address may be dialled without a peer id, and a list may
  * change while the handshake runs.
  */
-export function createGater({ trust, addresses, isFull, onRefused }: GaterOptions): ConnectionGater {
+export function createGater({ trust, addresses, refusal, onRefused }: GaterOptions): ConnectionGater {
   function refuse(action: Action, decision: Decision): boolean {
     if (!decision.allowed) {
       onRefused(action, decision.reason)
@@ -71,8 +71,9 @@ export function createGater({ trust, addresses, isFull, onRefused }: GaterOption
     denyInboundEncryptedConnection: (peer, connection) => refusesPeer(peer, 'accept', connection.remoteAddr),
     denyInboundUpgradedConnection(peer, connection) {
       // libp2p looks at the limit before the handshake and does not count the handshakes under way.
-      if (isFull()) {
-        onRefused('accept', 'full')
+      const reason = refusal(peer.toString())
+      if (reason !== undefined) {
+        onRefused('accept', reason)
         return true
       }
       return refusesPeer(peer, 'accept', connection.remoteAddr)

@@ -9,6 +9,7 @@ import { hostOf, peerOf } from './addresses.ts'
 import { dialError } from './dial-error.ts'
 import { addressInvalid, denied, peerNotConnected } from './errors.ts'
 import type { ConnectionPolicy } from './gater.ts'
+import type { PeerHistory } from './history/index.ts'
 import { CONNECTION_LIMITS } from './limits.ts'
 import type { NetworkServices } from './options.ts'
 import type { Network, PeerSummary } from './types.ts'
@@ -24,6 +25,8 @@ export interface NetworkOptions {
   identity: { readonly peerId: PeerId; readonly did: string }
   /** With `onChange`, connections that a changed list no longer allows are dropped at once. */
   trust: Trust & ConnectionPolicy & { onChange?(listener: () => void): () => void }
+  /** Peers of earlier; without it none are known but those that are connected. */
+  history?: Pick<PeerHistory, 'get' | 'recent'>
   log: Logger
 }
 
@@ -34,7 +37,13 @@ interface Identified {
 }
 
 /** The network as the rest of the daemon sees it. `close` lets go of libp2p's events; it does not stop libp2p. */
-export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions): Network & { close(): void } {
+export function createNetwork({
+  libp2p,
+  identity,
+  trust,
+  history,
+  log,
+}: NetworkOptions): Network & { close(): void } {
   const partLog = log.child({ part: 'network' })
   const identified = new Map<string, Identified>()
   const listeners = new Set<Parameters<Network['onChange']>[0]>()
@@ -49,6 +58,7 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
     }
     const text = peer.toString()
     const known = identified.get(text)
+    const past = history?.get(text)
     return {
       peer: text,
       did: didFromPeerId(peer) ?? '',
@@ -62,6 +72,11 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
       protocols: known?.protocols ?? [],
       agent: known?.agent ?? null,
       score: trust.score(text),
+      bytesIn: past?.bytesIn ?? 0,
+      bytesOut: past?.bytesOut ?? 0,
+      firstSeenMs: past?.firstSeenMs ?? null,
+      connections: past?.successes ?? 0,
+      failures: past?.failures ?? 0,
     }
   }
 
@@ -175,6 +190,18 @@ export function createNetwork({ libp2p, identity, trust, log }: NetworkOptions):
       return summaries.toSorted((a, b) => a.connectedAtMs - b.connectedAtMs)
     },
     peerCount: () => openConnections().size,
+    known(limit) {
+      const open = openConnections()
+      // As many more as there are connected, which are among those that were seen last.
+      return (history?.recent(limit + open.size) ?? [])
+        .filter(({ peer }) => !open.has(peer))
+        .slice(0, limit)
+        .map((known) => ({
+          ...known,
+          did: didFromPeerId(peerIdFromString(known.peer)) ?? '',
+          score: trust.score(known.peer),
+        }))
+    },
 
     async connect(text, signal) {
       const { address, peer: expected } = parseTarget(text, identity.peerId)

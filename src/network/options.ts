@@ -20,12 +20,16 @@ import { createAddressPolicy } from './addresses.ts'
 import { createCapacity } from './capacity.ts'
 import type { DhtNamespace } from './dht.ts'
 import { networkDht } from './dht.ts'
-import type { Discovery } from './discovery.ts'
+import type { Discovery, DiscoveryComponents } from './discovery.ts'
 import { discovery } from './discovery.ts'
+import { finder } from './finder.ts'
 import type { ConnectionPolicy } from './gater.ts'
 import { createGater } from './gater.ts'
+import type { PeerHistory } from './history/index.ts'
 import { CONNECTION_LIMITS, IDENTIFY_LIMITS, REACH_LIMITS, YAMUX_LIMITS } from './limits.ts'
 import { libp2pMetrics } from './metrics.ts'
+import { JUDGED_CONNECTIONS } from './peer-limits.ts'
+import { createPeerRates } from './peer-rates.ts'
 import type { GossipRules } from './pubsub.ts'
 import { boundedGossipsub, NO_GOSSIP } from './pubsub.ts'
 import { addressOrder } from './reach/address-order.ts'
@@ -35,13 +39,16 @@ import type { Reach } from './reach/reach.ts'
 import { reach } from './reach/reach.ts'
 import { streamGuard } from './reach/stream-guard.ts'
 import { portMapper } from './reach/upnp.ts'
+import { recorder } from './recorder.ts'
 import { relayTransport } from './relay/client.ts'
 import type { RelayServer } from './relay/server.ts'
 import { relayServer } from './relay/server.ts'
 import type { NetworkSettings } from './settings.ts'
+import { PeerTraffic } from './traffic.ts'
 import { listenAddresses } from './transports/listen.ts'
 import type { TransportRow } from './transports/table.ts'
 import { TRANSPORTS, transportsOf } from './transports/table.ts'
+import { createWorth } from './worth.ts'
 
 /** What every node's libp2p has; a type, since libp2p asks for an index signature. */
 export type NetworkServices = {
@@ -55,9 +62,21 @@ export type NetworkServices = {
   reach: Reach
   /** Only where `network.relay.server` is on. */
   relayServer?: RelayServer
+  peerRates: Startable
+  /** Only with a history. */
+  recorder?: Startable
+  finder?: Startable
   /** Only where `network.mdns` is on. */
   mdns?: PeerDiscovery
   discovery: Discovery
+}
+
+/** What is known of peers, for the choice of whom to connect to and whom to keep. */
+export interface PeerRecords {
+  history: PeerHistory
+  traffic: PeerTraffic
+  /** A peer that this node depends on is closed last. */
+  isNeeded: (peer: string) => boolean
 }
 
 export interface Libp2pOptionsInit<Services extends ServiceMap> {
@@ -66,6 +85,8 @@ export interface Libp2pOptionsInit<Services extends ServiceMap> {
   datastore: Datastore
   trust: Trust & ConnectionPolicy
   log: Logger
+  /** Peers that were here before, and what connected ones are good for; nobody is looked for without it. */
+  peers?: PeerRecords
   /** The node's own registry; nothing is measured without it. */
   metrics?: { readonly registry: Registry }
   /** The version of p2pnode, for the agent that others see. */
@@ -95,7 +116,25 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
   const transports = init.transports ?? TRANSPORTS
   const addresses = createAddressPolicy(config)
   const interfaces = machineInterfaces()
-  const capacity = createCapacity(network.maxConnections)
+  const { peers } = init
+  let found: Discovery | undefined
+  const isProtected = protection(network.peers.protect, (peer) => found?.isBootstrap(peer) === true)
+  const worth = createWorth({
+    trust,
+    traffic: peers?.traffic ?? new PeerTraffic(),
+    isProtected,
+    isNeeded: (peer) => peers?.isNeeded(peer) === true,
+  })
+  const createDiscovery = discovery({
+    bootstrap: network.bootstrap,
+    maxConnections: network.maxConnections,
+    addresses,
+    trust,
+    log,
+    withMdns: network.mdns,
+  })
+  const capacity = createCapacity(network.maxConnections, worth)
+  const peerRates = createPeerRates(trust)
 
   return {
     privateKey: identity.privateKey,
@@ -130,11 +169,12 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
     connectionGater: createGater({
       trust,
       addresses,
-      isFull: () => capacity.isFull(),
+      refusal: (peer) =>
+        !isProtected(peer) && !peerRates.admits(peer) ? 'rate' : capacity.admits(peer) ? undefined : 'full',
       onRefused: refusalCounter(metrics?.registry),
     }),
     connectionManager: {
-      maxConnections: network.maxConnections,
+      maxConnections: network.maxConnections + JUDGED_CONNECTIONS,
       inboundConnectionThreshold: network.maxInboundPerIpPerSecond,
       maxIncomingPendingConnections: CONNECTION_LIMITS.maxIncomingPending,
       inboundUpgradeTimeout: CONNECTION_LIMITS.inboundUpgradeTimeoutMs,
@@ -179,14 +219,23 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
         : {}),
       ...(network.upnp ? { upnp: portMapper(log) } : {}),
       ...(network.mdns ? { mdns: mdns({ serviceTag: mdnsTag(network.name) }) } : {}),
-      discovery: discovery({
-        bootstrap: network.bootstrap,
-        maxConnections: network.maxConnections,
-        addresses,
-        trust,
-        log,
-        withMdns: network.mdns,
-      }),
+      peerRates: peerRates.service,
+      discovery: (components: DiscoveryComponents) => (found = createDiscovery(components)),
+      ...(peers === undefined
+        ? {}
+        : {
+            recorder: recorder({ ...peers, addresses }),
+            finder: finder({
+              minConnections: network.minConnections,
+              maxConnections: network.maxConnections,
+              history: peers.history,
+              addresses,
+              trust,
+              log,
+              isReleased: (peer) => found?.isReleased(peer) === true,
+              hastenBootstrap: () => found?.hasten(),
+            }),
+          }),
       ...init.services,
     } as ServiceFactoryMap<NetworkServices & Services>,
   }
@@ -204,6 +253,15 @@ const IDENTIFY = {
  */
 function mdnsTag(networkName: string): string {
   return `_p2pnode-${createHash('sha256').update(networkName).digest('hex').slice(0, 16)}._udp.local`
+}
+
+/** Bootstrap peers, and those that the operator names: neither is ever given up for another one. */
+function protection(
+  protect: readonly string[],
+  isBootstrap: (peer: string) => boolean,
+): (peer: string) => boolean {
+  const named = new Set(protect)
+  return (peer) => named.has(peer) || isBootstrap(peer)
 }
 
 function refusalCounter(registry: Registry | undefined): (action: string, reason: string) => void {

@@ -14,6 +14,8 @@ export interface NetworkSettings {
     /** `auto`: a server in a private network unless it is behind a NAT, and in the public one as soon as it is reached from outside. */
     readonly dht: 'auto' | 'server' | 'client'
     readonly mdns: boolean
+    /** Below so many peers the node looks for further ones. */
+    readonly minConnections: number
     readonly maxConnections: number
     readonly maxInboundPerIpPerSecond: number
     readonly autonat: boolean
@@ -36,6 +38,10 @@ export interface NetworkSettings {
       /** Of one relayed connection, both ways together. */
       readonly dataLimitBytes: number
       readonly timeLimitMs: number
+    }
+    readonly peers: {
+      /** Peer ids whose connections are never given up for others. */
+      readonly protect: readonly string[]
     }
   }
 }

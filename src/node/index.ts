@@ -15,10 +15,12 @@ import {
   boundedStop,
   createBandwidth,
   createNetwork,
+  createPeerHistory,
   createSeeker,
   knownRoutes,
   libp2pOptions,
   type Network,
+  PeerTraffic,
   startError,
 } from '../network/index.ts'
 import { type OpenStorage, openStorage } from '../storage/open.ts'
@@ -237,7 +239,15 @@ async function startServices(
     gossip,
     log,
   })
-  const bandwidth = createBandwidth({ limits: config.limits.bandwidth })
+  const history = createPeerHistory({ state: stateDb, log, retentionMs: config.network.peers.retentionMs })
+  const traffic = new PeerTraffic()
+  const bandwidth = createBandwidth({
+    limits: config.limits.bandwidth,
+    onMoved: ({ peer, direction }, bytes) => {
+      traffic.moved(peer, bytes)
+      history.moved(peer, direction, bytes)
+    },
+  })
   lifecycle.started('bandwidth', () => bandwidth.stop())
   const libp2p = await createLibp2p({
     ...libp2pOptions({
@@ -248,6 +258,7 @@ async function startServices(
       log,
       metrics,
       version,
+      peers: { history, traffic, isNeeded: (peer) => vault.keepsOurs(peer) },
       gossip: gossip.rules,
       services: {
         content: contentProtocol({ networkName, blocks: storage.blocks, trust, bandwidth, log }),
@@ -279,7 +290,7 @@ async function startServices(
   lifecycle.started('helia', () => helia.stop())
   gossip.start(libp2p.services.pubsub)
   lifecycle.started('gossip', () => gossip.stop())
-  const network = createNetwork({ libp2p, identity, trust, log })
+  const network = createNetwork({ libp2p, identity, trust, history, log })
   lifecycle.started('network', () => network.close())
   const seeker = createSeeker({ libp2p, log })
   lifecycle.started('seeker', () => seeker.stop())

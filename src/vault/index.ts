@@ -24,6 +24,7 @@ import { AuditScheduler, createHealth, HealthMeter, ProofStore } from './health/
 import { createHolder, type Holder, type HolderStatistics } from './holder/index.ts'
 import { createLocateAnswerer, createLocator, withLocalHolder } from './locate/index.ts'
 import { createOwner } from './owner/index.ts'
+import { keepsColumns } from './owner/keeps-columns.ts'
 import { createPlacer } from './place/index.ts'
 import { createRepairOnRead, createVaultReading, ManifestStore, SlabReader } from './read/index.ts'
 import { ByteRate } from './restore/byte-rate.ts'
@@ -78,6 +79,8 @@ export interface Vault {
   start(network: VaultNetwork): Promise<VaultService>
   /** What this node does as a holder, for metrics. */
   statistics(): HolderStatistics
+  /** Whether a peer keeps columns of this node's owner, as far as its state says. */
+  keepsOurs(peer: string): boolean
   /** Ends what runs in the background; after `jobs.stop()`, before libp2p stops. */
   stop(): Promise<void>
 }
@@ -98,6 +101,7 @@ export function createVault(options: VaultOptions): Vault {
     holder: holder.answers,
     start: (network) => startVault(options, { network, holder, pool, stops }),
     statistics: () => holder.statistics(),
+    keepsOurs: keepsColumns(state),
     async stop() {
       await Promise.allSettled(stops.map((stop) => stop()))
       await holder.stop()

@@ -8,7 +8,7 @@ import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, type ApiDependencies, createApi } from '../../src/api/index.ts'
 import type { ContentService, Entry, Resolved } from '../../src/content/types.ts'
 import type { Jobs } from '../../src/jobs/index.ts'
-import type { PeerSummary } from '../../src/network/types.ts'
+import type { AwayPeer, PeerSummary } from '../../src/network/types.ts'
 import type { Pin } from '../../src/storage/types.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createTrust } from '../../src/trust/index.ts'
@@ -111,6 +111,24 @@ export class FakeNetwork {
   peerCount(): number {
     return this.connected.size
   }
+  known(limit: number): AwayPeer[] {
+    const away: AwayPeer = {
+      peer: PEER,
+      did: this.did,
+      addresses: ['/ip4/192.0.2.7/tcp/4700'],
+      firstSeenMs: 1,
+      lastSeenMs: 2,
+      successes: 3,
+      failures: 4,
+      failuresInRow: 1,
+      bytesIn: 5,
+      bytesOut: 6,
+      latencyMs: null,
+      agent: null,
+      score: 0.5,
+    }
+    return [away].slice(0, limit)
+  }
   async connect(multiaddr: string): Promise<PeerSummary> {
     if (!multiaddr.startsWith('/')) {
       throw new P2pnodeError('ERR_ADDRESS_INVALID', 'usage', 'not a multiaddr')
@@ -128,6 +146,11 @@ export class FakeNetwork {
       protocols: ['/ipfs/ping/1.0.0'],
       agent: null,
       score: 0.5,
+      bytesIn: 1024,
+      bytesOut: 0,
+      firstSeenMs: Date.now(),
+      connections: 1,
+      failures: 0,
     }
     this.connected.set(PEER, peer)
     this.emit({ type: 'connected', peer: PEER })

@@ -2,15 +2,27 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import type { Libp2p, PeerId, ServiceMap } from '@libp2p/interface'
+import type { Ed25519PrivateKey, Libp2p, PeerId, ServiceMap } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { createLibp2p } from 'libp2p'
 import { Registry } from 'prom-client'
 import type { Gossip, TopicRules } from '../../src/gossip/index.ts'
 import { createGossip } from '../../src/gossip/index.ts'
 import { didFromPeerId } from '../../src/identity/index.ts'
-import type { Libp2pOptionsInit, Network, NetworkServices, NetworkSettings } from '../../src/network/index.ts'
-import { boundedStop, createNetwork, libp2pOptions } from '../../src/network/index.ts'
+import type {
+  Libp2pOptionsInit,
+  Network,
+  NetworkServices,
+  NetworkSettings,
+  PeerHistory,
+} from '../../src/network/index.ts'
+import {
+  boundedStop,
+  createNetwork,
+  createPeerHistory,
+  libp2pOptions,
+  PeerTraffic,
+} from '../../src/network/index.ts'
 import { openState } from '../../src/storage/state/index.ts'
 import type { StateDatabase } from '../../src/storage/state/types.ts'
 import type { Logger } from '../../src/telemetry/types.ts'
@@ -55,6 +67,7 @@ export function testSettings({ transports, relay, ...changes }: NetworkChanges =
       bootstrap: [],
       dht: 'auto',
       mdns: false,
+      minConnections: 0,
       maxConnections: 100,
       maxInboundPerIpPerSecond: 1_000,
       announce: [],
@@ -62,6 +75,7 @@ export function testSettings({ transports, relay, ...changes }: NetworkChanges =
       holePunching: true,
       upnp: false,
       iceServers: [],
+      peers: { protect: [] },
       ...changes,
       transports: { tcp: true, websocket: true, quic: true, webrtcDirect: true, webrtc: true, ...transports },
       relay: {
@@ -81,30 +95,44 @@ export interface TestNode {
   network: Network & { close(): void }
   trust: TrustService
   gossip: Gossip
+  history: PeerHistory
+  traffic: PeerTraffic
   registry: Registry
   state: StateDatabase
   log: ReturnType<typeof quietLogger>
+  home: string
+  privateKey: Ed25519PrivateKey
   peer: string
   address: string
-  stop(): Promise<void>
+  /** With `keepHome` another node may go on with its state. */
+  stop(options?: { keepHome?: boolean }): Promise<void>
 }
 
 export interface TestNodeOptions {
   network?: NetworkChanges
   topics?: readonly TopicRules[]
+  /** A folder that an earlier node left, and the key that it had. */
+  home?: string
+  privateKey?: Ed25519PrivateKey
+  /** In place of the score of all, and of what this node depends on. */
+  score?: (peer: string) => number
+  isNeeded?: (peer: string) => boolean
   init?: Partial<Libp2pOptionsInit<ServiceMap>>
 }
 
 /** A whole network layer as the daemon builds it: state.db in a folder of its own, trust, gossip, libp2p. */
 export async function startTestNode(options: TestNodeOptions = {}): Promise<TestNode> {
-  const home = await mkdtemp(join(tmpdir(), 'p2pnode-network-'))
+  const home = options.home ?? (await mkdtemp(join(tmpdir(), 'p2pnode-network-')))
   const log = quietLogger()
   const settings = testSettings(options.network)
-  const privateKey = await generateKeyPair('Ed25519')
+  const privateKey = options.privateKey ?? (await generateKeyPair('Ed25519'))
   const peerId: PeerId = peerIdFromPrivateKey(privateKey)
   const identity = { privateKey, peerId, did: didFromPeerId(peerId) ?? '' }
   const state = await openState({ path: join(home, 'state.db'), log })
-  const trust = createTrust({ state, log, networkName: settings.network.name })
+  const lists = createTrust({ state, log, networkName: settings.network.name })
+  const trust = { ...lists, ...(options.score === undefined ? {} : { score: options.score }) }
+  const history = createPeerHistory({ state, log, retentionMs: 30 * 24 * 3_600_000 })
+  const traffic = new PeerTraffic()
   trust.start()
   const gossip = createGossip({
     networkName: settings.network.name,
@@ -122,29 +150,34 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
       log,
       metrics: { registry },
       version: '0.0.0-test',
+      peers: { history, traffic, isNeeded: options.isNeeded ?? (() => false) },
       gossip: gossip.rules,
       ...options.init,
     }),
   )) as Libp2p<NetworkServices>
   gossip.start(libp2p.services.pubsub)
-  const network = createNetwork({ libp2p, identity, trust, log })
+  const network = createNetwork({ libp2p, identity, trust, history, log })
   return {
     libp2p,
     network,
     trust,
     gossip,
+    history,
+    traffic,
     registry,
     state,
     log,
     peer: peerId.toString(),
     address: network.addresses()[0] ?? '',
-    async stop() {
+    home,
+    privateKey,
+    async stop({ keepHome = false } = {}) {
       gossip.stop()
       network.close()
       await boundedStop(libp2p, 5_000)
       trust.stop()
       await state.close()
-      await rm(home, { recursive: true, force: true })
+      if (!keepHome) await rm(home, { recursive: true, force: true })
     },
   }
 }

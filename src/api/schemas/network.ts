@@ -1,6 +1,9 @@
 import { Type } from 'typebox'
 import { AfterId, CidText, Count, Instant, Limit, PeerText } from './common.ts'
 
+/** Of the content, chunk and Bitswap protocols, over all connections that there ever were. */
+const BytesMoved = Type.Integer({ minimum: 0, description: 'data exchanged over all connections so far' })
+
 export const PeerSummary = Type.Object(
   {
     peer: Type.String(),
@@ -15,9 +18,37 @@ export const PeerSummary = Type.Object(
     protocols: Type.Array(Type.String()),
     agent: Type.Union([Type.String(), Type.Null()]),
     score: Type.Number({ minimum: 0, maximum: 1 }),
+    bytesIn: BytesMoved,
+    bytesOut: BytesMoved,
+    firstSeenMs: Type.Union([Instant, Type.Null()], { description: 'null where nothing is remembered' }),
+    connections: Count,
+    failures: Count,
   },
   { $id: 'PeerSummary' },
 )
+
+export const KnownPeer = Type.Object(
+  {
+    peer: Type.String(),
+    did: Type.String(),
+    addresses: Type.Array(Type.String(), { description: 'where it was reached last comes first' }),
+    firstSeenMs: Instant,
+    lastSeenMs: Instant,
+    successes: Count,
+    failures: Count,
+    failuresInRow: Count,
+    bytesIn: BytesMoved,
+    bytesOut: BytesMoved,
+    latencyMs: Type.Union([Type.Number(), Type.Null()]),
+    agent: Type.Union([Type.String(), Type.Null()]),
+    score: Type.Number({ minimum: 0, maximum: 1 }),
+  },
+  { $id: 'KnownPeer' },
+)
+
+export const KnownPeerQuery = Type.Object({ limit: Type.Optional(Limit) }, { additionalProperties: false })
+
+export const KnownPeerList = Type.Object({ peers: Type.Array(KnownPeer) }, { $id: 'KnownPeerList' })
 
 export const PeerList = Type.Object({ peers: Type.Array(PeerSummary) }, { $id: 'PeerList' })
 

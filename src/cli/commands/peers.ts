@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Run } from './register.ts'
+import { type Run, wholeNumber } from './register.ts'
 
 /** peers, connect, disconnect, block, unblock, allow, disallow: who this node talks to. */
 export function registerPeers(program: Command, run: Run): void {
@@ -8,8 +8,13 @@ export function registerPeers(program: Command, run: Run): void {
   program
     .command('peers')
     .summary('the peers this node is connected to')
-    .action(async (_: unknown, command: Command) =>
-      run(command, async (context) => (await work()).peers(context)),
+    .option('--known', 'those that were connected before and are away, the last seen first')
+    .option('--limit <N>', 'with --known: so many at most (100)', wholeNumber(1))
+    .action(async (options: { known?: boolean; limit?: number }, command: Command) =>
+      run(command, async (context) => {
+        const { knownPeers, peers } = await work()
+        return options.known === true ? knownPeers(context, options.limit) : peers(context)
+      }),
     )
 
   program

@@ -1,7 +1,7 @@
 import type { Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
-import { formatDuration, formatTime } from '../format.ts'
+import { formatBytes, formatDuration, formatTime } from '../format.ts'
 import { tableText } from '../table.ts'
 
 function describe(peer: Schema<'PeerSummary'>): string {
@@ -16,21 +16,60 @@ export async function peers(context: CliContext): Promise<number> {
         ? 'connected to nobody; connect with: p2pnode connect MULTIADDR'
         : tableText(
             context.output,
-            ['PEER', 'ADDRESS', 'DIRECTION', 'LATENCY', 'STREAMS', 'SCORE', 'CONNECTED', 'AGENT'],
+            ['PEER', 'ADDRESS', 'DIRECTION', 'LATENCY', 'SCORE', 'IN', 'OUT', 'CONNECTED', 'KNOWN', 'AGENT'],
             answer.peers.map((peer) => [
               peer.peer,
               (peer.addresses[0] ?? '').replace(/\/p2p\/[^/]+$/, ''),
               peer.limited ? `${peer.direction}, relayed` : peer.direction,
               peer.latencyMs === null ? '' : formatDuration(peer.latencyMs),
-              peer.streams,
               peer.score.toFixed(2),
-              formatDuration(Date.now() - peer.connectedAtMs),
+              formatBytes(peer.bytesIn),
+              formatBytes(peer.bytesOut),
+              formatDuration(Math.max(0, Date.now() - peer.connectedAtMs)),
+              knownFor(peer.firstSeenMs, peer.connections),
               peer.agent ?? '',
             ]),
           ),
     )
     return 0
   })
+}
+
+/** Peers that were connected before and are away. */
+export async function knownPeers(context: CliContext, limit: number | undefined): Promise<number> {
+  return withClient(context, async (client) => {
+    const answer = await client.get('/api/v1/peers/known', {
+      params: { query: limit === undefined ? {} : { limit } },
+      signal: context.signal,
+    })
+    context.output.result(answer, () =>
+      answer.peers.length === 0
+        ? 'nobody that was connected before is away'
+        : tableText(
+            context.output,
+            ['PEER', 'ADDRESS', 'SEEN', 'FAILED', 'LATENCY', 'SCORE', 'IN', 'OUT', 'KNOWN', 'AGENT'],
+            answer.peers.map((peer) => [
+              peer.peer,
+              peer.addresses[0] ?? '',
+              formatTime(peer.lastSeenMs),
+              peer.failuresInRow === 0 ? '' : `${peer.failuresInRow} in a row`,
+              peer.latencyMs === null ? '' : formatDuration(peer.latencyMs),
+              peer.score.toFixed(2),
+              formatBytes(peer.bytesIn),
+              formatBytes(peer.bytesOut),
+              knownFor(peer.firstSeenMs, peer.successes),
+              peer.agent ?? '',
+            ]),
+          ),
+    )
+    return 0
+  })
+}
+
+/** `3 d 4 h, 12 times`. */
+function knownFor(firstSeenMs: number | null, connections: number): string {
+  if (firstSeenMs === null) return ''
+  return `${formatDuration(Math.max(0, Date.now() - firstSeenMs))}, ${connections} times`
 }
 
 export async function connect(context: CliContext, multiaddr: string): Promise<number> {

@@ -5,6 +5,7 @@ import { createHolderTables } from './migration-3.ts'
 import { createOwnerTables } from './migration-4.ts'
 import { createProofTable } from './migration-5.ts'
 import { createHealthTable } from './migration-6.ts'
+import { createPeerTable } from './migration-7.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -29,4 +30,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 4, name: "what this node's owner put", run: createOwnerTables },
   { version: 5, name: 'proofs of columns elsewhere', run: createProofTable },
   { version: 6, name: "what was measured of this node's objects", run: createHealthTable },
+  { version: 7, name: 'peers that were connected', run: createPeerTable },
 ]

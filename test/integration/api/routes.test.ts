@@ -85,6 +85,9 @@ describe('peers', () => {
       peer: PEER,
     })
     expect((await get('/api/v1/peers')).json).toMatchObject({ peers: [{ peer: PEER }] })
+    const known = (await get('/api/v1/peers/known?limit=1')).json
+    expect(known).toMatchObject({ peers: [{ peer: PEER, successes: 3, failuresInRow: 1 }] })
+    expect((await get('/api/v1/peers/known?limit=0')).status).toBe(400)
     expect((await call(bench, 'DELETE', `/api/v1/peers/${PEER}`)).status).toBe(200)
     expect((await call(bench, 'DELETE', `/api/v1/peers/${PEER}`)).json).toMatchObject({
       error: { code: 'ERR_PEER_NOT_CONNECTED', kind: 'not-found' },

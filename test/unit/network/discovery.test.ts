@@ -144,6 +144,21 @@ describe('peers of the local network', () => {
     expect(full.dialled).toHaveLength(10)
   })
 
+  it('are not dialled once the operator let them go, until they are named again', async () => {
+    const [self, other] = (await sortedPeers(2)) as [PeerId, PeerId]
+    const harness = new Harness(self)
+    await harness.discovery.release(other)
+    expect(harness.discovery.isReleased(other.toString())).toBe(true)
+    harness.announce(other)
+    await pass(20_000)
+    expect(harness.dialled).toEqual([])
+    harness.discovery.hold(multiaddr(`/ip4/192.168.1.5/tcp/4700/p2p/${other.toString()}`))
+    expect(harness.discovery.isReleased(other.toString())).toBe(false)
+    harness.announce(other)
+    await pass(0)
+    expect(harness.dialled).toHaveLength(1)
+  })
+
   it('never include this node', async () => {
     const [self] = (await sortedPeers(1)) as [PeerId]
     const harness = new Harness(self)

@@ -47,7 +47,8 @@ describe('the options of libp2p', () => {
       // On a machine without IPv6 half of it falls out.
       expect(config.network.listen).toEqual(expect.arrayContaining(options.addresses?.listen ?? []))
       expect(options.connectionManager).toMatchObject({
-        maxConnections: config.network.maxConnections,
+        // And those that are only let through to be judged.
+        maxConnections: config.network.maxConnections + 32,
         inboundConnectionThreshold: config.network.maxInboundPerIpPerSecond,
       })
       expect(options.services).toHaveProperty('mdns')
@@ -72,6 +73,7 @@ describe('the options of libp2p', () => {
       'reach',
       'autonat',
       'dcutr',
+      'peerRates',
       'discovery',
     ])
     expect(options.nodeInfo).toEqual({ name: 'p2pnode', version: '1.2.3', userAgent: 'p2pnode/1.2.3' })

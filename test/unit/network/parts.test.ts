@@ -80,7 +80,7 @@ describe('the gater', () => {
         decideAddress: () => ({ allowed: true }),
       },
       addresses: createAddressPolicy(testSettings()),
-      isFull: () => false,
+      refusal: () => undefined,
       onRefused: (action, reason) => refused.push(`${action} ${reason}`),
       ...changes,
     })
@@ -121,7 +121,7 @@ describe('the gater', () => {
         decideAddress: (address) =>
           address === '203.0.113.9' ? { allowed: false, reason: 'deny-list' } : { allowed: true },
       },
-      isFull: () => true,
+      refusal: () => 'full',
     })
     expect(await gater.denyInboundConnection?.(connection)).toBe(true)
     expect(await gater.denyDialMultiaddr?.(connection.remoteAddr)).toBe(true)

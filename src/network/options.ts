@@ -25,7 +25,6 @@ import { discovery } from './discovery.ts'
 import { finder } from './finder.ts'
 import type { ConnectionPolicy } from './gater.ts'
 import { createGater } from './gater.ts'
-import type { PeerHistory } from './history/index.ts'
 import { CONNECTION_LIMITS, IDENTIFY_LIMITS, REACH_LIMITS, YAMUX_LIMITS } from './limits.ts'
 import { libp2pMetrics } from './metrics.ts'
 import { JUDGED_CONNECTIONS } from './peer-limits.ts'
@@ -40,6 +39,7 @@ import { reach } from './reach/reach.ts'
 import { streamGuard } from './reach/stream-guard.ts'
 import { portMapper } from './reach/upnp.ts'
 import { recorder } from './recorder.ts'
+import type { PeerRecords } from './records.ts'
 import { relayTransport } from './relay/client.ts'
 import type { RelayServer } from './relay/server.ts'
 import { relayServer } from './relay/server.ts'
@@ -69,14 +69,6 @@ export type NetworkServices = {
   /** Only where `network.mdns` is on. */
   mdns?: PeerDiscovery
   discovery: Discovery
-}
-
-/** What is known of peers, for the choice of whom to connect to and whom to keep. */
-export interface PeerRecords {
-  history: PeerHistory
-  traffic: PeerTraffic
-  /** A peer that this node depends on is closed last. */
-  isNeeded: (peer: string) => boolean
 }
 
 export interface Libp2pOptionsInit<Services extends ServiceMap> {

@@ -15,12 +15,11 @@ import {
   boundedStop,
   createBandwidth,
   createNetwork,
-  createPeerHistory,
+  createPeerRecords,
   createSeeker,
   knownRoutes,
   libp2pOptions,
   type Network,
-  PeerTraffic,
   startError,
 } from '../network/index.ts'
 import { type OpenStorage, openStorage } from '../storage/open.ts'
@@ -239,15 +238,9 @@ async function startServices(
     gossip,
     log,
   })
-  const history = createPeerHistory({ state: stateDb, log, retentionMs: config.network.peers.retentionMs })
-  const traffic = new PeerTraffic()
-  const bandwidth = createBandwidth({
-    limits: config.limits.bandwidth,
-    onMoved: ({ peer, direction }, bytes) => {
-      traffic.moved(peer, bytes)
-      history.moved(peer, direction, bytes)
-    },
-  })
+  const { retentionMs } = config.network.peers
+  const peers = createPeerRecords({ state: stateDb, log, retentionMs, isNeeded: vault.keepsOurs })
+  const bandwidth = createBandwidth({ limits: config.limits.bandwidth, onMoved: peers.moved })
   lifecycle.started('bandwidth', () => bandwidth.stop())
   const libp2p = await createLibp2p({
     ...libp2pOptions({
@@ -258,7 +251,7 @@ async function startServices(
       log,
       metrics,
       version,
-      peers: { history, traffic, isNeeded: (peer) => vault.keepsOurs(peer) },
+      peers,
       gossip: gossip.rules,
       services: {
         content: contentProtocol({ networkName, blocks: storage.blocks, trust, bandwidth, log }),
@@ -290,7 +283,7 @@ async function startServices(
   lifecycle.started('helia', () => helia.stop())
   gossip.start(libp2p.services.pubsub)
   lifecycle.started('gossip', () => gossip.stop())
-  const network = createNetwork({ libp2p, identity, trust, history, log })
+  const network = createNetwork({ libp2p, identity, trust, history: peers.history, log })
   lifecycle.started('network', () => network.close())
   const seeker = createSeeker({ libp2p, log })
   lifecycle.started('seeker', () => seeker.stop())

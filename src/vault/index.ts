@@ -80,7 +80,7 @@ export interface Vault {
   /** What this node does as a holder, for metrics. */
   statistics(): HolderStatistics
   /** Whether a peer keeps columns of this node's owner, as far as its state says. */
-  keepsOurs(peer: string): boolean
+  readonly keepsOurs: (peer: string) => boolean
   /** Ends what runs in the background; after `jobs.stop()`, before libp2p stops. */
   stop(): Promise<void>
 }

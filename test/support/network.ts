@@ -14,15 +14,9 @@ import type {
   Network,
   NetworkServices,
   NetworkSettings,
-  PeerHistory,
+  PeerRecords,
 } from '../../src/network/index.ts'
-import {
-  boundedStop,
-  createNetwork,
-  createPeerHistory,
-  libp2pOptions,
-  PeerTraffic,
-} from '../../src/network/index.ts'
+import { boundedStop, createNetwork, createPeerRecords, libp2pOptions } from '../../src/network/index.ts'
 import { openState } from '../../src/storage/state/index.ts'
 import type { StateDatabase } from '../../src/storage/state/types.ts'
 import type { Logger } from '../../src/telemetry/types.ts'
@@ -95,8 +89,7 @@ export interface TestNode {
   network: Network & { close(): void }
   trust: TrustService
   gossip: Gossip
-  history: PeerHistory
-  traffic: PeerTraffic
+  peers: PeerRecords
   registry: Registry
   state: StateDatabase
   log: ReturnType<typeof quietLogger>
@@ -131,8 +124,12 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
   const state = await openState({ path: join(home, 'state.db'), log })
   const lists = createTrust({ state, log, networkName: settings.network.name })
   const trust = { ...lists, ...(options.score === undefined ? {} : { score: options.score }) }
-  const history = createPeerHistory({ state, log, retentionMs: 30 * 24 * 3_600_000 })
-  const traffic = new PeerTraffic()
+  const peers = createPeerRecords({
+    state,
+    log,
+    retentionMs: 30 * 24 * 3_600_000,
+    isNeeded: options.isNeeded ?? (() => false),
+  })
   trust.start()
   const gossip = createGossip({
     networkName: settings.network.name,
@@ -150,20 +147,19 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
       log,
       metrics: { registry },
       version: '0.0.0-test',
-      peers: { history, traffic, isNeeded: options.isNeeded ?? (() => false) },
+      peers,
       gossip: gossip.rules,
       ...options.init,
     }),
   )) as Libp2p<NetworkServices>
   gossip.start(libp2p.services.pubsub)
-  const network = createNetwork({ libp2p, identity, trust, history, log })
+  const network = createNetwork({ libp2p, identity, trust, history: peers.history, log })
   return {
     libp2p,
     network,
     trust,
     gossip,
-    history,
-    traffic,
+    peers,
     registry,
     state,
     log,

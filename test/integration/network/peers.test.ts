@@ -15,7 +15,7 @@ const SOON = (): AbortSignal => AbortSignal.timeout(15_000)
 let nodes: TestNode[] = []
 let bare: Libp2p[] = []
 afterEach(async () => {
-  await Promise.all(bare.map((node) => node.stop()))
+  await Promise.all(bare.map(async (node) => node.stop()))
   bare = []
   await stopAll(nodes)
   nodes = []
@@ -57,7 +57,7 @@ describe('a node that looks for peers', () => {
     await a.network.connect(b.address, SOON())
     await c.network.connect(a.address, SOON())
     await eventually('each knows where the others are', () =>
-      [b, c].every(({ peer }) => (a.history.get(peer)?.addresses.length ?? 0) > 0),
+      [b, c].every(({ peer }) => (a.peers.history.get(peer)?.addresses.length ?? 0) > 0),
     )
     const again = await restart(a, { minConnections: 2 })
     await eventually('both are back', () => again.network.peerCount() === 2)
@@ -78,11 +78,11 @@ describe('a node that looks for peers', () => {
     const [a, b, c] = [await start(), await start(), await start()]
     await a.network.connect(b.address, SOON())
     await a.network.connect(c.address, SOON())
-    await eventually('where c is, is known', () => (a.history.get(c.peer)?.addresses.length ?? 0) > 0)
+    await eventually('where c is, is known', () => (a.peers.history.get(c.peer)?.addresses.length ?? 0) > 0)
     nodes = nodes.filter((node) => node !== c)
     await c.stop()
     const again = await restart(a, { minConnections: 2 })
-    await eventually('c was tried', () => again.history.get(c.peer)?.failures === 1)
+    await eventually('c was tried', () => again.peers.history.get(c.peer)?.failures === 1)
     await eventually('b is back', () => again.network.peerCount() === 1)
     expect(again.network.known(10)).toMatchObject([{ peer: c.peer, successes: 1, failuresInRow: 1 }])
   }, 30_000)
@@ -99,7 +99,7 @@ describe('a node with more peers than it may have', () => {
       score: (peer) => (good.has(peer) ? 0.8 : 0.4),
       isNeeded: (peer) => peer === holder,
     })
-    full.traffic.moved(moving, 1)
+    full.peers.traffic.moved(moving, 1)
     // The worse half comes first, and has all the places.
     for (const node of crowd.slice(0, 30)) await dial(node, full)
     await eventually('all places are taken', () => full.network.peerCount() === 30)

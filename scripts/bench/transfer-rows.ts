@@ -12,7 +12,7 @@ interface Timed {
 const script = (name: string): URL => new URL(`./${name}`, import.meta.url)
 
 /** Best of `runs`: what the machine can do when nothing else disturbs it. */
-async function best(runs: number, measure: () => Promise<Timed>): Promise<number> {
+export async function best(runs: number, measure: () => Promise<Timed>): Promise<number> {
   let mibPerSecond = 0
   for (let run = 0; run < runs; run += 1) {
     const { bytes, durationMs } = await measure()
@@ -21,8 +21,9 @@ async function best(runs: number, measure: () => Promise<Timed>): Promise<number
   return mibPerSecond
 }
 
-export async function measureRaw(bytes: number, runs: number): Promise<number> {
-  const server = new Peer(script('raw-peer.ts'), ['server', String(bytes)])
+export async function measureRaw(bytes: number, runs: number, listen?: string): Promise<number> {
+  const where = listen === undefined ? [] : [listen]
+  const server = new Peer(script('raw-peer.ts'), ['server', String(bytes), ...where])
   try {
     const { address } = await server.next<{ address: string }>()
     return await best(runs, async () => {
@@ -63,7 +64,7 @@ interface JobLine {
 }
 
 /** Fetches into the store of a node of its own and tells how long the job took by the node's own clock. */
-async function fetchIntoStore(
+export async function fetchIntoStore(
   lab: Lab,
   sources: string[],
   cid: string,

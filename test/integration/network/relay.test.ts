@@ -53,7 +53,7 @@ describe('a node behind a relay', () => {
     expect(connections[0]?.limits).toBeDefined()
 
     await other.run('get', { address: cid })
-    expect(await collect(other.content.cat(cid, { signal: SOON() }))).toEqual(bytes)
+    expect(bytes.equals(await collect(other.content.cat(cid, { signal: SOON() })))).toBe(true)
     // The streams went over the connection that was there; libp2p by itself would have made one for each.
     expect(other.libp2p.getConnections(hidden.libp2p.peerId).map(({ id }) => id)).toEqual([
       connections[0]?.id,
@@ -70,7 +70,7 @@ describe('a node behind a relay', () => {
     await other.connect(relay)
     const { sources } = await other.run<{ sources: { peer: string }[] }>('get', { address: cid })
     expect(sources.map(({ peer }) => peer)).toEqual([hidden.libp2p.peerId.toString()])
-    expect(await collect(other.content.cat(cid, { signal: SOON() }))).toEqual(bytes)
+    expect(bytes.equals(await collect(other.content.cat(cid, { signal: SOON() })))).toBe(true)
   })
 
   it('is reached over WebRTC that the relay only arranged', async () => {
@@ -84,7 +84,7 @@ describe('a node behind a relay', () => {
     expect(connection.limits).toBeUndefined()
     await until(() => knowsContent(other, hidden))
     await other.run('get', { address: cid })
-    expect(await collect(other.content.cat(cid, { signal: SOON() }))).toEqual(bytes)
+    expect(bytes.equals(await collect(other.content.cat(cid, { signal: SOON() })))).toBe(true)
   })
 
   it('gives the slot back when its holder is gone, and takes no more than there are', async () => {
@@ -93,8 +93,10 @@ describe('a node behind a relay', () => {
     await late.connect(relay)
     expect(serviceOf<RelayServer>(relay, 'relayServer').reservations).toBe(1)
     expect(late.libp2p.getMultiaddrs()).toEqual([])
-    await hidden.libp2p.hangUp(relay.libp2p.peerId)
-    await until(() => serviceOf<RelayServer>(relay, 'relayServer').reservations === 0)
+    nodes = nodes.filter((node) => node !== hidden)
+    await hidden.stop()
+    const isFree = (): boolean => serviceOf<RelayServer>(relay, 'relayServer').reservations === 0
+    await until(() => isFree() || late.libp2p.getMultiaddrs().length > 0)
   })
 
   it('takes no slot where nobody sees it behind a NAT', async () => {

@@ -11,6 +11,7 @@ import { presentUsage } from './present.ts'
 import { ReadLog } from './read-log.ts'
 import { loadRootToken } from './root-token.ts'
 import { routes } from './routes.ts'
+import { RunningRequests } from './running-requests.ts'
 import { createServer } from './server.ts'
 import { Tokens } from './tokens.ts'
 
@@ -31,9 +32,11 @@ export interface Api {
    */
   listen(): Promise<{ url: string }>
   /**
-   * Stops accepting, turns readiness off, ends event streams and long polls, waits a bounded time for running
-   * requests and destroys what is left. Closing twice, or before listening, does no harm.
+   * Turns readiness off, refuses everything but the questions after health, ends event streams and long polls, waits a
+   * bounded time for running requests and destroys what is left. Draining twice, or before listening, does no harm.
    */
+  drain(): Promise<void>
+  /** Drains, then listens no more. Closing twice, or before listening, does no harm. */
   close(): Promise<void>
   /** The OpenAPI 3.1 document; built at the first call. */
   document(): Promise<object>
@@ -62,6 +65,7 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
     events,
     reads: new ReadLog(),
     closing: closing.signal,
+    requests: new RunningRequests(),
     document: () => (document ??= buildDocument(routes, dependencies.version)),
   }
   const app = await createServer(context, routes)
@@ -76,22 +80,26 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
   ]
   let announced: ApiFile | undefined
 
-  async function shutDown(): Promise<void> {
+  async function wane(): Promise<void> {
     closing.abort()
     if (announced !== undefined) await withdraw(dependencies.home, announced)
     status.publishNow()
     for (const end of ends) end()
     events.close()
-    const timer = setTimeout(() => app.server.closeAllConnections(), timeouts.closeGraceMs)
-    try {
-      const closed = app.close()
-      app.server.closeIdleConnections()
-      await closed
-    } finally {
-      clearTimeout(timer)
-    }
+    app.server.closeIdleConnections()
+    if (!(await context.requests.ended(timeouts.closeGraceMs))) app.server.closeAllConnections()
   }
 
+  async function shutDown(): Promise<void> {
+    await drain()
+    const closed = app.close()
+    // A request after health may be under way; it has no claim to more.
+    app.server.closeAllConnections()
+    await closed
+  }
+
+  let drained: Promise<void> | undefined
+  const drain = (): Promise<void> => (drained ??= wane())
   let closed: Promise<void> | undefined
   return {
     async listen() {
@@ -107,6 +115,7 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
       log.info({ url }, 'the API listens')
       return { url }
     },
+    drain,
     close: () => (closed ??= shutDown()),
     document: () => context.document(),
   }

@@ -189,8 +189,14 @@ function measure(app: FastifyInstance, context: ApiContext): void {
     () => context.events.clients,
   )
   app.addHook('onRequest', async (request, reply) => {
+    // Who asked went away while the token was looked at: nothing tells of the end a second time.
+    if (reply.raw.closed) return
+    context.requests.begin()
     // The event of the socket, since hooks do not run for streams.
     reply.raw.once('close', () => {
+      context.requests.end()
+      // Nothing follows on this connection that would be answered.
+      if (context.closing.aborted) setImmediate(() => app.server.closeIdleConnections())
       const route = request.routeOptions.url ?? 'unknown'
       const status = reply.raw.headersSent ? reply.raw.statusCode : 499
       durations.observe({ method: request.method, route, status: String(status) }, reply.elapsedTime / 1000)

@@ -2,6 +2,7 @@ import { type Flags, loadConfig } from '../../config/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { createLogger } from '../telemetry/logger.ts'
 import { createNode, type Node } from './index.ts'
+import { createNotifier } from './notify.ts'
 
 export interface DaemonOptions {
   home: string
@@ -42,6 +43,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     onStopRequest: () => stopRequested.abort(),
   })
 
+  const notifier = createNotifier({ env: options.env, log, look: () => lookAt(node) })
+  const onStopping = (): void => notifier.stopping()
+  stopRequested.signal.addEventListener('abort', onStopping, { once: true })
+
   let signals = 0
   const onSignal = (signal: NodeJS.Signals): void => {
     signals += 1
@@ -64,15 +69,21 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   process.on('uncaughtException', onCrash)
   process.on('unhandledRejection', onCrash)
   try {
+    notifier.starting()
     await node.start(stopRequested.signal)
     if (!stopRequested.signal.aborted) {
       announce(node, options)
+      notifier.ready(lookAt(node).status)
       await aborted(stopRequested.signal)
     }
   } catch (error) {
     // A start that was called off is a stop, not a failure.
-    if (!(stopRequested.signal.aborted && isCancelled(error))) throw error
+    if (!(stopRequested.signal.aborted && isCancelled(error))) {
+      await notifier.failed(error instanceof Error ? error.message : String(error))
+      throw error
+    }
   } finally {
+    notifier.close()
     const force = setTimeout(() => {
       log.error('the stop took too long; ending all the same')
       process.exit(EXIT_FORCED)
@@ -85,6 +96,19 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     setTimeout(() => process.exit(crashed ? EXIT_CRASHED : 0), LINGER_MS).unref()
   }
   return crashed ? EXIT_CRASHED : 0
+}
+
+/** The node in one line, and whether it should go on: see the states in docs/operations/health.md. */
+function lookAt(node: Node): { isWell: boolean; status: string } {
+  const { state, problems } = node.health()
+  if (node.state !== 'ready') return { isWell: state !== 'failed', status: state }
+  const { role, api } = node.ready()
+  const peers = node.services().network.peerCount()
+  const status = [
+    `${role}, ${state}: ${peers} ${peers === 1 ? 'peer' : 'peers'}, API ${api}`,
+    ...problems,
+  ].join('; ')
+  return { isWell: state !== 'failed', status }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

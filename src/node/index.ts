@@ -63,6 +63,8 @@ export interface ReadyLine {
   pid: number
 }
 
+export type NodeHealth = ReturnType<ApiDependencies['health']>
+
 export type NodeState = 'new' | 'starting' | 'ready' | 'stopping' | 'stopped'
 
 /** The services of a running node, for whoever holds it in the same process. */
@@ -86,6 +88,8 @@ export interface Node {
   start(signal?: AbortSignal): Promise<ReadyLine>
   /** Stops in the reverse order of starting, each step bounded in time. Before a start, or again, it does no harm. */
   stop(): Promise<void>
+  /** As `/health/ready` tells it. */
+  health(): NodeHealth
   /** @throws ERR_NODE_NOT_READY */
   ready(): ReadyLine
   /** @throws ERR_NODE_NOT_READY */
@@ -105,7 +109,7 @@ export function createNode(options: NodeOptions): Node {
   let state: NodeState = 'new'
   let starting: Promise<ReadyLine> | undefined
   let stopping: Promise<void> | undefined
-  let running: (NodeServices & { line: ReadyLine }) | undefined
+  let running: (NodeServices & { line: ReadyLine; health: () => NodeHealth }) | undefined
 
   const start = async (signal: AbortSignal): Promise<ReadyLine> => {
     state = 'starting'
@@ -158,6 +162,11 @@ export function createNode(options: NodeOptions): Node {
       return starting
     },
     stop: () => (stopping ??= stop()),
+    health: () =>
+      running?.health() ?? {
+        state: state === 'new' || state === 'starting' ? 'starting' : 'stopping',
+        problems: [],
+      },
     ready: () => whenReady().line,
     services: () => whenReady(),
   }
@@ -169,7 +178,7 @@ async function startServices(
   lifecycle: Lifecycle,
   signal: AbortSignal,
   nodeState: () => NodeState,
-): Promise<NodeServices & { line: ReadyLine }> {
+): Promise<NodeServices & { line: ReadyLine; health: () => NodeHealth }> {
   const { config, home, log } = options
   const startedAtMs = Date.now()
 
@@ -222,6 +231,10 @@ async function startServices(
   const trust = createTrust({ state: stateDb, log, networkName: config.network.name })
   trust.start()
   lifecycle.started('trust', () => trust.stop())
+
+  // Until nobody can connect any more, whoever looks after the node hears that it stops.
+  const listening: { api?: Api } = {}
+  lifecycle.started('api listener', () => listening.api?.close())
 
   const networkName = config.network.name
   const gossip = createGossip({ networkName, topics: [deletionsTopic(networkName)], trust, log })
@@ -314,8 +327,8 @@ async function startServices(
   await jobs.start()
   lifecycle.started('jobs', () => jobs.stop(), JOBS_STOP_TIMEOUT_MS)
 
-  // The API comes last and goes first: who asks gets an answer from a node that is whole.
-  const health = (): ReturnType<ApiDependencies['health']> => {
+  // The API comes last and takes no work from the first moment of a stop: who asks gets an answer from a node that is whole.
+  const health = (): NodeHealth => {
     const problems = problemsOf(storage)
     if (storageFailure !== undefined) {
       problems.push('nothing can be stored any more: the writer of blocks.db failed; see the log and restart')
@@ -399,7 +412,8 @@ async function startServices(
       })
     },
   })
-  lifecycle.started('api', () => api.close(), JOBS_STOP_TIMEOUT_MS)
+  listening.api = api
+  lifecycle.started('api', () => api.drain(), JOBS_STOP_TIMEOUT_MS)
   const { url } = await api.listen()
 
   return {
@@ -409,6 +423,7 @@ async function startServices(
     vault: privateFiles,
     network,
     trust,
+    health,
     line: {
       peerId: network.peerId.toString(),
       did: identity.did,

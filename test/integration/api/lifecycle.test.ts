@@ -58,42 +58,50 @@ it('closes before it listened, and twice', async () => {
 })
 
 it('is no longer ready as soon as it closes, lets a running request finish, and ends the rest', async () => {
+  // Long enough that nothing is destroyed on a busy machine.
+  await using patient = await openApi({ timeouts: { closeGraceMs: 30_000 } })
   const started = Promise.withResolvers<void>()
   const finish = Promise.withResolvers<void>()
-  bench.content.stream = async function* () {
+  patient.content.stream = async function* () {
     yield Buffer.from('first ')
     started.resolve()
     await finish.promise
     yield Buffer.from('last')
   }
-  const kept = await rawConnection(bench)
+  const kept = await rawConnection(patient)
   const request = `GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n`
   kept.send(
-    `GET /api/v1/content/car?address=x HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${bench.token}\r\n\r\n`,
+    `GET /api/v1/content/car?address=x HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${patient.token}\r\n\r\n`,
   )
   await started.promise
-  const events = await rawConnection(bench)
+  const events = await rawConnection(patient)
   events.send(
-    `GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${bench.token}\r\n\r\n`,
+    `GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${patient.token}\r\n\r\n`,
   )
   await events.until(/p2pnode/)
-  const { id } = await bench.jobs.submit('gc', {})
-  const waiting = call(bench, 'GET', `/api/v1/jobs/${id}/wait?timeoutMs=60000`)
+  const { id } = await patient.jobs.submit('gc', {})
+  const waiting = call(patient, 'GET', `/api/v1/jobs/${id}/wait?timeoutMs=60000`)
   // A second connection with a request begun but not sent in full, as a load balancer's probe may be.
-  const probe = await rawConnection(bench)
+  const probe = await rawConnection(patient)
   probe.send(request.slice(0, -2))
   await new Promise((resolve) => setTimeout(resolve, 50))
 
-  const closed = bench.api.close()
+  const closed = patient.api.close()
   probe.send('\r\n')
   expect(await probe.until(/\}/)).toMatch(/^HTTP\/1\.1 503[\s\S]*"stopping"/)
   await events.closed
   expect(events.received).toContain('"health":"stopping"')
   expect((await waiting).json).toMatchObject({ id, endedAtMs: null })
-  await expect(fetch(`${bench.url}/health/live`)).rejects.toThrow('fetch failed')
+  // Whoever asks anew is told too, and gets nothing else.
+  expect((await fetch(`${patient.url}/health/ready`)).status).toBe(503)
+  expect((await fetch(`${patient.url}/health/live`)).status).toBe(200)
+  expect((await call(patient, 'GET', '/api/v1/status')).json).toMatchObject({
+    error: { code: 'ERR_STOPPING' },
+  })
   finish.resolve()
   expect(await kept.until(/last/)).toMatch(/last\r\n0\r\n\r\n$/)
   await closed
+  await expect(fetch(`${patient.url}/health/live`)).rejects.toThrow('fetch failed')
 })
 
 it('does not wait for ever for a stream that does not end', async () => {

@@ -2,6 +2,7 @@ import type { KadDHT, KadDHTComponents, SelectFn, ValidateFn } from '@libp2p/kad
 import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht'
 import { dhtRecordInvalid } from './errors.ts'
 import { DHT_LIMITS } from './limits.ts'
+import { DhtSenders } from './dht-senders.ts'
 import { boundDatastore } from './record-quota.ts'
 import type { NetworkSettings } from './settings.ts'
 import { networkPrefix } from './settings.ts'
@@ -42,11 +43,12 @@ export function networkDht(
     maxInboundStreams: DHT_LIMITS.maxInboundStreams,
     maxOutboundStreams: DHT_LIMITS.maxOutboundStreams,
   }
-  return (components) =>
-    kadDHT(init)({
+  return (components) => {
+    const senders = new DhtSenders()
+    return kadDHT(init)({
       peerId: components.peerId,
       privateKey: components.privateKey,
-      registrar: components.registrar,
+      registrar: senders.naming(components.registrar),
       addressManager: components.addressManager,
       peerStore: components.peerStore,
       connectionManager: components.connectionManager,
@@ -59,8 +61,10 @@ export function networkDht(
         self: components.peerId.toString(),
         maxRecords: DHT_LIMITS.maxStoredRecords,
         maxRecordsPerPeer: DHT_LIMITS.maxStoredRecordsPerPeer,
+        sender: () => senders.current(),
       }),
     })
+  }
 }
 
 const DATASTORE_PREFIX = '/dht'

@@ -9,8 +9,18 @@ export interface RecordQuota {
   maxRecords: number
   /** Provider records of one peer, so that one does not use up what is there for all. */
   maxRecordsPerPeer: number
-  onRefused?(reason: 'total' | 'peer'): void
+  /** Who sent what is being written; undefined for what this node does itself. */
+  sender?(): string | undefined
+  onRefused?(reason: 'total' | 'peer' | 'rate'): void
 }
+
+/**
+ * Values that one peer may leave here: those of a whole network's catalogue at once, then about nine thousand a day. A value's
+ * key names nobody, so that it is the sender who is held to it, whether a value is new or replaces one.
+ */
+export const VALUES_PER_SENDER = { burst: 1_000, perSecond: 0.1 }
+/** Senders that are remembered; over that the oldest begins anew. */
+const MAX_SENDERS = 4_096
 
 /**
  * The DHT's view of a datastore with a bound on how many records others may leave in it. kad-dht itself keeps whatever
@@ -23,6 +33,21 @@ export function boundDatastore(datastore: Datastore, quota: RecordQuota): Datast
 
   /** Counted, but perhaps not in the datastore yet: the same record often comes from several peers at once. */
   const arriving = new Set<string>()
+
+  const senders = new Map<string, { values: number; atMs: number }>()
+
+  /** Whether the sender of a value has not left too many here lately. */
+  function mayLeaveValue(sender: string): boolean {
+    const now = performance.now()
+    const known = senders.get(sender) ?? { values: VALUES_PER_SENDER.burst, atMs: now }
+    const back = ((now - known.atMs) / 1000) * VALUES_PER_SENDER.perSecond
+    const values = Math.min(VALUES_PER_SENDER.burst, known.values + back)
+    senders.delete(sender)
+    const oldest = senders.keys().next()
+    if (senders.size >= MAX_SENDERS && oldest.done !== true) senders.delete(oldest.value)
+    senders.set(sender, { values: Math.max(0, values - 1), atMs: now })
+    return values >= 1
+  }
 
   /** Counts once what an earlier run left. */
   function load(): Promise<{ total: number; byPeer: Map<string, number> }> {
@@ -40,8 +65,14 @@ export function boundDatastore(datastore: Datastore, quota: RecordQuota): Datast
   }
 
   async function admits(key: Key): Promise<boolean> {
+    // Asked before anything is awaited: after that it is another message's turn.
+    const sender = quota.sender?.()
     const known = await load()
     const peer = providerOf(key)
+    if (peer === '' && sender !== undefined && !mayLeaveValue(sender)) {
+      quota.onRefused?.('rate')
+      return false
+    }
     const text = key.toString()
     if (arriving.has(text) || (await datastore.has(key))) {
       return true

@@ -4,7 +4,8 @@ import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { DhtNamespace } from '../../../src/network/index.ts'
+import { type DhtNamespace, knownRoutes } from '../../../src/network/index.ts'
+import { VALUES_PER_SENDER } from '../../../src/network/record-quota.ts'
 import type { TestNode, TestNodeOptions } from '../../support/network.ts'
 import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 
@@ -64,6 +65,14 @@ async function recordsOf(node: TestNode): Promise<string[]> {
   return keys
 }
 
+/** A PUT_VALUE (type 0, so left out) of the Kademlia specification, with its length: small enough that every length takes one byte. */
+function putValue(key: string, value: string): Uint8Array {
+  const field = (number: number, bytes: Uint8Array): number[] => [(number << 3) | 2, bytes.length, ...bytes]
+  const record = Uint8Array.from([...field(1, encoder.encode(key)), ...field(2, encoder.encode(value))])
+  const message = [...field(2, encoder.encode(key)), ...field(3, record)]
+  return Uint8Array.from([message.length, ...message])
+}
+
 async function cidOf(text: string): Promise<CID> {
   return CID.createV1(raw.code, await sha256.digest(encoder.encode(text)))
 }
@@ -110,6 +119,31 @@ describe('the DHT of the network', () => {
       errors: [{ name: 'NotFoundError' }],
     })
   }, 30_000)
+
+  it('keeps no more values of one peer than one may leave, and those of others', async () => {
+    const [node, flooder, other] = [await start(), await start(), await start()]
+    await flooder.network.connect(node.address, SOON().signal)
+    const [connection] = flooder.libp2p.getConnections()
+    const stream = await connection!.newStream('/p2pnode/test/kad/1.0.0', SOON())
+    let answered = 0
+    stream.addEventListener('message', ({ data }) => {
+      answered += data.byteLength
+    })
+    let asked = 0
+    for (let number = 0; number < 1_200; number++) {
+      const message = putValue(`/number/flood-${number}`, '7')
+      asked += message.length
+      stream.send(message)
+    }
+    // Each is answered with the same message.
+    await eventually('all are answered', () => answered >= asked, 50_000)
+    expect(await recordsOf(node)).toHaveLength(VALUES_PER_SENDER.burst)
+
+    await other.network.connect(node.address, SOON().signal)
+    await eventually('the node is in the table', () => knownRoutes(other.libp2p.services.dht) > 0)
+    await other.libp2p.contentRouting.put(encoder.encode('/number/other'), encoder.encode('8'), SOON())
+    expect(await recordsOf(node)).toContain('/number/other')
+  }, 60_000)
 
   it('does not mix networks of different names', async () => {
     const a = await start({ network: { name: 'one' } })

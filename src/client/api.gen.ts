@@ -1886,6 +1886,8 @@ export interface components {
         };
         StatusReport: {
             did: string;
+            /** @description What the node is to its network under its configuration, in words. */
+            effect: string[];
             /** @enum {string} */
             health: "ready" | "starting" | "stopping" | "degraded" | "failed";
             home: string;
@@ -1900,8 +1902,23 @@ export interface components {
             };
             multiaddrs: string[];
             network: {
+                /** @enum {string} */
+                dht: "server" | "client";
                 mode: string;
                 name: string;
+                /** @description Hosts at which others see this node and that are not its own. */
+                observed: string[];
+                /**
+                 * @description unknown: no peer has said yet where it sees this node. direct: at an address of its own, or AutoNAT reached it. behind-nat: at one that is not its own, and nobody reached it there.
+                 * @enum {string}
+                 */
+                reachability: "unknown" | "direct" | "behind-nat";
+                relayed: number;
+                /** @description Slots that this node as a relay has given to others; null where it is none. */
+                relayedFor: number | null;
+                /** @description Relays at which this node holds a slot. */
+                relays: string[];
+                upgraded: number;
             };
             peerId: string;
             peers: number;

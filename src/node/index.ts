@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { createLibp2p } from 'libp2p'
-import { type Config, describeConfig, type Sources } from '../../config/index.ts'
+import { type Config, describeConfig, effectOf, type Sources } from '../../config/index.ts'
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { content as contentProtocol } from '../../protocols/content/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
@@ -369,11 +369,18 @@ async function startServices(
       peerId: network.peerId.toString(),
       did: identity.did,
       role: config.role,
+      effect: effectOf(config),
       version,
       uptimeMs: Date.now() - startedAtMs,
       home: lock.home,
       multiaddrs: network.addresses(),
-      network: { mode: config.network.mode, name: config.network.name },
+      network: {
+        mode: config.network.mode,
+        name: config.network.name,
+        dht: libp2p.services.dht.getMode(),
+        ...libp2p.services.reach.state(),
+        relayedFor: libp2p.services.relayServer?.reservations ?? null,
+      },
     }),
     id: () => ({
       peerId: network.peerId.toString(),

@@ -13,6 +13,9 @@ export const StatusReport = Type.Object(
     peerId: Type.String(),
     did: Type.String(),
     role: Type.String(),
+    effect: Type.Array(Type.String(), {
+      description: 'What the node is to its network under its configuration, in words.',
+    }),
     version: Type.String(),
     uptimeMs: Count,
     home: Type.String(),
@@ -23,7 +26,25 @@ export const StatusReport = Type.Object(
     health: Health,
     problems: Type.Array(Type.String()),
     multiaddrs: Type.Array(Type.String()),
-    network: Type.Object({ mode: Type.String(), name: Type.String() }),
+    network: Type.Object({
+      mode: Type.String(),
+      name: Type.String(),
+      dht: Type.Enum(['server', 'client'], { type: 'string' }),
+      reachability: Type.Enum(['unknown', 'direct', 'behind-nat'], {
+        type: 'string',
+        description:
+          'unknown: no peer has said yet where it sees this node. direct: at an address of its own, or AutoNAT reached it. behind-nat: at one that is not its own, and nobody reached it there.',
+      }),
+      observed: Type.Array(Type.String(), {
+        description: 'Hosts at which others see this node and that are not its own.',
+      }),
+      relays: Type.Array(Type.String(), { description: 'Relays at which this node holds a slot.' }),
+      relayed: Count,
+      upgraded: Count,
+      relayedFor: Type.Union([Count, Type.Null()], {
+        description: 'Slots that this node as a relay has given to others; null where it is none.',
+      }),
+    }),
   },
   { $id: 'StatusReport' },
 )

@@ -1,4 +1,11 @@
-import { describeConfig, formatEntries, initConfig, loadConfig, setConfig } from '../../../config/index.ts'
+import {
+  describeConfig,
+  effectOf,
+  formatEntries,
+  initConfig,
+  loadConfig,
+  setConfig,
+} from '../../../config/index.ts'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { CliContext } from '../context.ts'
 
@@ -23,8 +30,12 @@ export async function show(context: CliContext, key: string | undefined): Promis
       `there is no key ${JSON.stringify(key)}; all keys: p2pnode config show`,
     )
   }
-  context.output.result({ home: context.home, file: loaded.file, values: entries }, () =>
-    formatEntries(entries),
+  const { role } = loaded.config
+  const effect = effectOf(loaded.config)
+  context.output.result({ home: context.home, file: loaded.file, role, effect, values: entries }, () =>
+    key === undefined
+      ? `# A ${role}: ${effect.join('; ')}.\n${formatEntries(entries)}`
+      : formatEntries(entries),
   )
   return 0
 }

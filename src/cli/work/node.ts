@@ -97,6 +97,21 @@ function vaultFacts(vault: Schema<'StatusReport'>['vault']): [string, string][] 
   ]
 }
 
+const REACH_TEXTS = {
+  unknown: 'nobody has said yet at which address this node is seen',
+  direct: 'directly',
+  'behind-nat': 'not directly: it is behind a NAT',
+} as const
+
+function reachText(network: Schema<'StatusReport'>['network']): string {
+  const parts: string[] = [REACH_TEXTS[network.reachability], `DHT ${network.dht}`]
+  if (network.relays.length > 0) parts.push(`through ${network.relays.length} relays`)
+  if (network.relayed > 0) parts.push(`${formatCount(network.relayed)} peers connected through relays`)
+  if (network.upgraded > 0) parts.push(`${formatCount(network.upgraded)} of them directly since`)
+  if (network.relayedFor !== null) parts.push(`relay for ${formatCount(network.relayedFor)} others`)
+  return parts.join(', ')
+}
+
 export async function status(context: CliContext): Promise<number> {
   return withClient(context, async (client) => {
     const report = await client.get('/api/v1/status', { signal: context.signal })
@@ -107,8 +122,10 @@ export async function status(context: CliContext): Promise<number> {
         factsText(output, [
           ['health', report.health],
           ['role', report.role],
+          ...report.effect.map((effect): [string, string] => ['', effect]),
           ['peer', report.peerId],
           ['network', `${network.name} (${network.mode})`],
+          ['reached', reachText(network)],
           ['uptime', formatDuration(uptimeMs)],
           ['peers', report.peers],
           [

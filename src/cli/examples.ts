@@ -14,6 +14,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { command: 'start --role worker --set storage.quota=200GiB', does: 'a server', byHand: true },
     { command: 'start --bootstrap /ip4/192.0.2.7/tcp/4700/p2p/PEER', does: 'join a node', byHand: true },
   ],
+  status: [{ command: 'status --ready', does: 'for scripts: exits with 1 unless the node serves' }],
   connect: [{ command: 'connect /ip4/ADDRESS/tcp/4700/p2p/PEER', does: 'as `p2pnode id` prints it there' }],
   peers: [{ command: 'peers --known', does: 'who was here before and is away' }],
   put: [

@@ -19,6 +19,7 @@ it('a node whose writer of blocks died is not ready, says why, and still reads',
     return { status: response.status, ...((await response.json()) as { state: string; problems: string[] }) }
   }
   expect(await ready()).toEqual({ status: 200, state: 'ready', problems: [] })
+  expect((await node.run(['status', '--ready'])).code).toBe(0)
 
   node.process.kill('SIGUSR2')
   await vi.waitFor(async () => expect((await ready()).status).toBe(503), { timeout: 10_000 })
@@ -27,6 +28,7 @@ it('a node whose writer of blocks died is not ready, says why, and still reads',
   expect(problems.join()).toContain('restart')
   expect((await fetch(`${node.ready.api}/health/live`)).status).toBe(200)
   expect(await node.json(['status'])).toMatchObject({ health: 'failed' })
+  expect((await node.run(['status', '--ready'])).code).toBe(1)
 
   const refused = await node.run(['add', join(folder, 'file'), '--json'])
   expect([refused.code, refused.json()]).toMatchObject([

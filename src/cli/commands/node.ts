@@ -34,8 +34,9 @@ export function registerNode(program: Command, run: Run): void {
   program
     .command('status')
     .summary('role, peers, storage, jobs and health at a glance')
-    .action(async (_: unknown, command: Command) =>
-      run(command, async (context) => (await import('../work/node.ts')).status(context)),
+    .option('--ready', 'exit with 1 unless the node serves, as /health/ready says')
+    .action(async (options: { ready?: boolean }, command: Command) =>
+      run(command, async (context) => (await import('../work/node.ts')).status(context, options)),
     )
 
   program

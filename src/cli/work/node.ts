@@ -112,7 +112,11 @@ function reachText(network: Schema<'StatusReport'>['network']): string {
   return parts.join(', ')
 }
 
-export async function status(context: CliContext): Promise<number> {
+/** What `/health/ready` answers with 200. */
+const SERVING = new Set(['ready', 'degraded'])
+const EXIT_NOT_READY = 1
+
+export async function status(context: CliContext, options: { ready?: boolean } = {}): Promise<number> {
   return withClient(context, async (client) => {
     const report = await client.get('/api/v1/status', { signal: context.signal })
     const { output } = context
@@ -142,7 +146,7 @@ export async function status(context: CliContext): Promise<number> {
         ),
       ].join('\n'),
     )
-    return 0
+    return options.ready === true && !SERVING.has(report.health) ? EXIT_NOT_READY : 0
   })
 }
 

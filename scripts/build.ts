@@ -31,15 +31,14 @@ const workFolder = join(root, `dist.new-${process.pid}`)
 const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   version: string
   dependencies: Record<string, string>
+  optionalDependencies: Record<string, string>
 }
-/** Only its addon is native; its own code would load half of libp2p a second time from the tree of packages. */
-const BUNDLED_WITH_ADDON = '@chainsafe/libp2p-quic'
 /** By pattern with subpaths: a native package imported as `name/sub` must not be pulled in either. */
 const externals = [
-  ...Object.keys(packageJson.dependencies)
-    .filter((name) => name !== BUNDLED_WITH_ADDON)
-    .map((name) => new RegExp(`^${name}(/|$)`)),
-  new RegExp(`^${BUNDLED_WITH_ADDON}-`),
+  // QUIC's own code is bundled and only its addons are outside: it would load half of libp2p again from the tree of packages.
+  ...Object.keys({ ...packageJson.dependencies, ...packageJson.optionalDependencies }).map(
+    (name) => new RegExp(`^${name}(/|$)`),
+  ),
   /^node-datachannel(\/|$)/,
   /^@node-datachannel\//,
   /^node:/,
@@ -54,12 +53,6 @@ const input = Object.fromEntries([
 
 /** What packages look for beside themselves, where a bundle has none of it: each with what stands for it. */
 const RELOCATED: readonly { file: string; find: string; put: (folder: string) => string }[] = [
-  {
-    // From where its package lies, since not every package manager puts the addon where `dist/` would see it.
-    file: `/${BUNDLED_WITH_ADDON}/dist/src/napi.js`,
-    find: 'createRequire(import.meta.url)',
-    put: () => `createRequire(import.meta.resolve('${BUNDLED_WITH_ADDON}'))`,
-  },
   {
     file: '/@achingbrain/ssdp/dist/src/ssdp.js',
     find: "req('../../package.json')",

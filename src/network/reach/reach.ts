@@ -87,7 +87,16 @@ function createReach({ settings, interfaces, log }: ReachOptions, components: Re
     const now = reachability()
     if (now === 'unknown') return
     if (now === 'behind-nat' && network.relay.client === 'auto') void takeSlots('this node is behind a NAT')
-    if (network.dht === 'auto' && network.mode === 'private') void serveDht(now === 'direct')
+    if (network.dht === 'auto' && network.mode === 'private') void serveDht(now === 'direct' || !isAgreed())
+  }
+
+  /**
+   * Whether more than half of the peers see this node at an address that is not its own. A slot too many costs little, so
+   * that one peer's word is enough for it; but a single liar must not take a node out of the DHT.
+   */
+  function isAgreed(): boolean {
+    const hosts = [...observers.values()]
+    return hosts.filter((host) => !interfaces.isOwn(host)).length * 2 > hosts.length
   }
 
   async function serveDht(isServer: boolean): Promise<void> {

@@ -59,6 +59,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   }
   // What nobody caught leaves the node in a state that nobody knows: it stops in order and lets its supervisor start it anew.
   let crashed = false
+  let failed = false
   const onCrash = (error: unknown): void => {
     log.error({ err: error }, 'unexpected failure; stopping')
     crashed = true
@@ -79,6 +80,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   } catch (error) {
     // A start that was called off is a stop, not a failure.
     if (!(stopRequested.signal.aborted && isCancelled(error))) {
+      failed = true
       await notifier.failed(error instanceof Error ? error.message : String(error))
       throw error
     }
@@ -92,8 +94,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     await node.stop()
     clearTimeout(force)
     // The handlers stay: a signal that comes now must not turn an orderly end into a death by signal. A handle that
-    // somebody forgot must not keep the process either.
-    setTimeout(() => process.exit(crashed ? EXIT_CRASHED : 0), LINGER_MS).unref()
+    // somebody forgot must not keep the process either, nor turn a failure into a success.
+    const exitCode = crashed || failed ? EXIT_CRASHED : 0
+    setTimeout(() => process.exit(process.exitCode ?? exitCode), LINGER_MS).unref()
   }
   return crashed ? EXIT_CRASHED : 0
 }

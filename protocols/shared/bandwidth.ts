@@ -17,12 +17,16 @@ export interface Flow {
 
 export interface Bandwidth {
   /**
-   * Takes room for so many bytes, at most `sliceBytes`. Undefined: they may move at once, which is all that an unlimited
-   * node ever answers; else the promise resolves when they may. Peers take turns, whatever number of streams each has.
+   * Takes room for so many bytes, at most `sliceBytes`, and counts them as moved. Undefined: they may move at once, which is all
+   * that an unlimited node ever answers; else the promise resolves when they may. Peers take turns, whatever number of
+   * streams each has.
    *
    * @throws the signal's reason, and then nothing was taken
    */
   take(flow: Flow, bytes: number, signal: AbortSignal): Promise<void> | undefined
+  /** As `take`, for what may come later, or not at all: it is counted with `moved` when it does. */
+  reserve(flow: Flow, bytes: number, signal: AbortSignal): Promise<void> | undefined
+  moved(flow: Flow, bytes: number): void
   /**
    * The most bytes to take at a time, so that nobody waits long for their turn and a receiver hears something now and
    * then; `Infinity` where nothing limits the flow.

@@ -74,8 +74,9 @@ export class CreditGrants {
     const paid = Math.min(bytes, this.#paid)
     this.#paid -= paid
     const { bandwidth, flow, signal } = this.#init
-    // Granted while there was no limit: it is only counted; and where there is one by now, it was too late to hold it back.
-    if (bytes > paid) bandwidth?.take(flow, bytes - paid, signal)?.catch(() => {})
+    bandwidth?.moved(flow, bytes)
+    // Granted while there was no limit: where there is one by now, it was too late to hold it back.
+    if (bytes > paid) bandwidth?.reserve(flow, bytes - paid, signal)?.catch(() => {})
     if (paid > 0 && this.#owed > 0) void this.#pay()
   }
 
@@ -111,7 +112,7 @@ export class CreditGrants {
         // Always on to the largest frame, so that a sender which waits for the credit of a whole one gets it.
         if (this.#outstanding >= Math.max(MAX_FRAME_BYTES, GRANTED_SLICES * slice)) return
         const bytes = Math.min(this.#owed, slice)
-        await bandwidth.take(flow, bytes, signal)
+        await bandwidth.reserve(flow, bytes, signal)
         if (signal.aborted) return
         this.#paid += bytes
         this.#grant(bytes)

@@ -118,7 +118,7 @@ function observeBandwidth(
         value: value / unit,
       })),
     )
-  counter('bytes', 'Data that was let through; of what is received under a limit, what was granted.', 'bytes')
+  counter('bytes', 'Data that was sent and received.', 'bytes')
   counter('waits', 'How often data had to wait for its turn.', 'waits')
   counter('wait_seconds', 'How long data had to wait, all waits together.', 'waitedMs', 1_000)
   metrics.observed(

@@ -47,6 +47,8 @@ describe('limits of bandwidth', () => {
     const [shown] = peers
     expect(shown).toMatchObject({ peer: source.ready.peerId, connections: 1 })
     expect(shown?.bytesIn).toBe(received.bytes)
+    // The file, its nodes, and 64 bytes a frame.
+    expect(received.bytes / (2 * MIB)).toBeCloseTo(1, 2)
 
     const peer = source.ready.peerId
     expect(await source.stop()).toBe(0)
@@ -55,6 +57,6 @@ describe('limits of bandwidth', () => {
       .toMatchObject({ peers: [{ peer, successes: 1, bytesIn: received.bytes }] })
     const table = (await client.run(['peers', '--known'])).stdout
     expect(table).toContain(peer)
-    expect(table).toContain('2.0')
+    expect(table).toContain('2.00 MiB')
   })
 })

@@ -40,7 +40,6 @@ export interface BandwidthOptions {
 export interface FlowStatistics {
   direction: Flow['direction']
   protocol: BandwidthProtocol
-  /** What was let through; of what is received under a limit, what the other side was allowed to send. */
   bytes: number
   /** How often somebody had to wait, and how long in all. */
   waits: number
@@ -96,18 +95,25 @@ export function createBandwidth({ limits, onMoved, now = Date.now }: BandwidthOp
     lanes.out.setRates(ratesOf(limits, 'out', schedule, atMs))
   }
 
+  function moved(flow: Flow, bytes: number): void {
+    count(flow).bytes += bytes
+    onMoved?.(flow, bytes)
+  }
+
+  function reserve(flow: Flow, bytes: number, signal: AbortSignal): Promise<void> | undefined {
+    followSchedule()
+    return lanes[flow.direction].take(flow, bytes, signal)
+  }
+
   return {
     take(flow, bytes, signal) {
-      followSchedule()
-      const wait = lanes[flow.direction].take(flow, bytes, signal)
-      const moved = (): void => {
-        count(flow).bytes += bytes
-        onMoved?.(flow, bytes)
-      }
-      if (wait !== undefined) return wait.then(moved)
-      moved()
+      const wait = reserve(flow, bytes, signal)
+      if (wait !== undefined) return wait.then(() => moved(flow, bytes))
+      moved(flow, bytes)
       return undefined
     },
+    reserve,
+    moved,
     sliceBytes(flow) {
       followSchedule()
       return lanes[flow.direction].sliceBytes(flow)

@@ -64,6 +64,15 @@ export function dialError(
     if (WRONG_PEER.test(cause.message)) {
       return dialFailed(address, 'another peer answered there than the address names', error)
     }
+    if (cause.message.includes('find a certhash component')) {
+      return addressInvalid(
+        address,
+        'lacks the /certhash/… that WebRTC-direct needs; the node itself tells it (p2pnode id)',
+      )
+    }
+    if (cause.message.startsWith('No QUIC client available for IPv6')) {
+      return dialFailed(address, 'this machine has no IPv6', error)
+    }
     const systemReason = SYSTEM_REASONS[(cause as NodeJS.ErrnoException).code ?? '']
     if (systemReason !== undefined) {
       return dialFailed(address, systemReason, error)
@@ -73,7 +82,12 @@ export function dialError(
   if (circumstances.elapsedMs >= CONNECTION_LIMITS.addressDialTimeoutMs) {
     return dialTimedOut(address, circumstances.elapsedMs, error)
   }
-  return dialFailed(address, 'the handshake failed', error)
+  const isWebSocket = /\/wss?(\/|$)/.test(address) && causes.length === 0
+  return dialFailed(
+    address,
+    isWebSocket ? 'no WebSocket server answers there' : 'the handshake failed',
+    error,
+  )
 }
 
 /** The error, what it wraps, and what it collects. */

@@ -12,6 +12,26 @@ export function quicTransport(): TransportFactory {
     maxStreamData: QUIC_LIMITS.maxStreamBytes,
     maxConnectionData: QUIC_LIMITS.maxConnectionBytes,
   })
-  return ({ privateKey, logger, metrics }) =>
-    factory({ privateKey, logger, ...(metrics === undefined ? {} : { metrics }) })
+  return ({ privateKey, logger, metrics }) => {
+    const transport = factory({ privateKey, logger, ...(metrics === undefined ? {} : { metrics }) })
+    const dial = transport.dial.bind(transport)
+    transport.dial = async (address, options) => {
+      // The addon does not hear of the signal. What comes of the dial later the library ends, since the signal has aborted.
+      const dialing = dial(address, options)
+      dialing.catch(() => {})
+      return await unlessAborted(dialing, options.signal)
+    }
+    return transport
+  }
+}
+
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const onAbort = (): void => reject(signal.reason as Error)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
 }

@@ -12,6 +12,8 @@ afterEach(async () => {
   lab = new Lab()
 })
 
+const PEER = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
+const CERTHASH = 'uEiAsGPzpiPGQzSlVHRXrUCT5EkTV7YFrV4VZ3hpEKTd_zg'
 const OFF = ['tcp', 'websocket', 'quic', 'webrtcDirect', 'webrtc']
 const only = (...names: string[]): Record<string, string> =>
   Object.fromEntries(OFF.map((name) => [`network.transports.${name}`, String(names.includes(name))]))
@@ -37,6 +39,18 @@ async function bringsFolder(from: Daemon, to: Daemon, connect: string): Promise<
   execFileSync('diff', ['-r', root, out])
   return transport
 }
+
+describe('an address where nobody is', () => {
+  it.each([
+    '/ip4/127.0.0.1/udp/9/quic-v1',
+    `/ip4/127.0.0.1/udp/9/webrtc-direct/certhash/${CERTHASH}/p2p/${PEER}`,
+  ])('is given up within its time: %s', async (address) => {
+    const node = await lab.daemon()
+    const { code, stderr, stdout } = await node.run(['connect', address])
+    expect(stdout + stderr).toMatch(/did not answer within 1\d{4} ms/)
+    expect(code).toBe(7)
+  })
+})
 
 describe('a folder goes from one daemon to another', () => {
   it.each([

@@ -21,15 +21,17 @@ export interface Capacity {
   /** Asked by the gater at the end of an inbound handshake. */
   admits: (peer: string) => boolean
   service: (components: CapacityComponents) => Startable
-  /** Connections that were closed for others. */
-  evicted: () => number
 }
 
-export function createCapacity(maxConnections: number, worth: ConnectionWorth): Capacity {
+/** `onEvicted` is called for each connection that is closed for another one. */
+export function createCapacity(
+  maxConnections: number,
+  worth: ConnectionWorth,
+  onEvicted: () => void = () => {},
+): Capacity {
   let components: CapacityComponents | undefined
   /** On their way out: they count no more. */
   const leaving = new Set<string>()
-  let evicted = 0
 
   const open = (): Connection[] =>
     (components?.connectionManager.getConnections() ?? []).filter(
@@ -50,7 +52,7 @@ export function createCapacity(maxConnections: number, worth: ConnectionWorth): 
 
   async function close(connection: Connection): Promise<void> {
     leaving.add(connection.id)
-    evicted += 1
+    onEvicted()
     if (components !== undefined) await forgetKeepAlive(components.peerStore, connection.remotePeer)
     connection.abort(new Error('this node has as many connections as it may'))
   }
@@ -64,7 +66,6 @@ export function createCapacity(maxConnections: number, worth: ConnectionWorth): 
       const [least] = worth.ranked(connections)
       return least !== undefined && worth.isWorthMore(peer, least)
     },
-    evicted: () => evicted,
     service(used) {
       const { events } = used
       return {

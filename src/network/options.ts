@@ -125,7 +125,7 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
     log,
     withMdns: network.mdns,
   })
-  const capacity = createCapacity(network.maxConnections, worth)
+  const capacity = createCapacity(network.maxConnections, worth, evictionCounter(metrics?.registry))
   const peerRates = createPeerRates(trust)
 
   return {
@@ -267,4 +267,16 @@ function refusalCounter(registry: Registry | undefined): (action: string, reason
     registers: [registry],
   })
   return (action, reason) => counter.inc({ action, reason })
+}
+
+function evictionCounter(registry: Registry | undefined): () => void {
+  if (registry === undefined) {
+    return () => {}
+  }
+  const counter = new Counter({
+    name: 'p2pnode_connections_evicted_total',
+    help: 'Connections that were closed for others that are worth more',
+    registers: [registry],
+  })
+  return () => counter.inc()
 }

@@ -116,6 +116,7 @@ describe('a node with more peers than it may have', () => {
       45_000,
     )
     expect(full.libp2p.getConnections()).toHaveLength(30)
+    expect(await full.registry.metrics()).toMatch(/p2pnode_connections_evicted_total [3-9]\d/)
     // Who was given up comes back, and finds no place.
     await Promise.allSettled(crowd.slice(0, 10).map((node) => dial(node, full)))
     expect(peersOf(full).toSorted()).toEqual(better)

@@ -178,6 +178,8 @@ export class DagFetchSession implements DagFetch, SourceListener {
         return held.has(item.visit.cid)
       }),
     )
+    // Looking through what is held is no standstill, however much of it there is.
+    if (found.some((bytes) => bytes !== undefined && bytes !== false)) this.#lastBlockMs = performance.now()
     for (const [index, item] of first.entries()) {
       // Of large directories each node has hundreds of links.
       await pacer.breathe()

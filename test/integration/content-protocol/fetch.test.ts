@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as dagCbor from '@ipld/dag-cbor'
 import { exporter } from 'ipfs-unixfs-exporter'
 import type { PeerId } from '@libp2p/interface'
@@ -479,6 +480,29 @@ describe('the end of a fetch', () => {
       options(client, [], { sources: never, stallTimeoutMs: 300 }),
     )
     await expect(fetch.done).rejects.toMatchObject({ code: 'ERR_FETCH_STALLED', kind: 'timeout' })
+  })
+
+  it('is none where much is held and the store is slow', async () => {
+    const client = await node()
+    const never: AsyncIterable<PeerId> = {
+      [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }),
+    }
+    let next: CID | null = null
+    for (let depth = 0; depth < 20; depth += 1) {
+      const bytes = dagCbor.encode({ depth, next })
+      next = cidOf(dagCbor.code, bytes)
+      await client.blocks.put(next, bytes)
+    }
+    const held = {
+      async get(cid: CID) {
+        await sleep(50)
+        return client.blocks.get(cid)
+      },
+      has: (cid: CID) => client.blocks.has(cid),
+    }
+    const extra = { sources: never, stallTimeoutMs: 300, held }
+    const { heldBlocks } = await client.content.fetchDag(next as CID, options(client, [], extra)).done
+    expect(heldBlocks).toBe(20)
   })
 
   it('is the error of the sink', async () => {

@@ -3,47 +3,25 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Reach } from '../../../src/network/reach/reach.ts'
 import type { RelayServer } from '../../../src/network/relay/server.ts'
-import { collect, type ContentNode, startContentNode, until } from '../../support/content-node.ts'
-import type { NetworkChanges } from '../../support/network.ts'
+import { collect, type ContentNode, until } from '../../support/content-node.ts'
+import { RelayHouse } from '../../support/relay-house.ts'
 
 const MIB = 2 ** 20
 const SOON = (): AbortSignal => AbortSignal.timeout(20_000)
 
-let nodes: ContentNode[] = []
-afterEach(async () => {
-  await Promise.all(nodes.map((node) => node.stop()))
-  nodes = []
-})
-
-async function start(network: NetworkChanges): Promise<ContentNode> {
-  const node = await startContentNode({ network })
-  nodes.push(node)
-  return node
-}
-
-/** A relay, and a node that is reached through it alone: it listens on nothing else. */
-async function behindRelay(
-  relay: NetworkChanges['relay'] = {},
-  listen: string[] = [],
-): Promise<{ relay: ContentNode; hidden: ContentNode; ways: () => string[] }> {
-  const server = await start({ relay: { server: true, client: 'never', ...relay } })
-  const hidden = await start({ listen, relay: { client: 'always' } })
-  await hidden.connect(server)
-  const ways = (): string[] => hidden.libp2p.getMultiaddrs().map((address) => address.toString())
-  await until(() => ways().length > 0)
-  return { relay: server, hidden, ways }
-}
+const house = new RelayHouse()
+afterEach(() => house.close())
 
 describe('a node behind a relay', () => {
   it('holds a slot, is reached through it alone, and serves a file', async () => {
-    const { relay, hidden, ways } = await behindRelay()
+    const { relay, hidden, ways } = await house.behindRelay()
     const bytes = randomBytes(6 * MIB)
     const { cid } = await hidden.add(bytes)
     expect(ways().every((way) => way.includes('/p2p-circuit/'))).toBe(true)
     expect(serviceOf<RelayServer>(relay, 'relayServer').reservations).toBe(1)
     expect(serviceOf<Reach>(hidden, 'reach').state().relays).toEqual([relay.libp2p.peerId.toString()])
 
-    const other = await start({ listen: [] })
+    const other = await house.start({ listen: [] })
     await other.libp2p.dial(multiaddr(ways()[0]), { signal: SOON() })
     await until(
       () => other.content !== undefined && knowsContent(other, hidden) && knowsContent(hidden, other),
@@ -61,24 +39,12 @@ describe('a node behind a relay', () => {
     expect(serviceOf<Reach>(other, 'reach').state().relayed).toBe(1)
   })
 
-  it('serves a file larger than what the relay carries over one connection', async () => {
-    const { relay, hidden } = await behindRelay({ dataLimitBytes: 2 * MIB })
-    const bytes = randomBytes(6 * MIB)
-    const { cid } = await hidden.add(bytes)
-    // Found in the DHT, dialled through the relay, and again each time the relay cuts.
-    const other = await start({ listen: [] })
-    await other.connect(relay)
-    const { sources } = await other.run<{ sources: { peer: string }[] }>('get', { address: cid })
-    expect(sources.map(({ peer }) => peer)).toEqual([hidden.libp2p.peerId.toString()])
-    expect(bytes.equals(await collect(other.content.cat(cid, { signal: SOON() })))).toBe(true)
-  })
-
   it('is reached over WebRTC that the relay only arranged', async () => {
-    const { hidden, ways } = await behindRelay({ dataLimitBytes: MIB }, ['/webrtc'])
+    const { hidden, ways } = await house.behindRelay({ dataLimitBytes: MIB }, ['/webrtc'])
     await until(() => ways().some((way) => way.includes('/webrtc/')))
     const bytes = randomBytes(3 * MIB)
     const { cid } = await hidden.add(bytes)
-    const other = await start({ listen: [] })
+    const other = await house.start({ listen: [] })
     const way = ways().find((text) => text.includes('/webrtc/')) ?? ''
     const connection = await other.libp2p.dial(multiaddr(way), { signal: SOON() })
     expect(connection.limits).toBeUndefined()
@@ -88,20 +54,20 @@ describe('a node behind a relay', () => {
   })
 
   it('gives the slot back when its holder is gone, and takes no more than there are', async () => {
-    const { relay, hidden } = await behindRelay({ maxReservations: 1 })
-    const late = await start({ listen: [], relay: { client: 'always' } })
+    const { relay, hidden } = await house.behindRelay({ maxReservations: 1 })
+    const late = await house.start({ listen: [], relay: { client: 'always' } })
     await late.connect(relay)
     expect(serviceOf<RelayServer>(relay, 'relayServer').reservations).toBe(1)
     expect(late.libp2p.getMultiaddrs()).toEqual([])
-    nodes = nodes.filter((node) => node !== hidden)
+    house.nodes = house.nodes.filter((node) => node !== hidden)
     await hidden.stop()
     const isFree = (): boolean => serviceOf<RelayServer>(relay, 'relayServer').reservations === 0
     await until(() => isFree() || late.libp2p.getMultiaddrs().length > 0)
   })
 
   it('takes no slot where nobody sees it behind a NAT', async () => {
-    const relay = await start({ relay: { server: true } })
-    const plain = await start({})
+    const relay = await house.start({ relay: { server: true } })
+    const plain = await house.start({})
     await plain.connect(relay)
     expect(serviceOf<Reach>(plain, 'reach').state()).toEqual({
       reachability: 'unknown',
@@ -111,7 +77,7 @@ describe('a node behind a relay', () => {
       upgraded: 0,
     })
     expect(serviceOf<RelayServer>(relay, 'relayServer').reservations).toBe(0)
-    const none = await start({ relay: { client: 'never' } })
+    const none = await house.start({ relay: { client: 'never' } })
     await expect(
       none.libp2p.dial(multiaddr(`${relay.address}/p2p-circuit/p2p/${plain.libp2p.peerId.toString()}`)),
     ).rejects.toMatchObject({ name: 'NoValidAddressesError' })

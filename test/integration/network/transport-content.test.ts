@@ -32,7 +32,7 @@ describe.each([
   it('arrives whole, and waits for a reader that takes its time', async () => {
     const transports = { ...OFF, [name]: true }
     const seed = await start({ listen: [`/ip4/127.0.0.1/${listen}`], transports, relay: { client: 'never' } })
-    const bytes = randomBytes(24 * MIB)
+    const bytes = randomBytes(16 * MIB)
     const { cid } = await seed.add(bytes)
     const reader = await start({ listen: [], transports, relay: { client: 'never' } })
     await reader.connect(seed)

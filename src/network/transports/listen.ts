@@ -18,26 +18,32 @@ export interface ListenOptions {
  * What to listen on: `network.listen`, checked. An empty list is a node that only dials.
  *
  * On a machine without IPv6 `/ip6/::/…` falls out where the list has the same for IPv4: the default list names both, and
- * such a machine is a common one. Where it stands alone somebody meant it, and the start says why it fails.
+ * such a machine is a common one. Where it stands alone somebody meant it: a node that nobody could reach must not start as if all were well.
  *
  * WebRTC-direct on IPv6 stands before the same port on IPv4: the addon opens one socket for both, and it is that of the
  * first. One that was opened for IPv4 does not hear IPv6, and the address would be announced and lead nowhere.
  *
- * @throws ERR_ADDRESS_INVALID for what is not a multiaddr, ERR_TRANSPORT_UNAVAILABLE for what no transport serves
+ * @throws ERR_ADDRESS_INVALID for what is not a multiaddr or cannot be here, ERR_TRANSPORT_UNAVAILABLE for what no transport serves
  */
 export function listenAddresses(settings: NetworkSettings, options: ListenOptions = {}): string[] {
   const table = options.transports ?? TRANSPORTS
   const configured = settings.network.listen
   for (const text of configured) checkListen(text, settings, table)
   checkWebrtc(configured)
-  const isAlone = (text: string): boolean =>
-    !text.startsWith('/ip6/::/') || !configured.includes(text.replace('/ip6/::/', '/ip4/0.0.0.0/'))
-  const kept = configured.filter(isAlone)
-  if (kept.length === configured.length || (options.hasIpv6 ?? hasIpv6())) {
+  if (options.hasIpv6 ?? hasIpv6()) {
     const isFirst = (text: string): boolean => /^\/ip6\/.*\/webrtc-direct/.test(text)
     return [...configured.filter(isFirst), ...configured.filter((text) => !isFirst(text))]
   }
-  options.log?.info({ listen: kept }, 'this machine has no IPv6 address: listening on IPv4 alone')
+  const isTwin = (text: string): boolean =>
+    text.startsWith('/ip6/::/') && configured.includes(text.replace('/ip6/::/', '/ip4/0.0.0.0/'))
+  const kept = configured.filter((text) => !isTwin(text))
+  const stray = kept.find((text) => text.startsWith('/ip6/'))
+  if (stray !== undefined) {
+    throw addressInvalid(stray, 'in network.listen is an address of IPv6, which this machine does not have')
+  }
+  if (kept.length < configured.length) {
+    options.log?.info({ listen: kept }, 'this machine has no IPv6 address: listening on IPv4 alone')
+  }
   return kept
 }
 

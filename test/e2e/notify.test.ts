@@ -67,12 +67,4 @@ describe.skipIf(missing !== undefined)('what a service manager is told', () => {
       await socket.close()
     }
   })
-
-  it('nothing where nobody listens, and the node runs all the same', async () => {
-    const socket = join(await lab.folder(), 'nobody')
-    const node = await lab.daemon({ env: { NOTIFY_SOCKET: socket } })
-    expect((await fetch(`${node.ready.api}/health/ready`)).status).toBe(200)
-    expect(await node.stop()).toBe(0)
-    expect(node.log).toContain('the service manager could not be told')
-  })
 })

@@ -43,20 +43,6 @@ describe('simulate', () => {
     expect(await readdir(folder)).toEqual([])
   })
 
-  it('is called off in the middle, stops every node and leaves nothing', async () => {
-    const controller = new AbortController()
-    const outcome = simulate({
-      count: 4,
-      scenario: 'basic',
-      signal: controller.signal,
-      onProgress: ({ label, done }) => {
-        if (label === 'starting nodes' && done === 2) controller.abort()
-      },
-    })
-    await expect(outcome).rejects.toMatchObject({ code: 'ERR_CANCELLED', kind: 'cancelled' })
-    expect(await readdir(folder)).toEqual([])
-  })
-
   it('refuses what it cannot play, and says what it can', async () => {
     const refused = (count: number, scenario: string) =>
       simulate({ count, scenario, signal: never }).catch((error: Error) => error)

@@ -5,10 +5,10 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { identityOf } from '../../scripts/network/identity.ts'
-import type { NetworkState } from '../../scripts/network/state.ts'
-import { alive, localNetwork } from '../support/local-network.ts'
-import { p2pnode } from '../support/daemon.ts'
+import { identityOf } from '../../../scripts/network/identity.ts'
+import type { NetworkState } from '../../../scripts/network/state.ts'
+import { alive, localNetwork } from '../../support/local-network.ts'
+import { p2pnode } from '../../support/daemon.ts'
 
 let folder: string
 let home: string

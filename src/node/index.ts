@@ -4,12 +4,12 @@ import { type Config, describeConfig, effectOf, type Sources } from '../../confi
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { content as contentProtocol } from '../../protocols/content/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
-import { type Api, type ApiDependencies, createApi } from '../api/index.ts'
+import { type Api, createApi } from '../api/index.ts'
 import { createContentHelia } from '../content/helia/index.ts'
 import { createContentService } from '../content/index.ts'
 import type { ContentService } from '../content/types.ts'
 import { createGossip } from '../gossip/index.ts'
-import { loadOrCreateIdentity, type PassphrasePurpose } from '../identity/index.ts'
+import { loadOrCreateIdentity } from '../identity/index.ts'
 import { createJobs, type Jobs } from '../jobs/index.ts'
 import {
   boundedStop,
@@ -35,9 +35,13 @@ import {
   type VaultService,
 } from '../vault/index.ts'
 import { runDoctor } from './doctor.ts'
+import { healthOf, type NodeHealth, type NodeState } from './health.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { type AskPassphrase, rememberingPassphrase } from './passphrase.ts'
 import { observeServices } from './service-metrics.ts'
 import { version } from '../../config/version.ts'
+
+export type { NodeHealth, NodeState } from './health.ts'
 
 export interface NodeOptions {
   home: string
@@ -46,7 +50,7 @@ export interface NodeOptions {
   sources: Sources
   log: Logger
   /** Gives the passphrase of the identity, or undefined where nobody has one. */
-  passphrase?: (purpose: PassphrasePurpose) => Promise<string | undefined>
+  passphrase?: AskPassphrase
   /** Called when a client asks the node to stop; whoever runs the node then calls `stop`. */
   onStopRequest?: () => void
 }
@@ -62,10 +66,6 @@ export interface ReadyLine {
   home: string
   pid: number
 }
-
-export type NodeHealth = ReturnType<ApiDependencies['health']>
-
-export type NodeState = 'new' | 'starting' | 'ready' | 'stopping' | 'stopped'
 
 /** The services of a running node, for whoever holds it in the same process. */
 export interface NodeServices {
@@ -328,17 +328,7 @@ async function startServices(
   lifecycle.started('jobs', () => jobs.stop(), JOBS_STOP_TIMEOUT_MS)
 
   // The API comes last and takes no work from the first moment of a stop: who asks gets an answer from a node that is whole.
-  const health = (): NodeHealth => {
-    const problems = problemsOf(storage)
-    if (storageFailure !== undefined) {
-      problems.push('nothing can be stored any more: the writer of blocks.db failed; see the log and restart')
-    }
-    const now = nodeState()
-    if (now === 'starting') return { state: 'starting', problems }
-    if (now !== 'ready') return { state: 'stopping', problems }
-    if (storageFailure !== undefined) return { state: 'failed', problems }
-    return { state: problems.length > 0 ? 'degraded' : 'ready', problems }
-  }
+  const health = (): NodeHealth => healthOf({ storage, storageFailure, state: nodeState() })
   observeServices({
     metrics,
     storage,
@@ -442,30 +432,4 @@ async function startServices(
       pid: process.pid,
     },
   }
-}
-
-/** Asks for a passphrase once: what was given opens and seals the other key file too. */
-function rememberingPassphrase(ask: NodeOptions['passphrase']): {
-  ask: NodeOptions['passphrase']
-  askAgain: (purpose: PassphrasePurpose) => Promise<string | undefined>
-} {
-  let given: string | undefined
-  return {
-    async ask(purpose) {
-      given = await ask?.(purpose)
-      return given
-    },
-    // A plain identity has no passphrase: a new owner's key is plain too, and one that is not asks for its own.
-    askAgain: async (purpose) => given ?? (purpose === 'open' ? ask?.(purpose) : undefined),
-  }
-}
-
-/** Rot that nobody could heal is the one lasting problem a running node can have by itself. */
-function problemsOf(storage: OpenStorage): string[] {
-  const { usedBytes, quotaBytes, quarantined } = storage.blocks.usage()
-  const problems: string[] = []
-  if (quarantined > 0) problems.push(`${quarantined} blocks are rotten and not healed: run p2pnode scrub`)
-  if (usedBytes >= quotaBytes)
-    problems.push('the storage quota is used up: run p2pnode gc, or raise storage.quota')
-  return problems
 }

@@ -1,5 +1,5 @@
 /** Threads for what takes longer than the event loop can spare. What runs in them is brought by the rooms that need it. */
-export { discard, movable } from './moved.ts'
+export { movable } from './moved.ts'
 export {
   createWorkerPool,
   type WorkerCall,

@@ -1,8 +1,8 @@
 /** What the vault runs in worker threads, by name; `src/workers` calls it. */
-import { discard } from '../../workers/moved.ts'
 import { workerTask } from '../../workers/task.ts'
 import { entriesFromBytes, entriesToBytes, headFromBytes, headToBytes } from './body.ts'
 import { decodeSegment, encodeSegment, rebuildPieces } from './coding.ts'
+import { discard } from './discard.ts'
 import { loadErasure } from './erasure.ts'
 import { openPiece, sealPiece } from './layer.ts'
 import type {

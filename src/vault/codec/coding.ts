@@ -1,7 +1,7 @@
 /** What the worker threads do with segments: pure functions over their tasks. */
 import { pieceRoot } from '../../../protocols/chunk/format/merkle.ts'
 import { pieceBytesOf } from '../../../protocols/chunk/format/slab-index.ts'
-import { discard } from '../../workers/moved.ts'
+import { discard } from './discard.ts'
 import type { Erasure } from './erasure.ts'
 import { vaultInvalid } from './errors.ts'
 import { HASH_BYTES } from './limits.ts'

@@ -1,7 +1,7 @@
 /** From a segment to its sealed form and back: pure, and too slow for the event loop. docs/vault-format.md, "Sealed segment". */
 import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { discard } from '../../workers/moved.ts'
+import { discard } from './discard.ts'
 import { vaultInvalid } from './errors.ts'
 import { associatedData } from './keys.ts'
 import {

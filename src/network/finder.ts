@@ -82,7 +82,10 @@ function createFinder(options: FinderOptions, components: FinderComponents): Sta
     try {
       const signal = AbortSignal.any([ended, AbortSignal.timeout(FINDER_LIMITS.searchMs)])
       await dialKnown(signal)
-      for (let walk = 0; walk < FINDER_LIMITS.walks && missing() > 0; walk++) await walkDht(walk, signal)
+      for (let walk = 0; walk < FINDER_LIMITS.walks && missing() > 0; walk++) {
+        // Around this node there were all that there are: a random place would show the same ones.
+        if ((await walkDht(walk, signal)) < FINDER_LIMITS.peersPerWalk) break
+      }
       if (missing() > 0) hastenBootstrap()
     } catch (error) {
       if (!ended.aborted) log.debug({ err: error }, 'a search for peers ended early')
@@ -114,12 +117,14 @@ function createFinder(options: FinderOptions, components: FinderComponents): Sta
     signal.throwIfAborted()
   }
 
-  /** The first time around this node itself, then around a random place. */
-  async function walkDht(walk: number, signal: AbortSignal): Promise<void> {
-    if (connected() === 0) return
+  /** The first time around this node itself, then around a random place. Returns how many peers it came by. */
+  async function walkDht(walk: number, signal: AbortSignal): Promise<number> {
+    if (connected() === 0) return 0
+    let seen = 0
     const key = walk === 0 ? self.toMultihash().bytes : randomBytes(32)
     for await (const { id, multiaddrs } of peerRouting.getClosestPeers(key, { signal })) {
-      if (missing() <= 0) return
+      seen += 1
+      if (missing() <= 0) break
       if (id.equals(self) || !mayDial(id.toString())) continue
       const named = multiaddrs.slice(0, CONNECTION_LIMITS.maxAddressesPerPeer)
       await dial(
@@ -128,6 +133,7 @@ function createFinder(options: FinderOptions, components: FinderComponents): Sta
         signal,
       )
     }
+    return seen
   }
 
   function mayDial(peer: string): boolean {

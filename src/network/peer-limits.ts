@@ -29,14 +29,16 @@ export const FINDER_LIMITS = {
   parallelDials: 4,
   /** Of those that are remembered, dialled in one search. */
   candidates: 32,
-  /** Walks through the DHT in one search: each finds up to 20 peers (the k of Kademlia). */
+  /** Walks through the DHT in one search. */
   walks: 2,
+  /** Each finds so many peers (the k of Kademlia), fewer only where there are no more. */
+  peersPerWalk: 20,
   /** A whole search: dials of peers that do not answer take the longest. */
   searchMs: 60_000,
   /** After the loss of a peer, so that one that comes back at once is not looked for. */
   afterLossMs: 2_000,
   /** Between searches that found nobody: a small network simply has no more peers, and asking costs everybody. */
-  firstPauseMs: 15_000,
+  firstPauseMs: 30_000,
   maxPauseMs: 15 * 60_000,
   /** A peer that could not be reached is left alone for so long, doubled each time. */
   firstRetryMs: 30_000,

@@ -23,7 +23,8 @@ async function play(count: number, scenario: string): Promise<SimulationReport> 
   console.log(JSON.stringify(report))
   expect(report.failures).toEqual([])
   expect(result.code).toBe(0)
-  expect(await readdir(TMPDIR)).toEqual([])
+  // Node keeps its compile cache there too.
+  expect((await readdir(TMPDIR)).filter((name) => name.startsWith('p2pnode-'))).toEqual([])
   return report
 }
 

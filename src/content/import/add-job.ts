@@ -36,12 +36,16 @@ export function leaseOfJob(id: string): string {
  * The `add` job: makes UnixFS of an upload and pins it.
  *
  * Order of what becomes durable: blocks, then (for trees) the journal of finished entries, then the offset and the
- * checkpoint, all under a lease, then the pin, then the lease is given back. A crash between any two loses nothing that
+ * checkpoint, all under a lease, then the pin, then (for trees) the result, then the lease is given back. A crash between any two loses nothing that
  * was committed and repeats at most what was not.
  */
 export function addJob(dependencies: AddJobDependencies): JobHandler<AddParams, AddResult> {
   const { storage, jobsFolder, onAdded, commitInterval = COMMIT_INTERVAL } = dependencies
   const journalPath = (id: string): string => join(jobsFolder, `${id}.entries`)
+  const release = async (id: string): Promise<void> => {
+    await (await storage.blocks.lease(leaseOfJob(id))).release()
+    await rm(journalPath(id), { force: true })
+  }
 
   return {
     kind: 'add',
@@ -56,7 +60,12 @@ export function addJob(dependencies: AddJobDependencies): JobHandler<AddParams, 
         throw paramsInvalid('source must be file or tree')
       const layout = layoutOf(params)
       const saved = context.checkpoint as ImportCheckpoint | undefined
-      const lease = await storage.blocks.lease(leaseOfJob(context.id))
+      if (saved?.source === 'ended') {
+        await release(context.id)
+        onAdded(saved.result.cid)
+        return saved.result
+      }
+      await storage.blocks.lease(leaseOfJob(context.id))
       const totals = emptyTotals()
       const run: ImportRun = {
         layout,
@@ -78,18 +87,17 @@ export function addJob(dependencies: AddJobDependencies): JobHandler<AddParams, 
       if (params.pin !== null) {
         await storage.pins.add(root.cid, { name: params.pin, kind: 'recursive', signal })
       }
-      await lease.release()
-      await rm(journalPath(context.id), { force: true })
       const cid = root.cid.toString()
-      onAdded(cid)
       const { size, files, blocks, skipped } = totals
-      return { cid, size, files, blocks, ...(skipped === 0 ? {} : { skipped }) }
+      const result: AddResult = { cid, size, files, blocks, ...(skipped === 0 ? {} : { skipped }) }
+      // Without its journal a tree cannot be built again, should a crash come before the job is noted as done.
+      if (params.source === 'tree') await context.saveCheckpoint({ version: 1, source: 'ended', result })
+      await release(context.id)
+      onAdded(cid)
+      return result
     },
 
-    async discard(id) {
-      await (await storage.blocks.lease(leaseOfJob(id))).release()
-      await rm(journalPath(id), { force: true })
-    },
+    discard: (id) => release(id),
   }
 }
 

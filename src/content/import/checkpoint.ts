@@ -1,3 +1,4 @@
+import type { AddResult } from '../types.ts'
 import type { SavedFile } from '../unixfs/file.ts'
 
 /** What an `add` job has made so far, for its result and for those who watch. */
@@ -11,7 +12,7 @@ export interface ImportTotals {
 }
 
 /** From which a file or tree goes on at the committed offset, by JSON. At most some 200 KiB: see `SavedFile`. */
-export type ImportCheckpoint = FileCheckpoint | TreeCheckpoint
+export type ImportCheckpoint = FileCheckpoint | TreeCheckpoint | EndedCheckpoint
 
 export interface FileCheckpoint {
   version: 1
@@ -32,6 +33,13 @@ export interface TreeCheckpoint {
   current: CurrentFile | null
   /** True once the end mark was read. */
   ended: boolean
+}
+
+/** A tree that is built and pinned. What it went on from may be gone: a job that ended here has nothing left to do. */
+export interface EndedCheckpoint {
+  version: 1
+  source: 'ended'
+  result: AddResult
 }
 
 export interface CurrentFile {

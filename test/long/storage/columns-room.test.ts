@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { ChunkStatus } from '../../../../protocols/chunk/errors.ts'
-import { type FileSystem, nodeFileSystem } from '../../../../src/storage/files/file-system.ts'
-import { columnsLayout } from '../../../../src/storage/columns/layout.ts'
-import type { Columns } from '../../../../src/storage/columns/index.ts'
-import { openStorage } from '../../../../src/storage/open.ts'
-import { openState } from '../../../../src/storage/state/index.ts'
+import { ChunkStatus } from '../../../protocols/chunk/errors.ts'
+import { type FileSystem, nodeFileSystem } from '../../../src/storage/files/file-system.ts'
+import { columnsLayout } from '../../../src/storage/columns/layout.ts'
+import type { Columns } from '../../../src/storage/columns/index.ts'
+import { openStorage } from '../../../src/storage/open.ts'
+import { openState } from '../../../src/storage/state/index.ts'
 import {
   beginDraft,
   openTestColumns,
@@ -17,8 +17,8 @@ import {
   testColumn,
   type TestColumnOptions,
   writePieces,
-} from '../../../support/columns.ts'
-import { MIB, silentLog, temporaryHome, testBlock } from '../../../support/storage-blocks.ts'
+} from '../../support/columns.ts'
+import { MIB, silentLog, temporaryHome, testBlock } from '../../support/storage-blocks.ts'
 
 const noSpace = { code: 'ERR_CHUNK_REFUSED', kind: 'no-space', status: ChunkStatus.noSpace }
 

@@ -62,7 +62,7 @@ export class VaultNetwork {
   /** One more node that knows the master alone. */
   node(role: 'worker' | 'leecher', options: DaemonOptions = {}): Promise<Daemon> {
     const { set, ...rest } = options
-    const settings = { ...this.set, 'storage.quota': '4GiB', ...set }
+    const settings = { 'storage.quota': '4GiB', ...this.set, ...set }
     return this.lab.daemon({ role, bootstrap: [this.master.address], set: settings, ...rest })
   }
 

@@ -33,8 +33,8 @@ export class GroupHolders {
   readonly #holders: (PeerId | undefined)[]
   /** Who may hold which column already, from an earlier run: it would refuse another one. Also those that are not here yet. */
   readonly #known: ReadonlyMap<string, number>
-  /** Failed in this group, until they connect again. */
-  readonly #failed = new Set<string>()
+  /** Who failed in this group, and how, until they connect again. */
+  readonly #failed = new Map<string, string>()
   /** How often each was slow or cut off. */
   readonly #slowTimes = new Map<string, number>()
   #spare: PeerId[] = []
@@ -77,19 +77,20 @@ export class GroupHolders {
 
   /**
    * Another holder for a column whose holder failed (or that has none). Waits a while for one to come; undefined where
-   * there is none and the put may go on without. `wasSlow`: it did nothing wrong, and may be asked again.
+   * there is none and the put may go on without. `wasSlow`: it did nothing wrong, and may be asked again. `reason`: what the
+   * user reads of it.
    *
    * @throws ERR_TOO_FEW_HOLDERS
    */
   replace(
     column: number,
     failed: PeerId | undefined,
-    { wasSlow = false }: { wasSlow?: boolean } = {},
+    { wasSlow = false, reason = 'it failed in this put' }: { wasSlow?: boolean; reason?: string } = {},
   ): Promise<PeerId | undefined> {
     return this.#inTurn(async () => {
       if (failed !== undefined) {
         const name = failed.toString()
-        this.#failed.add(name)
+        this.#failed.set(name, reason)
         this.#slowTimes.set(name, wasSlow ? (this.#slowTimes.get(name) ?? 0) + 1 : MAX_CHANCES)
         if (this.#holders[column]?.equals(failed) === true) this.#holders[column] = undefined
       }
@@ -119,7 +120,7 @@ export class GroupHolders {
         if (performance.now() > startMs + secondChanceMs && this.#forgive()) continue
         if (performance.now() > endMs) {
           const found = this.peers.length
-          const reasons = [...this.#failed].map((name) => `${name}: it failed or was too slow in this put`)
+          const reasons = [...this.#failed].map(([name, reason]) => `${name}: ${reason}`)
           throw tooFewHolders({ needed: redundancy.n, found, wanted: writtenForm(redundancy), reasons })
         }
         if (!waited) waiting('a holder failed, and no other peer that could take its part is connected')
@@ -133,7 +134,7 @@ export class GroupHolders {
 
   /** Lets those be candidates again that were only slow, and not too often. False where there is none. */
   #forgive(): boolean {
-    const slow = [...this.#failed].filter((name) => (this.#slowTimes.get(name) ?? 0) < MAX_CHANCES)
+    const slow = [...this.#failed.keys()].filter((name) => (this.#slowTimes.get(name) ?? 0) < MAX_CHANCES)
     for (const name of slow) this.#failed.delete(name)
     return slow.length > 0
   }
@@ -152,7 +153,7 @@ export class GroupHolders {
 
   async #search(): Promise<void> {
     const { placer, id, columnBytes, redundancy, signal } = this.#options
-    const exclude = new Set([...this.peers.map((peer) => peer.toString()), ...this.#failed])
+    const exclude = new Set([...this.peers.map((peer) => peer.toString()), ...this.#failed.keys()])
     const found = await placer.candidates({
       group: id,
       n: redundancy.n,

@@ -189,7 +189,7 @@ export class SlabUpload {
         isIdleRetry = false
         this.#report(peer, error)
         if (tries >= MAX_TRIES_A_COLUMN) throw error
-        peer = await group.replace(lane.column, peer, { wasSlow: isSlowness(error) })
+        peer = await group.replace(lane.column, peer, { wasSlow: isSlowness(error), reason: reasonOf(error) })
         if (peer !== undefined) this.#options.onReplaced()
       }
     }
@@ -309,4 +309,12 @@ function isSlowness(error: unknown): boolean {
   const { code, status } = error as { code?: unknown; status?: unknown }
   if (code === 'ERR_CHUNK_REFUSED') return status === ChunkStatus.busy
   return code !== 'ERR_CHUNK_INVALID' && code !== 'ERR_PEER_DENIED'
+}
+
+/** What a user is told of a holder that did not take its column: what it said, or that it was too slow. */
+function reasonOf(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  return code === 'ERR_CHUNK_REFUSED'
+    ? String(message)
+    : `it failed or was too slow in this put (${String(message)})`
 }

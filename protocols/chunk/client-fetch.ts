@@ -134,7 +134,7 @@ export class FetchStream {
 
   #window(): CreditGrants {
     const { limits, bandwidth, peer } = this.#init
-    const window = new CreditGrants({
+    const window: CreditGrants = new CreditGrants({
       windowBytes: limits.fetchWindowBytes,
       bandwidth,
       flow: { direction: 'in', peer, protocol: 'chunk' },
@@ -142,7 +142,10 @@ export class FetchStream {
       grant: (bytes) => {
         if (this.#fetching?.window === window) this.#stream.post(encode.clientCredit(bytes))
       },
-      isWanted: () => this.#fetching?.window === window && this.#fetching.status === undefined,
+      isWanted: (): boolean => {
+        const fetching = this.#fetching
+        return fetching !== undefined && fetching.window === window && fetching.status === undefined
+      },
       signal: this.#stream.signal,
     })
     return window

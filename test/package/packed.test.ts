@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Lab } from '../support/daemon.ts'
+import { eventually } from '../support/network.ts'
 
 const execute = promisify(execFile)
 const checkout = fileURLToPath(new URL('../..', import.meta.url))
@@ -75,6 +76,12 @@ describe('the packed package, installed into an empty folder', () => {
     const holder = () => lab.daemon({ executable, bootstrap })
     const holders = [hub, await holder(), await holder()]
     const owner = await lab.daemon({ executable, bootstrap, role: 'leecher' })
+    // A node is ready before its bootstrap peer has answered; the owner finds the others through the hub.
+    await eventually(
+      'all are connected to the hub',
+      async () => (await hub.json<{ peers: number }>(['status'], { executable })).peers >= 3,
+      30_000,
+    )
     const { link } = await owner.json<{ link: string }>(
       ['put', join(folder, 'file'), '--redundancy', 'rs:2/3'],
       { executable },

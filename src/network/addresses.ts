@@ -1,5 +1,6 @@
 import { isLinkLocal, isPrivate } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import { forgetOldest } from './forget-oldest.ts'
 import type { NetworkSettings } from './settings.ts'
 
 /** Addresses that an operator or the local network named, kept for the gater; more are forgotten oldest first. */
@@ -37,10 +38,7 @@ export function createAddressPolicy({ network }: NetworkSettings): AddressPolicy
       if (!isPrivate(address)) {
         return
       }
-      const oldest = permitted.values().next()
-      if (permitted.size >= PERMITTED_MAX_ADDRESSES && oldest.done !== true) {
-        permitted.delete(oldest.value)
-      }
+      forgetOldest(permitted, PERMITTED_MAX_ADDRESSES)
       permitted.add(withoutPeer(address))
     },
   }

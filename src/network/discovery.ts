@@ -17,6 +17,7 @@ import type { AddressPolicy } from './addresses.ts'
 import { peerOf } from './addresses.ts'
 import { backoffMs } from './backoff.ts'
 import { addressInvalid } from './errors.ts'
+import { forgetOldest } from './forget-oldest.ts'
 import { forgetKeepAlive } from './keep-alive.ts'
 import { CONNECTION_LIMITS } from './limits.ts'
 
@@ -198,10 +199,7 @@ function createDiscovery(
 
   function remember(key: string, entry: { notBeforeMs: number; attempt: number }): void {
     local.delete(key)
-    const oldest = local.keys().next()
-    if (local.size >= LOCAL_MAX_REMEMBERED && oldest.done !== true) {
-      local.delete(oldest.value)
-    }
+    forgetOldest(local, LOCAL_MAX_REMEMBERED)
     local.set(key, entry)
   }
 
@@ -224,8 +222,7 @@ function createDiscovery(
           target.isReleased = true
         }
       }
-      const oldest = released.values().next()
-      if (released.size >= RELEASED_MAX && oldest.done !== true) released.delete(oldest.value)
+      forgetOldest(released, RELEASED_MAX)
       released.add(peer.toString())
       await forgetKeepAlive(peerStore, peer)
     },

@@ -14,6 +14,7 @@ import type { Logger } from '../telemetry/types.ts'
 import type { Policy } from '../trust/contract.ts'
 import type { AddressPolicy } from './addresses.ts'
 import { backoffMs } from './backoff.ts'
+import { forgetOldest } from './forget-oldest.ts'
 import type { PeerHistory } from './history/index.ts'
 import { CONNECTION_LIMITS } from './limits.ts'
 import { FINDER_LIMITS } from './peer-limits.ts'
@@ -163,8 +164,7 @@ function createFinder(options: FinderOptions, components: FinderComponents): Sta
   function remember(peer: string): void {
     const attempts = failed.get(peer)?.attempts ?? 0
     failed.delete(peer)
-    const oldest = failed.keys().next()
-    if (failed.size >= FINDER_LIMITS.maxFailed && oldest.done !== true) failed.delete(oldest.value)
+    forgetOldest(failed, FINDER_LIMITS.maxFailed)
     const backoff = { firstMs: FINDER_LIMITS.firstRetryMs, maxMs: FINDER_LIMITS.maxRetryMs }
     failed.set(peer, {
       attempts: attempts + 1,

@@ -1,4 +1,5 @@
 import type { Datastore, Key } from 'interface-datastore'
+import { forgetOldest } from './forget-oldest.ts'
 
 export interface RecordQuota {
   /** Keys that start with this are counted; they look like `<prefix>/record/…` and `<prefix>/provider/<cid>/<peer>`. */
@@ -43,8 +44,7 @@ export function boundDatastore(datastore: Datastore, quota: RecordQuota): Datast
     const back = ((now - known.atMs) / 1000) * VALUES_PER_SENDER.perSecond
     const values = Math.min(VALUES_PER_SENDER.burst, known.values + back)
     senders.delete(sender)
-    const oldest = senders.keys().next()
-    if (senders.size >= MAX_SENDERS && oldest.done !== true) senders.delete(oldest.value)
+    forgetOldest(senders, MAX_SENDERS)
     senders.set(sender, { values: Math.max(0, values - 1), atMs: now })
     return values >= 1
   }

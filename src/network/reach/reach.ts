@@ -6,6 +6,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Logger } from '../../telemetry/types.ts'
 import { hostOf } from '../addresses.ts'
+import { forgetOldest } from '../forget-oldest.ts'
 import { REACH_LIMITS, RELAY_LIMITS } from '../limits.ts'
 import type { NetworkSettings } from '../settings.ts'
 import { isRelayed } from '../transports/shape.ts'
@@ -134,8 +135,7 @@ function createReach({ settings, interfaces, log }: ReachOptions, components: Re
     if (host === undefined || observedAddr === undefined || isLoopback(observedAddr)) return
     const key = peerId.toString()
     observers.delete(key)
-    const oldest = observers.keys().next()
-    if (observers.size >= REACH_LIMITS.maxObservers && oldest.done !== true) observers.delete(oldest.value)
+    forgetOldest(observers, REACH_LIMITS.maxObservers)
     observers.set(key, host.address)
     judge()
   }

@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Daemon } from '../../test/support/daemon.ts'
 import { Peer } from './processes.ts'
 
@@ -50,4 +53,32 @@ async function delayOf(node: Daemon): Promise<number> {
     headers: { authorization: `Bearer ${await node.token()}` },
   })
   return ((await response.json()) as Stats).process.eventLoopDelayP99Ms
+}
+
+/** Has every daemon that is started meanwhile say how long its own main thread works between two turns of its loop. */
+export class LoopProbes {
+  readonly #folder: string
+  readonly #before = process.env['NODE_OPTIONS']
+
+  private constructor(folder: string) {
+    this.#folder = folder
+    process.env['BENCH_LOOP_FOLDER'] = folder
+    process.env['NODE_OPTIONS'] = `--import ${new URL('./loop-probe.ts', import.meta.url).href}`
+  }
+
+  static async start(): Promise<LoopProbes> {
+    return new LoopProbes(await mkdtemp(join(tmpdir(), 'p2pnode-loops-')))
+  }
+
+  /** The worst window of any of these processes in milliseconds; the first of each, in which it starts, is left out. */
+  async end(pids: readonly number[]): Promise<number> {
+    if (this.#before === undefined) delete process.env['NODE_OPTIONS']
+    else process.env['NODE_OPTIONS'] = this.#before
+    delete process.env['BENCH_LOOP_FOLDER']
+    const files = (await readdir(this.#folder)).filter((name) => pids.includes(Number.parseInt(name, 10)))
+    const texts = await Promise.all(files.map((name) => readFile(join(this.#folder, name), 'utf8')))
+    await rm(this.#folder, { recursive: true, force: true })
+    const windows = texts.flatMap((text) => text.trim().split('\n').slice(1))
+    return Math.max(...windows.map((line) => (JSON.parse(line) as { busyP99Ms: number }).busyP99Ms))
+  }
 }

@@ -1,10 +1,11 @@
 import { randomInt } from 'node:crypto'
 import { open, readdir, readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Daemon, Lab } from '../../test/support/daemon.ts'
 import { type PutLine, VaultNetwork } from '../../test/support/vault-network.ts'
 import { hashFile, writeRandomFile } from './files.ts'
-import { LoopWatch } from './loop-watch.ts'
+import { LoopProbes, LoopWatch } from './loop-watch.ts'
 import { memoryOf, resetPeak } from './processes.ts'
 import { MIB, rate, type Row, round } from './report.ts'
 import { measureRaw } from './transfer-rows.ts'
@@ -98,6 +99,7 @@ export async function vaultRows(lab: Lab, options: { bytes: number; runs: number
   const hashed = await hashFile(random)
   const rawBefore = await measureRaw(bytes, options.runs)
 
+  const probes = await LoopProbes.start()
   const network = await VaultNetwork.start(lab, { workers: 8, set: { 'storage.quota': '40GiB' } })
   const { owner, workers } = network
   const reader = await network.node('leecher')
@@ -110,6 +112,7 @@ export async function vaultRows(lab: Lab, options: { bytes: number; runs: number
   const gotMs = await get(reader, coded.line, join(folder, 'random.out'))
   const peaks = await Promise.all(everybody.map(async (node) => (await memoryOf(node.ready.pid)).peakBytes))
   const delay = await loops.end()
+  const busyMs = await probes.end(everybody.map(({ ready }) => ready.pid))
   const codedText = await put(owner, text, 'rs:4/8', 'text')
   const gotTextMs = await get(reader, codedText.line, join(folder, 'text.out'))
   const copied = await put(owner, random, 'copies:5', 'copied')
@@ -159,6 +162,7 @@ export async function vaultRows(lab: Lab, options: { bytes: number; runs: number
       value: delay.nodeMs - delay.idleMs,
       unit: 'ms more',
       hold: { atMost: 40 },
+      note: `of which the node's own main thread worked ${round(busyMs)} ms (p99 between two turns, worst node and window): the rest is waiting for a processor, with ${everybody.length} nodes on ${availableParallelism()} of them`,
     },
     {
       name: 'peak memory meanwhile, worst node',

@@ -165,4 +165,9 @@ export const SEEK_LIMITS = {
   walks: 4,
   /** After a search that found too few, the next one would find no more for a while. */
   pauseMs: 60_000,
+  /**
+   * A node so young may still be greeting those it was told of, and they those that start with it: a search then waits for
+   * whoever connects next instead of ending with what it has.
+   */
+  youngMs: 30_000,
 } as const

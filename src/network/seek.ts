@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Libp2p } from '@libp2p/interface'
+import { pEvent } from 'p-event'
 import type { Logger } from '../telemetry/types.ts'
 import { SEEK_LIMITS } from './limits.ts'
 
@@ -13,8 +14,16 @@ export interface Seeker {
   stop(): void
 }
 
-export function createSeeker({ libp2p, log }: { libp2p: Libp2p; log: Logger }): Seeker {
+export interface SeekerOptions {
+  libp2p: Libp2p
+  log: Logger
+  /** Whether the node was told of peers, which it may still be greeting when somebody seeks. */
+  expectsPeers: boolean
+}
+
+export function createSeeker({ libp2p, log, expectsPeers }: SeekerOptions): Seeker {
   const stopping = new AbortController()
+  const youngUntilMs = expectsPeers ? performance.now() + SEEK_LIMITS.youngMs : 0
   let searching: Promise<void> | undefined
   let wanted = 0
   /** The last search found no more than these; it is repeated after a while, or once others have come. */
@@ -23,6 +32,8 @@ export function createSeeker({ libp2p, log }: { libp2p: Libp2p; log: Logger }): 
   const connected = (): number => libp2p.getPeers().length
 
   async function walk(key: Uint8Array, signal: AbortSignal): Promise<void> {
+    // Without routes a walk would wait for some as long as it may.
+    if (connected() === 0) return
     for await (const { id } of libp2p.peerRouting.getClosestPeers(key, { signal })) {
       if (connected() >= wanted) return
       if (id.equals(libp2p.peerId) || libp2p.getConnections(id).length > 0) continue
@@ -41,10 +52,12 @@ export function createSeeker({ libp2p, log }: { libp2p: Libp2p; log: Logger }): 
       for (let round = 0; round < SEEK_LIMITS.walks && connected() < wanted; round += 1) {
         const before = connected()
         await walk(round === 0 ? libp2p.peerId.toMultihash().bytes : randomBytes(32), signal)
-        if (connected() === before) break
+        if (connected() > before || connected() >= wanted) continue
+        if (performance.now() >= youngUntilMs) break
+        await pEvent(libp2p, 'peer:identify', { signal })
       }
     } catch (error) {
-      // Without routes a walk fails at once, and the search ends with its time: what is connected by then has to do.
+      // The search ends with its time: what is connected by then has to do.
       log.debug({ err: error, connected: connected(), wanted }, 'the search for peers ended')
     }
     last = { connected: connected(), notBeforeMs: performance.now() + SEEK_LIMITS.pauseMs }

@@ -298,7 +298,7 @@ async function startServices(
   lifecycle.started('gossip', () => gossip.stop())
   const network = createNetwork({ libp2p, identity, trust, history: peers.history, log })
   lifecycle.started('network', () => network.close())
-  const seeker = createSeeker({ libp2p, log })
+  const seeker = createSeeker({ libp2p, log, expectsPeers: config.network.bootstrap.length > 0 })
   lifecycle.started('seeker', () => seeker.stop())
   signal.throwIfAborted()
 

@@ -141,6 +141,11 @@ function observeVault(metrics: MeasuredServices['metrics'], vault: MeasuredServi
     const { auditsPassed, auditsFailed, auditsUnreachable } = vault.statistics()
     return { passed: auditsPassed, failed: auditsFailed, unreachable: auditsUnreachable }
   })
+  metrics.observed(
+    'counter',
+    { name: 'p2pnode_vault_audit_bytes_total', help: 'What challenges of other holders and their proofs took.' },
+    () => [{ value: vault.statistics().auditBytes }],
+  )
   counter('columns', 'Columns that came here, went, or were rebuilt at others.', 'event', () => {
     const { columnsStored, columnsRebuilt, columnsTrimmed, columnsExpired } = vault.statistics()
     return {

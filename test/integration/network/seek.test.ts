@@ -23,14 +23,25 @@ describe('seeking further peers', () => {
     for (let index = 0; index < 5; index += 1) await start([hub.address])
     const newcomer = await start()
     await newcomer.network.connect(hub.address, AbortSignal.timeout(5_000))
-    seeker = createSeeker(newcomer)
+    seeker = createSeeker({ ...newcomer, expectsPeers: false })
     await seeker.seek(6, never)
     expect(newcomer.network.peerCount()).toBe(6)
   })
 
+  it('waits, while the node is young, for those that it was told of', async () => {
+    const hub = await start()
+    for (let index = 0; index < 3; index += 1) await start([hub.address])
+    const newcomer = await start()
+    seeker = createSeeker({ ...newcomer, expectsPeers: true })
+    const sought = seeker.seek(4, never)
+    await newcomer.network.connect(hub.address, AbortSignal.timeout(5_000))
+    await sought
+    expect(newcomer.network.peerCount()).toBe(4)
+  })
+
   it('ends soon where there is nobody, and is not repeated at once', async () => {
     const alone = await start()
-    seeker = createSeeker(alone)
+    seeker = createSeeker({ ...alone, expectsPeers: false })
     await seeker.seek(3, never)
     const askedAtMs = performance.now()
     await seeker.seek(3, never)
@@ -38,7 +49,7 @@ describe('seeking further peers', () => {
   })
 
   it('lets a caller go that cannot wait', async () => {
-    seeker = createSeeker(await start())
+    seeker = createSeeker({ ...(await start()), expectsPeers: false })
     await expect(seeker.seek(3, AbortSignal.abort())).rejects.toThrow()
   })
 })

@@ -14,12 +14,15 @@ import { isBlockFrame, type ParsedBlockHeader, parseBlockHeader } from './data-f
 import { streamFailed } from './errors.ts'
 import { keyOf, matches } from './hash.ts'
 import { type ContentLimits, FRAME_COST_BYTES, MAX_OPEN_WANTS } from './limits.ts'
-import { type DagWant, decodeCid, decodeFromServer, encode } from './messages.ts'
+import { type DagWant, decodeFromServer, encode } from './messages.ts'
+import { decodeCid } from './parse.ts'
 
 /** Who asked, and is told what comes of it. Exactly one of `onDone` and `onLost` is called, last. */
 export interface WantListener {
   /** For a Want by root: whether this block may come now. False ends the stream: nobody asked for it. */
   accepts?(cid: CID): boolean
+  /** A larger block ends the stream. */
+  readonly maxBytes?: number | undefined
   /** A verified block. `creditBytes` are to be given back with `release` once the block has been dealt with. */
   onBlock(cid: CID, bytes: Uint8Array, creditBytes: number): void
   onMissing(cids: CID[]): void
@@ -248,6 +251,8 @@ export class ClientStream {
     if (want === undefined || cid === undefined) {
       throw new ProtocolViolationError('unrequested-block', 'a block that was not asked for')
     }
+    if (header.totalBytes > (want.listener.maxBytes ?? Infinity))
+      throw new ProtocolViolationError('oversize-block', 'a larger block than was announced')
     // Not zeroed, and not a part of a shared pool: it is filled before anybody sees it, and may be kept for long.
     const bytes = Buffer.allocUnsafeSlow(header.totalBytes)
     return { want, wantId: header.want, index: header.index, cid, bytes, filledBytes: 0, creditBytes: 0 }
@@ -272,8 +277,8 @@ export class ClientStream {
 
   #onMessage(bytes: Uint8Array): void {
     const message = decodeFromServer(bytes)
-    const want = this.#wants.get(message.want)
-    if (want === undefined || this.#assembly !== undefined) {
+    const want = message.kind === 'capabilities' ? undefined : this.#wants.get(message.want)
+    if (message.kind === 'capabilities' || want === undefined || this.#assembly !== undefined) {
       throw new ProtocolViolationError('unrequested-answer', 'an answer out of order, or to no question')
     }
     if (message.kind === 'missing') {

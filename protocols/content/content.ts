@@ -2,11 +2,16 @@ import { type PeerId, type Startable, serviceCapabilities, serviceDependencies }
 import type { CID } from 'multiformats/cid'
 import { DagFetchSession } from './fetch.ts'
 import { fetchBlock } from './fetch-block.ts'
+import { CapabilityExchange } from './capability-exchange.ts'
+import { capabilitiesUnsupported } from './errors.ts'
 import type { ContentComponents, ContentInit } from './index.ts'
 import { type ContentLimits, defaultLimits, MIN_CREDIT_WINDOW_BYTES } from './limits.ts'
 import { ContentServer } from './server.ts'
 import { StreamPool } from './stream-pool.ts'
-import type { Content, DagFetch, FetchDagOptions } from './types.ts'
+import type { Capabilities, Content, DagFetch, FetchDagOptions } from './types.ts'
+
+/** Newest first. 1.1 added capabilities; whoever speaks it speaks 1.0 as well. */
+const VERSIONS = ['1.1.0', '1.0.0']
 
 /** The libp2p service: registers the protocol, keeps track of who speaks it, and starts fetches. */
 export class ContentService implements Content, Startable {
@@ -16,10 +21,12 @@ export class ContentService implements Content, Startable {
   readonly #limits: ContentLimits
   readonly #server: ContentServer
   readonly #pool: StreamPool
-  readonly #peers = new Map<string, PeerId>()
+  readonly #exchange: CapabilityExchange
+  /** Connected peers by each version that they speak, as `protocols` has them. */
+  readonly #speakers = VERSIONS.map(() => new Map<string, PeerId>())
   /** Aborted on stop: ends every fetch. */
   #running = new AbortController()
-  #topologyId: string | undefined
+  #topologyIds: string[] = []
   #fetchedBytes = 0
   #fetchedBlocks = 0
 
@@ -28,11 +35,25 @@ export class ContentService implements Content, Startable {
     this.#init = init
     this.#limits = { ...defaultLimits, ...init.limits }
     this.#limits.creditWindowBytes = Math.max(this.#limits.creditWindowBytes, MIN_CREDIT_WINDOW_BYTES)
-    this.protocols = [`/p2pnode/${init.networkName}/content/1.0.0`]
-    const { blocks, trust, bandwidth, log } = init
-    this.#server = new ContentServer({ blocks, trust, bandwidth, log, limits: this.#limits })
-    this.#pool = new StreamPool({
+    this.protocols = VERSIONS.map((version) => `/p2pnode/${init.networkName}/content/${version}`)
+    const { blocks, trust, bandwidth, log, capabilities } = init
+    this.#exchange = new CapabilityExchange({
       protocol: this.protocols[0]!,
+      capabilities,
+      connections: components.connectionManager,
+      trust,
+      log,
+    })
+    this.#server = new ContentServer({
+      blocks,
+      trust,
+      bandwidth,
+      log,
+      limits: this.#limits,
+      onCapabilities: (peer, told) => this.#exchange.answer(peer, told),
+    })
+    this.#pool = new StreamPool({
+      protocols: (peer) => this.#spokenBy(peer),
       connections: components.connectionManager,
       trust,
       bandwidth,
@@ -51,49 +72,53 @@ export class ContentService implements Content, Startable {
   readonly [serviceDependencies]: string[] = ['@libp2p/identify']
 
   async start(): Promise<void> {
-    if (this.#topologyId !== undefined) return
+    if (this.#topologyIds.length > 0) return
     const { registrar } = this.#components
-    const protocol = this.protocols[0]!
     this.#running = new AbortController()
-    this.#topologyId = await registrar.register(protocol, {
-      notifyOnLimitedConnection: true,
-      onConnect: (peer) => void this.#peers.set(peer.toString(), peer),
-      onDisconnect: (peer) => void this.#peers.delete(peer.toString()),
-    })
-    await registrar.handle(protocol, (stream, connection) => this.#server.accept(stream, connection), {
-      // The server's own bound is the one that counts. This one, a connection's, resets every stream of a burst that
-      // goes over it, those that were there before included, so it is only the outer fence.
-      maxInboundStreams: 4 * this.#limits.maxInboundStreamsPerPeer,
-      maxOutboundStreams: this.#limits.maxOutboundStreamsPerPeer + 1,
-      // Relays of this network carry whole files (network.relay.dataLimit); one that carries less ends the connection,
-      // and what has arrived by then is kept.
-      runOnLimitedConnection: true,
-    })
+    for (const [index, protocol] of this.protocols.entries()) {
+      const speakers = this.#speakers[index]!
+      const topology = {
+        notifyOnLimitedConnection: true,
+        onConnect: (peer: PeerId) => void speakers.set(peer.toString(), peer),
+        onDisconnect: (peer: PeerId) => void speakers.delete(peer.toString()),
+      }
+      this.#topologyIds.push(await registrar.register(protocol, topology))
+      await registrar.handle(protocol, (stream, connection) => this.#server.accept(stream, connection), {
+        // The server's own bound is the one that counts. This one, a connection's, resets every stream of a burst that
+        // goes over it, those that were there before included, so it is only the outer fence.
+        maxInboundStreams: 4 * this.#limits.maxInboundStreamsPerPeer,
+        maxOutboundStreams: this.#limits.maxOutboundStreamsPerPeer + 1,
+        // Relays of this network carry whole files (network.relay.dataLimit); one that carries less ends the connection,
+        // and what has arrived by then is kept.
+        runOnLimitedConnection: true,
+      })
+    }
   }
 
   async stop(): Promise<void> {
-    if (this.#topologyId === undefined) return
-    this.#components.registrar.unregister(this.#topologyId)
-    this.#topologyId = undefined
-    await this.#components.registrar.unhandle(this.protocols[0]!)
+    if (this.#topologyIds.length === 0) return
+    const { registrar } = this.#components
+    for (const id of this.#topologyIds) registrar.unregister(id)
+    this.#topologyIds = []
+    for (const protocol of this.protocols) await registrar.unhandle(protocol)
     this.#running.abort(new Error('the node stops'))
     this.#pool.stop()
     this.#server.stop()
-    this.#peers.clear()
+    for (const speakers of this.#speakers) speakers.clear()
   }
 
   peers(): PeerId[] {
-    return [...this.#peers.values()]
+    return [...new Map(this.#speakers.flatMap((speakers) => [...speakers])).values()]
   }
 
   async fetchBlock(
     cid: CID,
-    options: { peers?: PeerId[]; signal: AbortSignal },
+    options: { peers?: PeerId[]; maxBytes?: number; signal: AbortSignal },
   ): Promise<{ bytes: Uint8Array; peer: PeerId }> {
     const { peerId: self } = this.#components
     const peers = options.peers ?? this.peers()
     const signal = AbortSignal.any([options.signal, this.#running.signal])
-    return fetchBlock(cid, { peers, signal, self }, { pool: this.#pool, trust: this.#init.trust })
+    return fetchBlock(cid, { ...options, peers, signal, self }, { pool: this.#pool, trust: this.#init.trust })
   }
 
   fetchDag(root: CID, options: FetchDagOptions): DagFetch {
@@ -106,6 +131,12 @@ export class ContentService implements Content, Startable {
     )
   }
 
+  async exchangeCapabilities(peer: PeerId, signal: AbortSignal): Promise<Capabilities> {
+    // An older peer would take the message for a breach of its rules.
+    if (this.#speakers[0]?.has(peer.toString()) !== true) throw capabilitiesUnsupported()
+    return this.#exchange.ask(peer, AbortSignal.any([signal, this.#running.signal]))
+  }
+
   statistics(): ReturnType<Content['statistics']> {
     return {
       servedBytes: this.#server.servedBytes,
@@ -115,5 +146,11 @@ export class ContentService implements Content, Startable {
       inboundStreams: this.#server.inboundStreams,
       outboundStreams: this.#pool.size,
     }
+  }
+
+  /** One id, where it is known which: to agree on one of several takes a round trip more. */
+  #spokenBy(peer: PeerId): string[] {
+    const newest = this.#speakers.findIndex((speakers) => speakers.has(peer.toString()))
+    return newest < 0 ? this.protocols : this.protocols.slice(newest, newest + 1)
   }
 }

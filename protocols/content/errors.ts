@@ -53,3 +53,7 @@ export function streamFailed(reason: string, cause?: unknown): P2pnodeError {
     cause,
   })
 }
+
+export function capabilitiesUnsupported(): P2pnodeError {
+  return new P2pnodeError('ERR_CAPABILITIES_UNSUPPORTED', 'unavailable', 'capabilities are not exchanged')
+}

@@ -19,7 +19,7 @@ export interface FetchedBlock {
  */
 export async function fetchBlock(
   cid: CID,
-  options: { peers: PeerId[]; signal: AbortSignal; self: PeerId },
+  options: { peers: PeerId[]; maxBytes?: number; signal: AbortSignal; self: PeerId },
   init: { pool: StreamPool; trust: Policy },
 ): Promise<FetchedBlock> {
   if (options.signal.aborted) throw cancelled(options.signal.reason)
@@ -35,7 +35,7 @@ export async function fetchBlock(
   const answers = new Set<Promise<FetchedBlock | undefined>>()
   try {
     for (const peer of allowed) {
-      const answer = ask(init.pool, peer, cid, signal).catch(() => undefined)
+      const answer = ask(init.pool, peer, cid, options.maxBytes, signal).catch(() => undefined)
       answers.add(answer)
       void answer.then((block) => block === undefined && answers.delete(answer))
       const first = await Promise.race([...answers, answer, pause(HEDGE_AFTER_MS, signal)])
@@ -57,6 +57,7 @@ async function ask(
   pool: StreamPool,
   peer: PeerId,
   cid: CID,
+  maxBytes: number | undefined,
   signal: AbortSignal,
 ): Promise<FetchedBlock | undefined> {
   const stream = await pool.share(peer, signal)
@@ -71,6 +72,7 @@ async function ask(
       resolve(block)
     }
     const wantId = stream.wantCids([cid], {
+      maxBytes,
       onBlock: (_cid, bytes, creditBytes) => {
         stream.release(creditBytes)
         settle({ bytes, peer })

@@ -29,7 +29,8 @@
  * is handed on; one that does not match its CID ends the stream. SPEC.md beside this file describes the wire.
  *
  * Reading order: `types.ts` (the contract), `messages.ts` and `data-frame.ts` (the wire), `walk.ts` (which blocks a
- * request means), `server-stream.ts`, `client-stream.ts`, `fetch.ts` (many sources), `limits.ts` (every bound).
+ * request means), `server-stream.ts`, `client-stream.ts`, `fetch.ts` (many sources), `capability-exchange.ts` and `filter.ts`
+ * (what peers tell of themselves), `limits.ts` (every bound).
  */
 import type { PeerId, StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
@@ -38,7 +39,7 @@ import type { Bandwidth } from '../shared/bandwidth.ts'
 import type { Connections } from '../shared/connections.ts'
 import { ContentService } from './content.ts'
 import type { ContentLimits } from './limits.ts'
-import type { BlockSource, Content } from './types.ts'
+import type { BlockSource, CapabilitiesInit, Content } from './types.ts'
 
 export interface ContentInit {
   /** Part of the protocol's id: nodes of different networks do not talk. */
@@ -49,6 +50,8 @@ export interface ContentInit {
   trust: Policy & Evidence
   /** Asked before data moves; nothing is limited without it. */
   bandwidth?: Bandwidth
+  /** What is told of this node, and who hears what others tell; nothing is told without it. */
+  capabilities?: CapabilitiesInit
   log: Logger
   limits?: Partial<ContentLimits>
 }
@@ -69,6 +72,7 @@ export function content(init: ContentInit): (components: ContentComponents) => C
   return (components) => new ContentService(components, init)
 }
 
+export { MAX_FILTER_ROOTS, RootFilter } from './filter.ts'
 export { links } from './links.ts'
-export { type ContentLimits, defaultLimits } from './limits.ts'
+export { type ContentLimits, defaultLimits, MAX_FILTER_BYTES } from './limits.ts'
 export type * from './types.ts'

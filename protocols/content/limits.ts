@@ -151,3 +151,38 @@ export const HEDGE_AFTER_MS = 1_000
 
 /** Progress is reported at most so often. */
 export const PROGRESS_INTERVAL_MS = 200
+
+/** Bits of a filter of content roots, bytes: 54 000 roots at 1 % false positives, and an exchange with 8 peers in half a MiB. */
+export const MAX_FILTER_BITS_BYTES = 64 * 1024
+
+/** The block around them: two numbers and the lengths. */
+export const MAX_FILTER_BYTES = MAX_FILTER_BITS_BYTES + 64
+
+/** Fewer bits than that cost as much to send, and lie more. */
+export const MIN_FILTER_BITS_BYTES = 8
+
+/** Positions of a root in a filter: 1 % takes 7, a filter that would profit from more is too large to be sent. */
+export const MAX_FILTER_HASHES = 16
+
+/**
+ * A filter that would say yes to more than this of what it was never given tells nothing. An honest one is made for 1 %; a
+ * small one varies.
+ */
+export const MAX_FILTER_FALSE_POSITIVES = 0.05
+
+/** What capabilities may hold; the longest did:key (RSA) has 400 characters, a multiaddr with certificate hashes 500. */
+export const MAX_DID_CHARACTERS = 512
+export const MAX_NAME_CHARACTERS = 64
+export const MAX_URL_CHARACTERS = 512
+export const MAX_CAPABILITY_ADDRESSES = 16
+export const MAX_ADDRESS_CHARACTERS = 512
+export const MAX_VERSIONS = 16
+
+/** An exchange of capabilities is two small messages; a peer that needs longer is not asked now. */
+export const CAPABILITIES_TIMEOUT_MS = 10_000
+
+/** Capabilities that one peer may tell in a minute; a node that follows the rules tells them at a connection and twice an hour. */
+export const MAX_CAPABILITIES_PER_MINUTE = 12
+
+/** Peers of which that is counted: more than a node is connected to by default, each about 100 bytes. */
+export const MAX_TELLING_PEERS = 1024

@@ -1,16 +1,12 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import { frame } from '../shared/framing.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
-import {
-  MAX_CID_BYTES,
-  MAX_CIDS_PER_MESSAGE,
-  MAX_HELD_CIDS,
-  MAX_PATH_BYTES,
-  MAX_PATH_SEGMENTS,
-} from './limits.ts'
+import { MAX_CIDS_PER_MESSAGE, MAX_HELD_CIDS, MAX_PATH_BYTES, MAX_PATH_SEGMENTS } from './limits.ts'
+import { decodeCapabilities, encodeCapabilities } from './capabilities-message.ts'
 import { type ClientMessage, ClientMessageSchema, ServerMessageSchema, type Dag } from './messages_pb.ts'
-import type { ByteRange, Scope } from './types.ts'
+import { decodeCid, parse } from './parse.ts'
+import type { ByteRange, Capabilities, Scope } from './types.ts'
 
 /** Messages as the rest of the code knows them: checked, with CIDs in place of bytes. */
 
@@ -41,12 +37,14 @@ export type FromClient =
   | DagWant
   | { kind: 'credit'; bytes: number }
   | { kind: 'cancel'; id: number }
+  | { kind: 'capabilities'; capabilities: Capabilities }
   /** A Want that is well formed and cannot be answered: an unknown scope, or neither CIDs nor a root. */
   | { kind: 'unanswerable'; id: number }
 
 export type FromServer =
   | { kind: 'missing'; want: number; cids: CID[] }
   | { kind: 'done'; want: number; reason: number }
+  | { kind: 'capabilities'; capabilities: Capabilities }
 
 /** Frames, ready to be sent. */
 export const encode = {
@@ -59,24 +57,24 @@ export const encode = {
   },
   credit: (bytes: number): Uint8Array => fromClient({ case: 'credit', value: { bytes } }),
   cancel: (id: number): Uint8Array => fromClient({ case: 'cancel', value: { id } }),
-  missing(want: number, cids: CID[]): Uint8Array {
-    const value = { want, cids: cids.map((cid) => cid.bytes) }
-    return frame(
-      toBinary(ServerMessageSchema, create(ServerMessageSchema, { body: { case: 'missing', value } })),
-    )
-  },
-  done(want: number, reason: number): Uint8Array {
-    const value = { want, reason }
-    return frame(
-      toBinary(ServerMessageSchema, create(ServerMessageSchema, { body: { case: 'done', value } })),
-    )
-  },
+  tellCapabilities: (own: Capabilities): Uint8Array =>
+    fromClient({ case: 'capabilities', value: encodeCapabilities(own) }),
+  missing: (want: number, cids: CID[]): Uint8Array =>
+    fromServer({ case: 'missing', value: { want, cids: cids.map((cid) => cid.bytes) } }),
+  done: (want: number, reason: number): Uint8Array => fromServer({ case: 'done', value: { want, reason } }),
+  answerCapabilities: (own: Capabilities): Uint8Array =>
+    fromServer({ case: 'capabilities', value: encodeCapabilities(own) }),
 }
 
 type ClientBody = NonNullable<Parameters<typeof create<typeof ClientMessageSchema>>[1]>['body']
+type ServerBody = NonNullable<Parameters<typeof create<typeof ServerMessageSchema>>[1]>['body']
 
 function fromClient(body: ClientBody): Uint8Array {
   return frame(toBinary(ClientMessageSchema, create(ClientMessageSchema, { body: body! })))
+}
+
+function fromServer(body: ServerBody): Uint8Array {
+  return frame(toBinary(ServerMessageSchema, create(ServerMessageSchema, { body: body! })))
 }
 
 function encodeDag(want: DagWant): Record<string, unknown> {
@@ -110,6 +108,8 @@ export function decodeFromClient(bytes: Uint8Array): FromClient {
       return { kind: 'credit', bytes: body.value.bytes }
     case 'cancel':
       return { kind: 'cancel', id: body.value.id }
+    case 'capabilities':
+      return { kind: 'capabilities', capabilities: decodeCapabilities(body.value) }
     default:
       throw new ProtocolViolationError('unknown-message', 'a message of a kind this version does not have')
   }
@@ -127,6 +127,8 @@ export function decodeFromServer(bytes: Uint8Array): FromServer {
       }
     case 'done':
       return { kind: 'done', want: body.value.want, reason: body.value.reason }
+    case 'capabilities':
+      return { kind: 'capabilities', capabilities: decodeCapabilities(body.value) }
     default:
       throw new ProtocolViolationError('unknown-message', 'a message of a kind this version does not have')
   }
@@ -175,22 +177,8 @@ function toSafeNumber(value: bigint): number {
   return value < -limit ? Number.MIN_SAFE_INTEGER : Number(value)
 }
 
-export function decodeCid(bytes: Uint8Array): CID {
-  if (bytes.length > MAX_CID_BYTES) throw new ProtocolViolationError('oversize-cid', 'a CID that is too long')
-  return parse(() => CID.decode(bytes))
-}
-
 function decodeCids(list: Uint8Array[], most: number): CID[] {
   if (list.length > most)
     throw new ProtocolViolationError('oversize-list', 'more CIDs than a message may have')
   return list.map(decodeCid)
-}
-
-function parse<T>(read: () => T): T {
-  try {
-    return read()
-  } catch (cause) {
-    if (cause instanceof ProtocolViolationError) throw cause
-    throw new ProtocolViolationError('malformed-message', 'bytes that are not a message', { cause })
-  }
 }

@@ -2,7 +2,7 @@
 // @generated from file content/messages.proto (package p2pnode.content.v1, syntax proto3)
 /* eslint-disable */
 
-// Messages of /p2pnode/<network>/content/1.0.0; SPEC.md beside this file says what they mean.
+// Messages of /p2pnode/<network>/content/1.1.0; SPEC.md beside this file says what they mean.
 // Numbers that name something (scopes, reasons) are uint32 with a table in the specification: a reader must be able
 // to keep a value that it does not know.
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file content/messages.proto.
  */
 export const file_content_messages: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb250ZW50L21lc3NhZ2VzLnByb3RvEhJwMnBub2RlLmNvbnRlbnQudjEiqQEKDUNsaWVudE1lc3NhZ2USKAoEd2FudBgBIAEoCzIYLnAycG5vZGUuY29udGVudC52MS5XYW50SAASLAoGY3JlZGl0GAIgASgLMhoucDJwbm9kZS5jb250ZW50LnYxLkNyZWRpdEgAEiwKBmNhbmNlbBgDIAEoCzIaLnAycG5vZGUuY29udGVudC52MS5DYW5jZWxIAEIGCgRib2R5SgQIBBAFSgQIBRAGIqkBCg1TZXJ2ZXJNZXNzYWdlEioKBWJsb2NrGAEgASgLMhkucDJwbm9kZS5jb250ZW50LnYxLkJsb2NrSAASLgoHbWlzc2luZxgCIAEoCzIbLnAycG5vZGUuY29udGVudC52MS5NaXNzaW5nSAASKAoEZG9uZRgDIAEoCzIYLnAycG5vZGUuY29udGVudC52MS5Eb25lSABCBgoEYm9keUoECAQQBUoECAUQBiJGCgRXYW50EgoKAmlkGAEgASgNEgwKBGNpZHMYAiADKAwSJAoDZGFnGAMgASgLMhcucDJwbm9kZS5jb250ZW50LnYxLkRhZyLuAQoDRGFnEgwKBHJvb3QYASABKAwSDQoFc2NvcGUYAiABKA0SDAoEcGF0aBgDIAMoCRIsCgVyYW5nZRgEIAEoCzIdLnAycG5vZGUuY29udGVudC52MS5CeXRlUmFuZ2USGQoMZGVwdGhfYnVkZ2V0GAUgASgNSACIAQESGQoMYmxvY2tfYnVkZ2V0GAYgASgNSAGIAQESGAoLYnl0ZV9idWRnZXQYByABKA1IAogBARIMCgRoZWxkGAggAygMQg8KDV9kZXB0aF9idWRnZXRCDwoNX2Jsb2NrX2J1ZGdldEIOCgxfYnl0ZV9idWRnZXQiMQoJQnl0ZVJhbmdlEgwKBGZyb20YASABKBISDwoCdG8YAiABKBJIAIgBAUIFCgNfdG8iFwoGQ3JlZGl0Eg0KBWJ5dGVzGAEgASgNIhQKBkNhbmNlbBIKCgJpZBgBIAEoDSJtCgVCbG9jaxIMCgR3YW50GAEgASgNEhIKBWluZGV4GAIgASgNSACIAQESCwoDY2lkGAMgASgMEg4KBm9mZnNldBgEIAEoDRINCgV0b3RhbBgFIAEoDRIMCgRkYXRhGA8gASgMQggKBl9pbmRleCIlCgdNaXNzaW5nEgwKBHdhbnQYASABKA0SDAoEY2lkcxgCIAMoDCIkCgREb25lEgwKBHdhbnQYASABKA0SDgoGcmVhc29uGAIgASgNYgZwcm90bzM");
+  fileDesc("ChZjb250ZW50L21lc3NhZ2VzLnByb3RvEhJwMnBub2RlLmNvbnRlbnQudjEi3QEKDUNsaWVudE1lc3NhZ2USKAoEd2FudBgBIAEoCzIYLnAycG5vZGUuY29udGVudC52MS5XYW50SAASLAoGY3JlZGl0GAIgASgLMhoucDJwbm9kZS5jb250ZW50LnYxLkNyZWRpdEgAEiwKBmNhbmNlbBgDIAEoCzIaLnAycG5vZGUuY29udGVudC52MS5DYW5jZWxIABI4CgxjYXBhYmlsaXRpZXMYBCABKAsyIC5wMnBub2RlLmNvbnRlbnQudjEuQ2FwYWJpbGl0aWVzSABCBgoEYm9keUoECAUQBiLdAQoNU2VydmVyTWVzc2FnZRIqCgVibG9jaxgBIAEoCzIZLnAycG5vZGUuY29udGVudC52MS5CbG9ja0gAEi4KB21pc3NpbmcYAiABKAsyGy5wMnBub2RlLmNvbnRlbnQudjEuTWlzc2luZ0gAEigKBGRvbmUYAyABKAsyGC5wMnBub2RlLmNvbnRlbnQudjEuRG9uZUgAEjgKDGNhcGFiaWxpdGllcxgEIAEoCzIgLnAycG5vZGUuY29udGVudC52MS5DYXBhYmlsaXRpZXNIAEIGCgRib2R5SgQIBRAGIkYKBFdhbnQSCgoCaWQYASABKA0SDAoEY2lkcxgCIAMoDBIkCgNkYWcYAyABKAsyFy5wMnBub2RlLmNvbnRlbnQudjEuRGFnIu4BCgNEYWcSDAoEcm9vdBgBIAEoDBINCgVzY29wZRgCIAEoDRIMCgRwYXRoGAMgAygJEiwKBXJhbmdlGAQgASgLMh0ucDJwbm9kZS5jb250ZW50LnYxLkJ5dGVSYW5nZRIZCgxkZXB0aF9idWRnZXQYBSABKA1IAIgBARIZCgxibG9ja19idWRnZXQYBiABKA1IAYgBARIYCgtieXRlX2J1ZGdldBgHIAEoDUgCiAEBEgwKBGhlbGQYCCADKAxCDwoNX2RlcHRoX2J1ZGdldEIPCg1fYmxvY2tfYnVkZ2V0Qg4KDF9ieXRlX2J1ZGdldCIxCglCeXRlUmFuZ2USDAoEZnJvbRgBIAEoEhIPCgJ0bxgCIAEoEkgAiAEBQgUKA190byIXCgZDcmVkaXQSDQoFYnl0ZXMYASABKA0iFAoGQ2FuY2VsEgoKAmlkGAEgASgNIm0KBUJsb2NrEgwKBHdhbnQYASABKA0SEgoFaW5kZXgYAiABKA1IAIgBARILCgNjaWQYAyABKAwSDgoGb2Zmc2V0GAQgASgNEg0KBXRvdGFsGAUgASgNEgwKBGRhdGEYDyABKAxCCAoGX2luZGV4IiUKB01pc3NpbmcSDAoEd2FudBgBIAEoDRIMCgRjaWRzGAIgAygMIiQKBERvbmUSDAoEd2FudBgBIAEoDRIOCgZyZWFzb24YAiABKA0i5gEKDENhcGFiaWxpdGllcxILCgNkaWQYASABKAkSDAoEcm9sZRgCIAEoCRItCgh2ZXJzaW9ucxgDIAMoCzIbLnAycG5vZGUuY29udGVudC52MS5WZXJzaW9uEgwKBGlwZnMYBCABKA0SDwoHZ2F0ZXdheRgFIAEoCRIRCglhZGRyZXNzZXMYBiADKAkSEQoJYmFuZHdpZHRoGAcgASgEEhIKCmZyZWVfYnl0ZXMYCCABKAQSMwoGZmlsdGVyGAkgASgLMiMucDJwbm9kZS5jb250ZW50LnYxLkZpbHRlclJlZmVyZW5jZSIoCgdWZXJzaW9uEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCSItCg9GaWx0ZXJSZWZlcmVuY2USCwoDY2lkGAEgASgMEg0KBWJ5dGVzGAIgASgNIjgKClJvb3RGaWx0ZXISDgoGaGFzaGVzGAEgASgNEgwKBHNlZWQYAiABKA0SDAoEYml0cxgDIAEoDGIGcHJvdG8z");
 
 /**
  * @generated from message p2pnode.content.v1.ClientMessage
@@ -41,6 +41,12 @@ export type ClientMessage = Message<"p2pnode.content.v1.ClientMessage"> & {
      */
     value: Cancel;
     case: "cancel";
+  } | {
+    /**
+     * @generated from field: p2pnode.content.v1.Capabilities capabilities = 4;
+     */
+    value: Capabilities;
+    case: "capabilities";
   } | { case: undefined; value?: undefined };
 };
 
@@ -76,6 +82,12 @@ export type ServerMessage = Message<"p2pnode.content.v1.ServerMessage"> & {
      */
     value: Done;
     case: "done";
+  } | {
+    /**
+     * @generated from field: p2pnode.content.v1.Capabilities capabilities = 4;
+     */
+    value: Capabilities;
+    case: "capabilities";
   } | { case: undefined; value?: undefined };
 };
 
@@ -324,4 +336,154 @@ export type Done = Message<"p2pnode.content.v1.Done"> & {
  */
 export const DoneSchema: GenMessage<Done> = /*@__PURE__*/
   messageDesc(file_content_messages, 9);
+
+/**
+ * What the sender is, and what it has. Since 1.1.0.
+ *
+ * @generated from message p2pnode.content.v1.Capabilities
+ */
+export type Capabilities = Message<"p2pnode.content.v1.Capabilities"> & {
+  /**
+   * did:key of the sender; must be that of the peer at the other end of the connection.
+   *
+   * @generated from field: string did = 1;
+   */
+  did: string;
+
+  /**
+   * @generated from field: string role = 2;
+   */
+  role: string;
+
+  /**
+   * @generated from field: repeated p2pnode.content.v1.Version versions = 3;
+   */
+  versions: Version[];
+
+  /**
+   * Side to IPFS: the table of SPEC.md.
+   *
+   * @generated from field: uint32 ipfs = 4;
+   */
+  ipfs: number;
+
+  /**
+   * URL of an HTTP gateway that anybody may use; empty: none.
+   *
+   * @generated from field: string gateway = 5;
+   */
+  gateway: string;
+
+  /**
+   * Multiaddrs.
+   *
+   * @generated from field: repeated string addresses = 6;
+   */
+  addresses: string[];
+
+  /**
+   * Bytes a second that it sends to one peer at most; 0: as many as it can.
+   *
+   * @generated from field: uint64 bandwidth = 7;
+   */
+  bandwidth: bigint;
+
+  /**
+   * Bytes that it can still store.
+   *
+   * @generated from field: uint64 free_bytes = 8;
+   */
+  freeBytes: bigint;
+
+  /**
+   * Absent: it tells nothing about what it has.
+   *
+   * @generated from field: p2pnode.content.v1.FilterReference filter = 9;
+   */
+  filter?: FilterReference | undefined;
+};
+
+/**
+ * Describes the message p2pnode.content.v1.Capabilities.
+ * Use `create(CapabilitiesSchema)` to create a new message.
+ */
+export const CapabilitiesSchema: GenMessage<Capabilities> = /*@__PURE__*/
+  messageDesc(file_content_messages, 10);
+
+/**
+ * @generated from message p2pnode.content.v1.Version
+ */
+export type Version = Message<"p2pnode.content.v1.Version"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message p2pnode.content.v1.Version.
+ * Use `create(VersionSchema)` to create a new message.
+ */
+export const VersionSchema: GenMessage<Version> = /*@__PURE__*/
+  messageDesc(file_content_messages, 11);
+
+/**
+ * The filter of content roots, which is a block of its own: fetched by its CID, and only when that has changed.
+ *
+ * @generated from message p2pnode.content.v1.FilterReference
+ */
+export type FilterReference = Message<"p2pnode.content.v1.FilterReference"> & {
+  /**
+   * @generated from field: bytes cid = 1;
+   */
+  cid: Uint8Array;
+
+  /**
+   * Of the block.
+   *
+   * @generated from field: uint32 bytes = 2;
+   */
+  bytes: number;
+};
+
+/**
+ * Describes the message p2pnode.content.v1.FilterReference.
+ * Use `create(FilterReferenceSchema)` to create a new message.
+ */
+export const FilterReferenceSchema: GenMessage<FilterReference> = /*@__PURE__*/
+  messageDesc(file_content_messages, 12);
+
+/**
+ * The block that a FilterReference names.
+ *
+ * @generated from message p2pnode.content.v1.RootFilter
+ */
+export type RootFilter = Message<"p2pnode.content.v1.RootFilter"> & {
+  /**
+   * @generated from field: uint32 hashes = 1;
+   */
+  hashes: number;
+
+  /**
+   * @generated from field: uint32 seed = 2;
+   */
+  seed: number;
+
+  /**
+   * @generated from field: bytes bits = 3;
+   */
+  bits: Uint8Array;
+};
+
+/**
+ * Describes the message p2pnode.content.v1.RootFilter.
+ * Use `create(RootFilterSchema)` to create a new message.
+ */
+export const RootFilterSchema: GenMessage<RootFilter> = /*@__PURE__*/
+  messageDesc(file_content_messages, 13);
 

@@ -31,7 +31,7 @@ import {
 } from './limits.ts'
 import { type CidsWant, type DagWant, decodeFromClient, encode } from './messages.ts'
 import { OpenWant } from './server-want.ts'
-import type { BlockSource } from './types.ts'
+import type { BlockSource, Capabilities } from './types.ts'
 import { expand, firstVisits, needsExpansion, type Visit } from './walk.ts'
 
 /** One block on its way from the store to the stream, or the end of a Want. */
@@ -57,6 +57,8 @@ export interface ServerStreamInit {
   slots: FairSlots
   limits: ContentLimits
   log: Logger
+  /** @throws what ends the stream */
+  onCapabilities: (told: Capabilities) => Uint8Array
   onSent: (bytes: number) => void
 }
 
@@ -167,6 +169,8 @@ export class ServerStream {
       case 'cancel':
         this.#cancel(message.id)
         return
+      case 'capabilities':
+        return this.#writer.post(this.#init.onCapabilities(message.capabilities))
       case 'unanswerable':
         this.#accept(new OpenWant({ kind: 'cids', id: message.id, cids: [] }), Status.invalid)
         return

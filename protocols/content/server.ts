@@ -1,12 +1,13 @@
-import type { Connection, Stream } from '@libp2p/interface'
+import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import type { Bandwidth } from '../shared/bandwidth.ts'
 import { FairSlots } from '../shared/fair-slots.ts'
+import { ProtocolViolationError } from '../shared/violation.ts'
 import { streamFailed } from './errors.ts'
 import type { ContentLimits } from './limits.ts'
 import { ServerStream } from './server-stream.ts'
-import type { BlockSource } from './types.ts'
+import type { BlockSource, Capabilities } from './types.ts'
 
 export interface ContentServerInit {
   blocks: BlockSource
@@ -14,6 +15,8 @@ export interface ContentServerInit {
   bandwidth?: Bandwidth | undefined
   limits: ContentLimits
   log: Logger
+  /** The frame that answers what a peer told of itself. @throws what ends the stream */
+  onCapabilities: (peer: PeerId, told: Capabilities) => Uint8Array
 }
 
 /** Takes inbound streams, bounded per peer and in all, and lets each be answered. */
@@ -50,11 +53,17 @@ export class ContentServer {
       stream.abort(streamFailed(limit))
       return
     }
+    let hasTold = false
     const served = new ServerStream({
       ...this.#init,
       stream,
       peer,
       slots: this.#slots,
+      onCapabilities: (told) => {
+        if (hasTold) throw new ProtocolViolationError('repeated-capabilities', 'told before')
+        hasTold = true
+        return this.#init.onCapabilities(connection.remotePeer, told)
+      },
       onSent: (bytes) => {
         this.servedBytes += bytes
         this.servedBlocks += 1

@@ -12,7 +12,8 @@ import type { ContentLimits } from './limits.ts'
 const OPEN_TIMEOUT_MS = 10_000
 
 export interface StreamPoolInit {
-  protocol: string
+  /** Ids to open a stream with, the best first. */
+  protocols: (peer: PeerId) => string[]
   connections: Connections
   trust: Evidence
   bandwidth?: Bandwidth | undefined
@@ -130,10 +131,13 @@ export class StreamPool {
   }
 
   async #openStream(peer: PeerId, signal: AbortSignal): Promise<ClientStream> {
-    const { connections, protocol, trust, bandwidth, limits, log, onReceived } = this.#init
+    const { connections, protocols, trust, bandwidth, limits, log, onReceived } = this.#init
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)])
     const connection = await connectionTo(peer, connections, bounded)
-    const stream = await connection.newStream(protocol, { signal: bounded, runOnLimitedConnection: true })
+    const stream = await connection.newStream(protocols(peer), {
+      signal: bounded,
+      runOnLimitedConnection: true,
+    })
     const client = new ClientStream({
       stream,
       peer: peer.toString(),

@@ -61,13 +61,22 @@ export interface Content {
   readonly protocols: string[]
   /** Connected peers that speak the protocol. */
   peers(): PeerId[]
-  /** One block from the first of the peers that has it, verified. @throws ERR_NOT_FOUND, ERR_CANCELLED */
+  /**
+   * One block from the first of the peers that has it, verified. A peer that would send more than `maxBytes` breaks a rule.
+   * @throws ERR_NOT_FOUND, ERR_CANCELLED
+   */
   fetchBlock(
     cid: CID,
-    options: { peers?: PeerId[]; signal: AbortSignal },
+    options: { peers?: PeerId[]; maxBytes?: number; signal: AbortSignal },
   ): Promise<{ bytes: Uint8Array; peer: PeerId }>
   /** Spreads a DAG over several sources: no block twice, slow ones get less, a lost one's share is taken over. */
   fetchDag(root: CID, options: FetchDagOptions): DagFetch
+  /**
+   * Tells a peer what this node is and has, and returns what the peer says of itself.
+   * @throws ERR_CAPABILITIES_UNSUPPORTED where one of both does not take part, ERR_STREAM_FAILED, ERR_PROTOCOL_VIOLATION,
+   * whatever the signal aborts with
+   */
+  exchangeCapabilities(peer: PeerId, signal: AbortSignal): Promise<Capabilities>
   /** Bytes and blocks served and fetched since start, and streams open now. */
   statistics(): {
     servedBytes: number
@@ -77,4 +86,37 @@ export interface Content {
     inboundStreams: number
     outboundStreams: number
   }
+}
+
+/** What a node can do beside this protocol to get public content; the table of SPEC.md. */
+export type IpfsSide = 'none' | 'gateway-only' | 'helia' | 'kubo'
+
+/** What a node is, and what it has, as it tells its peers. Claims, all of them, but for `did`. */
+export interface Capabilities {
+  /** The peer's own, checked against the connection. */
+  did: string
+  /** `master`, `worker`, `leecher`; a name of at most 64 characters. */
+  role: string
+  /** Versions of what the node runs by name: `p2pnode`, `content`. */
+  versions: Record<string, string>
+  ipfs: IpfsSide
+  /** URL of an HTTP gateway that anybody may use. */
+  gatewayUrl: string | null
+  /** Multiaddrs, as text. */
+  addresses: string[]
+  /** What it sends to one peer at most; null: as fast as it can. */
+  bandwidthBytesPerSecond: number | null
+  /** What it can still store. */
+  freeBytes: number
+  /** The block that holds the filter of its content roots, to be fetched by CID; null: it tells nothing. */
+  filter: { cid: CID; bytes: number } | null
+}
+
+/** Where capabilities come from and go to. Without it a node tells nothing, and answers nobody. */
+export interface CapabilitiesInit {
+  own(): Capabilities
+  /** The DID that belongs to a peer; undefined where it has none. */
+  didOf(peer: PeerId): string | undefined
+  /** A peer told this, unasked. Checked and bounded. Must return at once. */
+  onTold(peer: PeerId, capabilities: Capabilities): void
 }

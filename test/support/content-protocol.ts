@@ -9,7 +9,12 @@ import { importer } from 'ipfs-unixfs-importer'
 import { createLibp2p } from 'libp2p'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
-import { content, type Content, type ContentLimits } from '../../protocols/content/index.ts'
+import {
+  type CapabilitiesInit,
+  content,
+  type Content,
+  type ContentLimits,
+} from '../../protocols/content/index.ts'
 import {
   encodeBlockHeader,
   isBlockFrame,
@@ -139,11 +144,16 @@ export interface TestNode {
 }
 
 export const NETWORK = 'test'
-export const PROTOCOL = `/p2pnode/${NETWORK}/content/1.0.0`
+export const PROTOCOL = `/p2pnode/${NETWORK}/content/1.1.0`
 
 /** A libp2p node on loopback with the content service over a store in memory. */
 export async function startNode(
-  options: { blocks?: MemoryBlocks; limits?: Partial<ContentLimits>; bandwidth?: Bandwidth } = {},
+  options: {
+    blocks?: MemoryBlocks
+    limits?: Partial<ContentLimits>
+    bandwidth?: Bandwidth
+    capabilities?: CapabilitiesInit
+  } = {},
 ): Promise<TestNode> {
   const blocks = options.blocks ?? new MemoryBlocks()
   const trust = new RecordingTrust()
@@ -161,6 +171,7 @@ export async function startNode(
         trust,
         log: silentLog,
         ...(options.bandwidth === undefined ? {} : { bandwidth: options.bandwidth }),
+        ...(options.capabilities === undefined ? {} : { capabilities: options.capabilities }),
         limits: { sourceIdleMs: 1_000, ...options.limits },
       }),
     },
@@ -272,9 +283,10 @@ export interface ScriptedPeer {
 export async function scriptServer(
   libp2p: Libp2p,
   onMessage: (message: FromClient, peer: ScriptedPeer) => void,
+  protocol = PROTOCOL,
 ): Promise<ScriptedPeer[]> {
   const peers: ScriptedPeer[] = []
-  await libp2p.handle(PROTOCOL, (stream) => {
+  await libp2p.handle(protocol, (stream) => {
     const peer: ScriptedPeer = { stream, received: [], send: (bytes) => void stream.send(bytes) }
     peers.push(peer)
     const reader = new FrameReader({
@@ -328,8 +340,8 @@ export interface RawClient {
   readonly isClosed: boolean
 }
 
-export async function rawClient(libp2p: Libp2p, server: TestNode): Promise<RawClient> {
-  const stream = await libp2p.dialProtocol(server.libp2p.getMultiaddrs(), PROTOCOL)
+export async function rawClient(libp2p: Libp2p, server: TestNode, protocol = PROTOCOL): Promise<RawClient> {
+  const stream = await libp2p.dialProtocol(server.libp2p.getMultiaddrs(), protocol)
   const client: RawClient = {
     stream,
     send: (bytes) => void stream.send(bytes),

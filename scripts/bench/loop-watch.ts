@@ -1,5 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Daemon } from '../../test/support/daemon.ts'
 import { Peer } from './processes.ts'
@@ -60,14 +59,11 @@ export class LoopProbes {
   readonly #folder: string
   readonly #before = process.env['NODE_OPTIONS']
 
-  private constructor(folder: string) {
+  /** @param folder stays until the last of these daemons has ended */
+  constructor(folder: string) {
     this.#folder = folder
     process.env['BENCH_LOOP_FOLDER'] = folder
     process.env['NODE_OPTIONS'] = `--import ${new URL('./loop-probe.ts', import.meta.url).href}`
-  }
-
-  static async start(): Promise<LoopProbes> {
-    return new LoopProbes(await mkdtemp(join(tmpdir(), 'p2pnode-loops-')))
   }
 
   /** The worst window of any of these processes in milliseconds; the first of each, in which it starts, is left out. */
@@ -77,7 +73,6 @@ export class LoopProbes {
     delete process.env['BENCH_LOOP_FOLDER']
     const files = (await readdir(this.#folder)).filter((name) => pids.includes(Number.parseInt(name, 10)))
     const texts = await Promise.all(files.map((name) => readFile(join(this.#folder, name), 'utf8')))
-    await rm(this.#folder, { recursive: true, force: true })
     const windows = texts.flatMap((text) => text.trim().split('\n').slice(1))
     return Math.max(...windows.map((line) => (JSON.parse(line) as { busyP99Ms: number }).busyP99Ms))
   }

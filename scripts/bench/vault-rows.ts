@@ -99,7 +99,7 @@ export async function vaultRows(lab: Lab, options: { bytes: number; runs: number
   const hashed = await hashFile(random)
   const rawBefore = await measureRaw(bytes, options.runs)
 
-  const probes = await LoopProbes.start()
+  const probes = new LoopProbes(await lab.folder())
   const network = await VaultNetwork.start(lab, { workers: 8, set: { 'storage.quota': '40GiB' } })
   const { owner, workers } = network
   const reader = await network.node('leecher')

@@ -1,5 +1,9 @@
+import { setImmediate as yieldToLoop } from 'node:timers/promises'
 import { createSHA256 } from 'hash-wasm'
 import { checkpointLost } from '../errors.ts'
+
+/** Some 2 ms of work, after which the event loop has a turn: bytes that are there already would else be taken without any. */
+const STEP_BYTES = 256 * 1024
 
 type Hasher = Awaited<ReturnType<typeof createSHA256>>
 
@@ -9,6 +13,8 @@ type Hasher = Awaited<ReturnType<typeof createSHA256>>
  */
 export class FileHash {
   readonly #hasher: Hasher
+  /** Bytes since the loop had its last turn. */
+  #hashed = 0
 
   private constructor(hasher: Hasher) {
     this.#hasher = hasher
@@ -24,8 +30,15 @@ export class FileHash {
     this.#hasher.init()
   }
 
-  update(bytes: Uint8Array): void {
-    this.#hasher.update(bytes)
+  /** `bytes` must stay as they are until this resolves. */
+  async update(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; at += STEP_BYTES) {
+      this.#hasher.update(bytes.subarray(at, at + STEP_BYTES))
+      this.#hashed += Math.min(STEP_BYTES, bytes.length - at)
+      if (this.#hashed < STEP_BYTES) continue
+      this.#hashed = 0
+      await yieldToLoop()
+    }
   }
 
   digest(): Uint8Array {

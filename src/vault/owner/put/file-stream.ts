@@ -68,7 +68,7 @@ export class FileStream implements PutStream {
       if (part === undefined) break
       target.set(part, filled)
       filled += part.length
-      this.#hash.update(part)
+      await this.#hash.update(part)
     }
     this.#size += filled
     if (this.#mime === null) await this.#look(target.subarray(0, filled), filled < target.length)

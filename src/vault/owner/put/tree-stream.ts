@@ -112,7 +112,7 @@ export class TreeStream implements PutStream {
       const part = await this.#reader.some(Math.min(leftBytes, target.length - filled))
       if (part === undefined) throw tarTruncated(this.#reader.offset)
       target.set(part, filled)
-      this.#hash.update(part)
+      await this.#hash.update(part)
       if (current.done < MIME_SAMPLE_BYTES) current.sample = extended(current.sample, part)
       filled += part.length
       current.done += part.length

@@ -219,6 +219,32 @@ export const schema = Section({
         default: false,
       }),
     }),
+    provide: Section({
+      strategy: choice(['roots', 'pinned', 'off'], {
+        description:
+          'What the DHT is told that this node has. roots: the roots of pins, and what was added. pinned: also every block below them. off: nothing, but what p2pnode provide names.',
+        default: 'roots',
+      }),
+      interval: duration({
+        description:
+          'How old a provider record becomes before it is announced again: others keep it for 48 h, and some of them go meanwhile.',
+        default: '22h',
+        from: '1s',
+        to: '47h',
+      }),
+      concurrency: integer({
+        description: 'Announcements under way at once.',
+        default: 8,
+        minimum: 1,
+        maximum: 64,
+      }),
+      rate: integer({
+        description: 'Announcements begun in a second.',
+        default: 16,
+        minimum: 1,
+        maximum: 1_000,
+      }),
+    }),
   }),
   vault: Section({
     redundancy: text({

@@ -13,6 +13,7 @@ import { parseSize } from '../config/units.ts'
 import { Lab } from '../test/support/daemon.ts'
 import { locateRows } from './bench/locate-rows.ts'
 import { idleRows, responseRows } from './bench/node-rows.ts'
+import { provideRows } from './bench/provide-rows.ts'
 import { holds, printTable, type Row } from './bench/report.ts'
 import { memoryRows, transferRows } from './bench/transfer-rows.ts'
 import { transportRows } from './bench/transport-rows.ts'
@@ -21,7 +22,7 @@ import { vaultRows } from './bench/vault-rows.ts'
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    only: { type: 'string', default: 'response,transfer,transports,memory,idle,vault,locate' },
+    only: { type: 'string', default: 'response,transfer,transports,memory,idle,vault,locate,provide' },
     size: { type: 'string', default: '1GiB' },
     'memory-size': { type: 'string', default: '4GiB' },
     'idle-seconds': { type: 'string', default: '60' },
@@ -47,6 +48,7 @@ const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
   memory: (lab) => memoryRows(lab, bytesOf(values['memory-size'])),
   vault: (lab) => vaultRows(lab, { bytes: bytesOf(values.size), runs }),
   locate: () => locateRows(),
+  provide: () => provideRows(),
   idle: (lab) => idleRows(lab, Number(values['idle-seconds']) * 1_000),
 }
 

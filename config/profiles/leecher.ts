@@ -1,6 +1,6 @@
 import type { Differences } from './differences.ts'
 
-/** A laptop or a small machine: uses the network, lends nothing, keeps few connections and little memory. */
+/** A laptop or a small machine: uses the network, lends nothing, keeps few connections and little memory, announces nothing. */
 export const leecher: Differences = {
   'network.dht': 'client',
   'network.minConnections': 4,
@@ -8,4 +8,5 @@ export const leecher: Differences = {
   'storage.quota': '10GiB',
   'storage.offer': '0%',
   'storage.memory': '16MiB',
+  'content.provide.strategy': 'off',
 }

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream'
 import type { Static } from 'typebox'
 import type { Content } from '../../protocols/content/types.ts'
+import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { ContentService } from '../content/types.ts'
 import type { Jobs } from '../jobs/types.ts'
 import type { Network } from '../network/types.ts'
@@ -82,6 +83,8 @@ export interface ApiDependencies {
   /** Whether a link alone, without a token, reads over loopback (`vault.publicRead`). */
   publicRead: boolean
   contentStatistics: Content['statistics']
+  /** Provider records of this node. */
+  provideStatistics?: () => ProvideStatistics
   storage: Pick<Storage, 'blocks' | 'pins'>
   /** Holds the table `token`. */
   state: TokenState

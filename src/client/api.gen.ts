@@ -1876,6 +1876,21 @@ export interface components {
                 eventLoopDelayP99Ms: number;
                 rssBytes: number;
             };
+            provide?: {
+                /** @description for how long the one that is due longest has been */
+                debtOldestMs: number;
+                /** @description records that should have been announced by now */
+                debtRecords: number;
+                failed: number;
+                provided: number;
+                records: number;
+                refused: {
+                    full: number;
+                    hash: number;
+                    private: number;
+                };
+                running: number;
+            };
             storage: components["schemas"]["StorageUsage"];
         };
         StatusEvent: {

@@ -13,6 +13,7 @@ import { CID } from 'multiformats/cid'
 import type { Content } from '../../protocols/content/types.ts'
 import type { Jobs } from '../jobs/types.ts'
 import type { OpenStorage } from '../storage/open.ts'
+import type { StateDatabase } from '../storage/state/types.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { Policy } from '../trust/contract.ts'
 import type { IpfsStep } from './fetch/fetcher.ts'
@@ -22,27 +23,39 @@ import { carImportJob } from './import/car-job.ts'
 import { getJob, pinJob } from './jobs/get.ts'
 import { healer } from './jobs/heal.ts'
 import { gcJob, scrubJob } from './jobs/maintenance.ts'
-import { ProvideQueue } from './provide-queue.ts'
+import { createProvides, type ProvideConfig, type ProvideStatistics } from './provide/index.ts'
 import { AddressedContent } from './service.ts'
 import type { ContentService } from './types.ts'
 
 export interface ContentServiceOptions {
-  config: { readonly content: { readonly steps: { readonly peers: boolean; readonly ipfs: boolean } } }
+  config: {
+    readonly content: {
+      readonly steps: { readonly peers: boolean; readonly ipfs: boolean }
+      readonly provide: ConfiguredProvides
+    }
+  }
   /** The data folder; jobs keep what they need meanwhile in `jobs/` below it. */
   home: string
   storage: Pick<OpenStorage, 'blocks' | 'pins' | 'maintenance' | 'columns'>
+  state: StateDatabase
   jobs: Jobs
   libp2p: Libp2p
   trust: Policy
   content: Content
   log: Logger
+  /** Whether a CID must not leave the swarm; by default nothing is private. */
+  isPrivate?: (cid: CID) => boolean | Promise<boolean>
   /** One block from the public IPFS network (`createContentHelia(…).fetchBlock`); asked where `content.steps.ipfs` is on. */
   ipfs?: IpfsStep
   /** Whether the DHT knows anybody to ask; by default, whether anybody is connected. */
   hasRoutes?: () => boolean
 }
 
+/** `content.provide` of the configuration. */
+type ConfiguredProvides = Omit<ProvideConfig, 'ratePerSecond'> & { readonly rate: number }
+
 export interface RunningContentService extends ContentService {
+  provideStatistics(): ProvideStatistics
   /** Call before `jobs.start()`. */
   start(): Promise<void>
   /** Ends fetches under way; call after `jobs.stop()`. */
@@ -59,23 +72,33 @@ export function createContentService(options: ContentServiceOptions): RunningCon
   const jobsFolder = join(home, 'jobs')
   const ipfsStep = ipfs ? options.ipfs : undefined
 
+  const hasRoutes = options.hasRoutes ?? (() => libp2p.getPeers().length > 0)
   const fetcher = new Fetcher({
     blocks: storage.blocks,
     content,
     libp2p,
     trust,
     isEnabled: peers,
-    hasRoutes: options.hasRoutes ?? (() => libp2p.getPeers().length > 0),
+    hasRoutes,
     ipfs: ipfsStep,
   })
-  const provides = new ProvideQueue(libp2p, log)
+  const { rate, ...provide } = config.content.provide
+  const provides = createProvides({
+    config: { ...provide, ratePerSecond: rate },
+    state: options.state,
+    libp2p,
+    storage,
+    hasRoutes,
+    isPrivate: options.isPrivate,
+    log,
+  })
   const onAdded = (cid: string): void => provides.add(CID.parse(cid))
   const getting = { storage, fetcher, hasIpfs: ipfsStep !== undefined }
 
   jobs.register(addJob({ storage, jobsFolder, onAdded }))
   jobs.register(carImportJob({ storage, onAdded }))
   jobs.register(getJob(getting))
-  jobs.register(pinJob(getting))
+  jobs.register(pinJob({ ...getting, onPinned: onAdded }))
   jobs.register(gcJob(storage.maintenance))
   jobs.register(scrubJob(storage, healer({ content, fetcher, ipfs: ipfsStep })))
 
@@ -87,7 +110,8 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     tar: (address, readOptions) => service.tar(address, readOptions),
     car: (address, readOptions) => service.car(address, readOptions),
     providers: (cid, readOptions) => service.providers(cid, readOptions),
-    provide: (cid, readOptions) => service.provide(cid, readOptions),
+    provide: (cid, provideOptions) => provides.provide(cid, provideOptions),
+    provideStatistics: () => provides.statistics(),
 
     async start() {
       await mkdir(jobsFolder, { recursive: true, mode: 0o700 })
@@ -97,10 +121,11 @@ export function createContentService(options: ContentServiceOptions): RunningCon
         const job = jobs.get(name.slice(0, -JOURNAL_SUFFIX.length))
         if (job === undefined || job.endedAtMs !== null) await rm(join(jobsFolder, name), { force: true })
       }
+      provides.start()
     },
 
     async stop() {
-      provides.stop()
+      await provides.stop()
       await fetcher.close()
     },
   }

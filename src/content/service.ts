@@ -1,7 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import type { Libp2p } from '@libp2p/interface'
 import type { ByteRange, Content } from '../../protocols/content/types.ts'
-import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { cancelled, notADirectory, notAFile } from './errors.ts'
 import type { Fetcher, FetchingReader } from './fetch/fetcher.ts'
 import type { FetchPlan } from './fetch/session.ts'
@@ -25,7 +24,7 @@ export interface ServiceDependencies {
 type TargetPlan = Omit<FetchPlan, 'dag' | 'providersOf'>
 
 /** Reads public content by address: local blocks first, and for what is missing the discovery flow. */
-export class AddressedContent implements ContentService {
+export class AddressedContent implements Omit<ContentService, 'provide'> {
   readonly #fetcher: Fetcher
   readonly #content: Pick<Content, 'peers'>
   readonly #libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
@@ -108,18 +107,6 @@ export class AddressedContent implements ContentService {
       if (signal.aborted) throw cancelled(error)
       // Routers report an empty result as an error; there is nothing to tell then.
     }
-  }
-
-  async provide(cid: CID, { signal }: { signal: AbortSignal }): Promise<void> {
-    await cancellable(signal, async () => {
-      try {
-        await this.#libp2p.contentRouting.provide(cid, { signal })
-      } catch (cause) {
-        signal.throwIfAborted()
-        const message = `${cid} could not be announced: ${(cause as Error).message}`
-        throw new P2pnodeError('ERR_PROVIDE_FAILED', 'unavailable', message, { cause })
-      }
-    })
   }
 
   async #resolve(address: string, { signal, offline = false }: ReadOptions): Promise<Target> {

@@ -126,5 +126,6 @@ export interface ContentService {
     cid: CID,
     options: { signal: AbortSignal },
   ): AsyncIterable<{ peer: string; kind: 'connected' | 'dht' }>
+  /** Tells the DHT now. @throws ERR_CONTENT_PRIVATE, ERR_PROVIDE_HASH, ERR_PROVIDE_FAILED */
   provide(cid: CID, options: { signal: AbortSignal }): Promise<void>
 }

@@ -1,6 +1,7 @@
 import { lstat, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../config/index.ts'
+import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { Network } from '../network/types.ts'
 import type { OpenStorage } from '../storage/open.ts'
 import type { VaultService } from '../vault/types.ts'
@@ -19,6 +20,8 @@ export interface DoctorOptions {
   network: Network
   /** Figures of private files; undefined where there is no vault. */
   vault: Pick<VaultService, 'report'> | undefined
+  /** What the DHT is told that this node has; undefined where that is not known. */
+  provides?: ProvideStatistics
   eventLoopDelayP99Ms: () => number
   signal: AbortSignal
 }
@@ -194,6 +197,32 @@ function formatDuration(durationMs: number): string {
   return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`
 }
 
+/** Others keep a record for 48 h: one that is overdue by the rest of that is gone, and its content is not found by it. */
+const PROVIDER_VALIDITY_MS = 48 * 3_600_000
+/** New records wait their turn; what is behind by more than this does not keep up. */
+const PROVIDE_BEHIND_MS = 3_600_000
+
+export function checkProvides({
+  provides,
+  config,
+}: Pick<DoctorOptions, 'provides' | 'config'>): DoctorCheck[] {
+  if (provides === undefined || provides.records === 0) return []
+  const { records, debtRecords, debtOldestMs } = provides
+  const name = 'provider records'
+  if (debtOldestMs < PROVIDE_BEHIND_MS) {
+    return [{ name, state: 'ok', message: `${records} in the DHT or on their way, none far behind` }]
+  }
+  const isGone = debtOldestMs > PROVIDER_VALIDITY_MS - config.content.provide.intervalMs
+  return [
+    {
+      name,
+      state: isGone ? 'fail' : 'warn',
+      message: `${debtRecords} of ${records} are overdue, by ${formatDuration(debtOldestMs)} at most${isGone ? ': others have forgotten some of them' : ''}`,
+      fix: 'connect to nodes of the DHT; where there are too many records, raise content.provide.concurrency and content.provide.rate, or set content.provide.strategy to roots',
+    },
+  ]
+}
+
 function checkClock(): DoctorCheck {
   return Date.now() < EARLIEST_PLAUSIBLE_MS
     ? {
@@ -229,6 +258,7 @@ export async function runDoctor(options: DoctorOptions): Promise<{ checks: Docto
       ...(await checkDisk(options)),
       ...checkNetwork(options),
       ...checkVault(options, Date.now()),
+      ...checkProvides(options),
       delayMs > MAX_EVENT_LOOP_DELAY_MS
         ? {
             name: 'event loop',

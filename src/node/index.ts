@@ -307,6 +307,7 @@ async function startServices(
     config,
     home: lock.home,
     storage,
+    state: stateDb,
     jobs,
     libp2p,
     trust,
@@ -338,6 +339,7 @@ async function startServices(
     gossip,
     vault,
     bandwidth,
+    provides: content.provideStatistics,
     isServing: () => ['ready', 'degraded'].includes(health().state),
   })
   const api: Api = await createApi({
@@ -353,6 +355,7 @@ async function startServices(
     vault: privateFiles,
     publicRead: config.vault.publicRead,
     contentStatistics: () => libp2p.services.content.statistics(),
+    provideStatistics: () => content.provideStatistics(),
     storage,
     state: stateDb,
     status: () => ({
@@ -394,6 +397,7 @@ async function startServices(
         storage,
         network,
         vault: privateFiles,
+        provides: content.provideStatistics(),
         eventLoopDelayP99Ms: () => metrics.eventLoopDelayP99Ms(),
         signal: doctorSignal,
       }),

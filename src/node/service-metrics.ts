@@ -1,4 +1,5 @@
 import type { Content } from '../../protocols/content/types.ts'
+import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { Gossip } from '../gossip/index.ts'
 import type { Jobs } from '../jobs/index.ts'
 import type { BandwidthLimiter } from '../network/index.ts'
@@ -16,6 +17,7 @@ export interface MeasuredServices {
   gossip: Pick<Gossip, 'statistics'>
   vault: Pick<Vault, 'statistics'>
   bandwidth: Pick<BandwidthLimiter, 'statistics' | 'waiting'>
+  provides: () => ProvideStatistics
   /** Whether the node would be called ready. */
   isServing: () => boolean
 }
@@ -102,6 +104,7 @@ export function observeServices(services: MeasuredServices): void {
   )
   observeVault(metrics, vault)
   observeBandwidth(metrics, services.bandwidth)
+  observeProvides(metrics, services.provides)
 }
 
 /** What moves, and how long it waits for its turn. */
@@ -126,6 +129,35 @@ function observeBandwidth(
     { name: 'p2pnode_bandwidth_waiting', help: 'Streams that wait for their turn.', labels: ['direction'] },
     () => Object.entries(bandwidth.waiting()).map(([direction, value]) => ({ labels: { direction }, value })),
   )
+}
+
+/** What the DHT is told that this node has, and how far behind that is. */
+function observeProvides(metrics: MeasuredServices['metrics'], read: MeasuredServices['provides']): void {
+  const gauge = (name: string, help: string, value: (figures: ProvideStatistics) => number): void =>
+    metrics.observed('gauge', { name: `p2pnode_provide_${name}`, help }, () => [{ value: value(read()) }])
+  gauge('records', 'Provider records that are announced over and over.', ({ records }) => records)
+  gauge('debt_records', 'Provider records that should have been announced by now.', (figures) => {
+    return figures.debtRecords
+  })
+  gauge(
+    'debt_oldest_seconds',
+    'For how long the provider record that is due longest has been.',
+    (figures) => {
+      return figures.debtOldestMs / 1_000
+    },
+  )
+  const results = {
+    name: 'p2pnode_provides_total',
+    help: 'Announcements of provider records by what became of them.',
+    labels: ['result'] as const,
+  }
+  metrics.observed('counter', results, () => {
+    const { provided, failed, refused } = read()
+    return Object.entries({ provided, failed, ...refused }).map(([result, value]) => ({
+      labels: { result },
+      value,
+    }))
+  })
 }
 
 /** What the node does for other owners' files: audits of other holders, repair, columns that come and go. */

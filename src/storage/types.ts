@@ -98,6 +98,8 @@ export interface Pins {
   /** How a block is pinned: by name, through another pin, or not at all. */
   state(cid: CID): 'recursive' | 'direct' | 'indirect' | 'none'
   count(): number
+  /** CIDs of blocks that recursive pins hold, roots among them, in the order of their bytes; at most 1 000 after `after`. */
+  references(options: { after?: CID; limit: number }): CID[]
 }
 
 export interface CollectionResult {

@@ -369,6 +369,7 @@ function storageOf(pins: Pin[]): ApiDependencies['storage'] {
     pins: {
       add: unused,
       count: () => pins.length,
+      references: unused,
       state: () => 'none',
       list: ({ cid } = {}) => ({
         pins: pins.filter((pin) => cid === undefined || pin.cid.equals(cid)),

@@ -113,9 +113,15 @@ export async function startContentNode(
   })
   await helia.start()
   const content = createContentService({
-    config: { content: { steps: { peers: true, ipfs: options.ipfs ?? false } } },
+    config: {
+      content: {
+        steps: { peers: true, ipfs: options.ipfs ?? false },
+        provide: { strategy: 'roots', intervalMs: 22 * 3_600_000, concurrency: 4, rate: 16 },
+      },
+    },
     home,
     storage,
+    state,
     jobs,
     libp2p,
     trust,

@@ -102,6 +102,7 @@ export const nodeRoutes: Route[] = [
         storage: presentUsage(context),
         jobs: context.jobs.counts(),
         peers: context.network.peerCount(),
+        ...(context.provideStatistics === undefined ? {} : { provide: context.provideStatistics() }),
       }
     },
   }),

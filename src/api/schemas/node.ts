@@ -108,6 +108,20 @@ export const ContentStatistics = Type.Object(
   { $id: 'ContentStatistics' },
 )
 
+/** Provider records: what the DHT is told that this node has. */
+const ProvideReport = Type.Object({
+  records: Count,
+  debtRecords: Type.Integer({ minimum: 0, description: 'records that should have been announced by now' }),
+  debtOldestMs: Type.Integer({
+    minimum: 0,
+    description: 'for how long the one that is due longest has been',
+  }),
+  running: Count,
+  provided: Count,
+  failed: Count,
+  refused: Type.Object({ private: Count, hash: Count, full: Count }),
+})
+
 export const StatsReport = Type.Object(
   {
     process: Type.Object({ rssBytes: Count, cpuSeconds: Type.Number(), eventLoopDelayP99Ms: Type.Number() }),
@@ -115,6 +129,7 @@ export const StatsReport = Type.Object(
     storage: StorageUsage,
     jobs: JobCounts,
     peers: Count,
+    provide: Type.Optional(ProvideReport),
   },
   { $id: 'StatsReport' },
 )

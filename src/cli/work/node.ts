@@ -167,10 +167,16 @@ export async function id(context: CliContext): Promise<number> {
   })
 }
 
+function provideText(provide: NonNullable<Schema<'StatsReport'>['provide']>): string {
+  const { records, debtRecords, debtOldestMs } = provide
+  if (debtRecords === 0) return `${formatCount(records)}, none overdue`
+  return `${formatCount(records)}, ${formatCount(debtRecords)} overdue, by ${formatDuration(debtOldestMs)} at most`
+}
+
 export async function stats(context: CliContext): Promise<number> {
   return withClient(context, async (client) => {
     const report = await client.get('/api/v1/stats', { signal: context.signal })
-    const { content, process: own } = report
+    const { content, process: own, provide } = report
     context.output.result(report, () =>
       factsText(context.output, [
         ['memory', formatBytes(own.rssBytes)],
@@ -182,6 +188,9 @@ export async function stats(context: CliContext): Promise<number> {
         ['peers', report.peers],
         ['storage', `${formatBytes(report.storage.usedBytes)} of ${formatBytes(report.storage.quotaBytes)}`],
         ['jobs', jobsText(report.jobs)],
+        ...(provide === undefined
+          ? []
+          : [['provider records', provideText(provide)] satisfies [string, string]]),
       ]),
     )
     return 0

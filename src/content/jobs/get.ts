@@ -47,8 +47,10 @@ export function getJob(dependencies: GetJobDependencies): JobHandler<GetParams, 
 }
 
 /** The `pin` job: fetches what is missing, then pins. */
-export function pinJob(dependencies: GetJobDependencies): JobHandler<PinParams, PinResult> {
-  const { storage } = dependencies
+export function pinJob(
+  dependencies: GetJobDependencies & { onPinned(cid: string): void },
+): JobHandler<PinParams, PinResult> {
+  const { storage, onPinned } = dependencies
   return {
     kind: 'pin',
     concurrency: CONCURRENT_GETS,
@@ -61,6 +63,7 @@ export function pinJob(dependencies: GetJobDependencies): JobHandler<PinParams, 
       const { target, arrived } = await fetchAddress({ ...dependencies, address, isDeep }, context)
       await storage.pins.add(target.cid, { name, kind, signal: context.signal })
       await lease.release()
+      onPinned(target.cid.toString())
       return { cid: target.cid.toString(), name, kind, fetchedBytes: arrived.bytes }
     },
     discard: (id) => releaseLease(dependencies, id),

@@ -12,9 +12,11 @@ import {
 } from './states.ts'
 
 const MAX_PAGE = 1_000
+/** Before the first of all keys. */
+const NOTHING = new Uint8Array(0)
 
 /** Questions about pins, answered on the calling thread from a read-only connection: a page of 1 000 takes about 2 ms. */
-export type PinReader = Pick<Pins, 'list' | 'state' | 'count'>
+export type PinReader = Pick<Pins, 'list' | 'state' | 'count' | 'references'>
 
 interface PageParameters {
   after: number
@@ -53,6 +55,12 @@ export function createPinReader(db: Database): PinReader {
     )
     .pluck()
 
+  const references = db
+    .prepare<[Uint8Array, number], Uint8Array>(
+      'SELECT cid FROM ref WHERE cid > ? AND deep = 1 AND count > 0 ORDER BY cid LIMIT ?',
+    )
+    .pluck()
+
   return {
     list({ cid, name, kind, limit = MAX_PAGE, afterId = 0 } = {}) {
       const size = Math.max(1, Math.min(limit, MAX_PAGE))
@@ -77,6 +85,12 @@ export function createPinReader(db: Database): PinReader {
       return referenced.get(key) === 1 ? 'indirect' : 'none'
     },
     count: () => total.get() ?? 0,
+    references({ after, limit }) {
+      const size = Math.max(1, Math.min(limit, MAX_PAGE))
+      return references
+        .all(after === undefined ? NOTHING : referenceKey(after), size)
+        .map((cid) => CID.decode(cid))
+    },
   }
 }
 

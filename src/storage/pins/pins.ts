@@ -158,6 +158,11 @@ class WalkedPins implements PinSet {
     return this.#reader.count()
   }
 
+  references(options: Parameters<Pins['references']>[0]): CID[] {
+    this.#assertOpen()
+    return this.#reader.references(options)
+  }
+
   async resume(): Promise<void> {
     this.#assertOpen()
     await this.#writer.call('pins.retry', {})

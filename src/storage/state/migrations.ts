@@ -6,6 +6,7 @@ import { createOwnerTables } from './migration-4.ts'
 import { createProofTable } from './migration-5.ts'
 import { createHealthTable } from './migration-6.ts'
 import { createPeerTable } from './migration-7.ts'
+import { createProvideTable } from './migration-8.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -31,4 +32,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 5, name: 'proofs of columns elsewhere', run: createProofTable },
   { version: 6, name: "what was measured of this node's objects", run: createHealthTable },
   { version: 7, name: 'peers that were connected', run: createPeerTable },
+  { version: 8, name: 'provider records', run: createProvideTable },
 ]

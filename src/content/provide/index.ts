@@ -18,7 +18,6 @@ import { ProvideQueue } from './queue.ts'
 import type { ProvideRecords, ProvideStrategy } from './types.ts'
 
 export type * from './types.ts'
-export { isProvidable } from './announcer.ts'
 
 export interface ProvideConfig {
   strategy: ProvideStrategy

@@ -144,8 +144,11 @@ export default {
     room(
       'api',
       'src/api/',
-      ['src/(storage|jobs|content|vault|trust|network|telemetry|identity)/', 'protocols/content/types\\.ts'],
-      'The API shows services; no service knows the API.',
+      [
+        'src/(storage|jobs|content|vault|trust|network|telemetry|identity)/',
+        'protocols/content/(types|links)\\.ts',
+      ],
+      'The API shows services; no service knows the API. Codecs and scopes are those of the protocol.',
     ),
     room(
       'node',

@@ -134,6 +134,8 @@ function isText(written: Key['leaf']['written']): boolean {
     case 'schedule':
     case 'peers':
     case 'iceServers':
+    case 'hosts':
+    case 'cids':
       return false
     default:
       return true

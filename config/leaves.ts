@@ -7,7 +7,7 @@ import { formatDuration, formatRate, formatSize, parseDuration, parseRate, parse
  * duration is an integer of milliseconds) with one annotation, `written`, for the form in which an operator writes it.
  *
  * - `share`: a size, or a percentage of another key's size; inside it is bytes
- * - `multiaddrs`, `gateways`, `schedule`, `peers`, `iceServers`: lists of text, each item checked as what its name says
+ * - `multiaddrs`, `gateways`, `schedule`, `peers`, `iceServers`, `hosts`, `cids`: lists of text, each item checked as what its name says
  */
 export type Written =
   | 'text'
@@ -25,6 +25,8 @@ export type Written =
   | 'schedule'
   | 'peers'
   | 'iceServers'
+  | 'hosts'
+  | 'cids'
 
 /** What every key says about itself; `description` is one sentence for the operator. */
 export interface LeafOptions<Default> {
@@ -119,7 +121,15 @@ export function rate(options: LeafOptions<string> & Bounds): TNumber & Annotatio
   return Real({ ...rest, ...bounds, written: 'rate' }) as TNumber & Annotation<'rate'>
 }
 
-type ListKind = 'multiaddrs' | 'bootstrap' | 'gateways' | 'schedule' | 'peers' | 'iceServers'
+type ListKind =
+  | 'multiaddrs'
+  | 'bootstrap'
+  | 'gateways'
+  | 'schedule'
+  | 'peers'
+  | 'iceServers'
+  | 'hosts'
+  | 'cids'
 
 export function list<Kind extends ListKind>(
   kind: Kind,

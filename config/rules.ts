@@ -100,6 +100,26 @@ const RULES: readonly Rule[] = [
       if (!isHost(host)) yield { key, message: `found ${shown(host)}, allowed: an IP address or a host name` }
     }
   },
+  function* gatewayHosts({ gateway }) {
+    for (const host of gateway.hosts) {
+      if (!isHost(host) || isIP(host) !== 0 || host !== host.toLowerCase()) {
+        yield {
+          key: 'gateway.hosts',
+          message: `found ${shown(host)}, allowed: a host name in lower case, without a port`,
+        }
+      }
+    }
+  },
+  function* deniedCids({ gateway }) {
+    for (const cid of gateway.denied) {
+      // Whatever is not decodable in the end is told by the gateway at its start; this finds what was mistyped.
+      if (
+        !/^(?:Qm[1-9A-HJ-NP-Za-km-z]{44}|b[a-z2-7]{8,}|z[1-9A-HJ-NP-Za-km-z]{8,}|k[0-9a-z]{8,})$/.test(cid)
+      ) {
+        yield { key: 'gateway.denied', message: `found ${shown(cid)}, allowed: a CID` }
+      }
+    }
+  },
   function* publicOnly({ network, content }) {
     if (network.mode === 'public') return
     const way = 'allowed: false, or network.mode public (this network is private)'

@@ -30,6 +30,8 @@ export function readText(key: Key, text: string): Reading {
     case 'schedule':
     case 'peers':
     case 'iceServers':
+    case 'hosts':
+    case 'cids':
       return readValue(key, parseJson(text))
     default:
       return readValue(key, text)
@@ -96,6 +98,10 @@ export function allowed(leaf: Leaf): string {
       return 'a list of different peer ids, such as ["12D3KooW…"]'
     case 'iceServers':
       return 'a list of different STUN servers, such as ["stun:stun.example:3478"]'
+    case 'hosts':
+      return 'a list of different host names, such as ["gateway.example"]'
+    case 'cids':
+      return 'a list of different CIDs, such as ["bafkrei…"]'
   }
 }
 

@@ -1,4 +1,3 @@
-import type { AddressInfo } from 'node:net'
 import { listenError } from './listen-error.ts'
 import { announce, type ApiFile, withdraw } from './api-file.ts'
 import type { ApiContext } from './context.ts'
@@ -14,6 +13,7 @@ import { routes } from './routes.ts'
 import { RunningRequests } from './running-requests.ts'
 import { createServer } from './server.ts'
 import { Tokens } from './tokens.ts'
+import { urlOf } from './url-of.ts'
 
 export type {
   ApiDependencies,
@@ -107,7 +107,7 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
       try {
         await app.listen({ host, port })
       } catch (error) {
-        throw listenError(error, host, port)
+        throw listenError(error, 'api', host, port)
       }
       const url = urlOf(app.server.address(), host)
       announced = { url, pid: process.pid, version: dependencies.version, startedAtMs: Date.now() }
@@ -119,11 +119,4 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
     close: () => (closed ??= shutDown()),
     document: () => context.document(),
   }
-}
-
-/** Where clients on this machine reach the server: a wildcard address is listened on, but never connected to. */
-function urlOf(address: AddressInfo | string | null, host: string): string {
-  const port = typeof address === 'object' && address !== null ? address.port : 0
-  const reachable = host === '0.0.0.0' || host === '' ? '127.0.0.1' : host === '::' ? '::1' : host
-  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
 }

@@ -1,3 +1,4 @@
+import { contentDisposition } from './disposition.ts'
 import { rangeUnsatisfiable } from './errors.ts'
 
 /** Both ends inclusive, in bytes. */
@@ -50,7 +51,7 @@ export function matchesEntityTag(header: string | string[] | undefined, entityTa
 export function contentHeaders(name: string, entityTag?: string): Record<string, string> {
   return {
     'content-type': 'application/octet-stream',
-    'content-disposition': attachment(name),
+    'content-disposition': contentDisposition('attachment', name),
     'content-security-policy': "sandbox; default-src 'none'",
     'x-content-type-options': 'nosniff',
     ...(entityTag === undefined ? {} : { etag: entityTag, 'cache-control': 'private, no-cache' }),
@@ -76,7 +77,7 @@ export function privateHeaders(
     ...(isShown
       ? {
           'content-type': mime,
-          'content-disposition': attachment(name).replace('attachment', 'inline'),
+          'content-disposition': contentDisposition('inline', name),
           // A browser wraps what it plays in a page of its own, to which this policy applies. Its player asks for the bytes again,
           // and as of an origin of nobody's it would be refused; scripts stay forbidden.
           'content-security-policy':
@@ -84,14 +85,4 @@ export function privateHeaders(
         }
       : {}),
   }
-}
-
-/** RFC 6266: a plain form for old readers, and the exact name in UTF-8 (RFC 8187). */
-function attachment(name: string): string {
-  const plain = name.replace(/[^\x20-\x7e]|["\\%/]/g, '_')
-  const exact = encodeURIComponent(name.toWellFormed()).replace(
-    /['()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  )
-  return `attachment; filename="${plain}"; filename*=UTF-8''${exact}`
 }

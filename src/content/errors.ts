@@ -86,6 +86,13 @@ export function carInvalid(offset: number, reason: string, cause?: unknown): P2p
   )
 }
 
+/** A DAG can be small and have more paths through it than anybody could follow. */
+export function carTooLarge(root: CID, reason: string): P2pnodeError {
+  return new P2pnodeError('ERR_CAR_TOO_LARGE', 'too-large', `a CAR of ${root} would have no end: ${reason}`, {
+    details: { cid: root.toString() },
+  })
+}
+
 /** The checkpoint names state that is no longer there: only a damaged or tampered data folder gets here. */
 export function checkpointLost(reason: string): P2pnodeError {
   return new P2pnodeError(

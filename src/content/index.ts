@@ -109,6 +109,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     cat: (address, readOptions) => service.cat(address, readOptions),
     tar: (address, readOptions) => service.tar(address, readOptions),
     car: (address, readOptions) => service.car(address, readOptions),
+    blocks: (plan, readOptions) => service.blocks(plan, readOptions),
     providers: (cid, readOptions) => service.providers(cid, readOptions),
     provide: (cid, provideOptions) => provides.provide(cid, provideOptions),
     provideStatistics: () => provides.statistics(),

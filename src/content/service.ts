@@ -13,7 +13,7 @@ import { readFile } from './read/file.ts'
 import type { Target } from './read/resolve.ts'
 import { resolveAddress } from './read/resolve.ts'
 import { writeTar } from './read/tar.ts'
-import type { ContentService, Entry, ReadOptions, Resolved } from './types.ts'
+import type { ContentService, Entry, OpenReader, ReadOptions, ReadPlan, Resolved } from './types.ts'
 
 export interface ServiceDependencies {
   fetcher: Fetcher
@@ -90,6 +90,10 @@ export class AddressedContent implements Omit<ContentService, 'provide'> {
       () => ({ scope: 'all' }),
       ({ cid }, reader) => writeCar(reader, cid, options.signal),
     )
+  }
+
+  blocks(plan: ReadPlan, { offline = false }: { offline?: boolean } = {}): OpenReader {
+    return this.#fetcher.reader(plan, offline)
   }
 
   async *providers(

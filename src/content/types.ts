@@ -1,4 +1,6 @@
 import type { CID } from 'multiformats/cid'
+import type { ByteRange, Scope } from '../../protocols/content/types.ts'
+import type { BlockReader } from './read/block-reader.ts'
 
 export type Profile = 'unixfs-v1-2025' | 'unixfs-v0-2015'
 
@@ -105,6 +107,22 @@ export interface ReadOptions {
   offline?: boolean
 }
 
+/** What a reader of blocks is going to want, so that what is not held is fetched together. */
+export interface ReadPlan {
+  /** Where the reading begins. */
+  dag: CID
+  /** Whose providers are looked up: the root that was published, where `dag` is a part of it. */
+  providersOf: CID
+  scope: Scope
+  path?: string[]
+  range?: ByteRange
+}
+
+/** Blocks one by one: those that are held, and unless it was opened `offline` those that can be fetched. Must be closed. */
+export interface OpenReader extends BlockReader {
+  close(): Promise<void>
+}
+
 /**
  * Public content by address: `CID`, `CID/path`, `/ipfs/CID/path`.
  *
@@ -121,6 +139,8 @@ export interface ContentService {
   tar(address: string, options: ReadOptions & { name: string }): AsyncIterable<Uint8Array>
   /** CAR (version 1) of everything below the address. */
   car(address: string, options: ReadOptions): AsyncIterable<Uint8Array>
+  /** For whoever walks a DAG by itself. Nothing is asked of anybody before a block is wanted that is not held. */
+  blocks(plan: ReadPlan, options?: { offline?: boolean }): OpenReader
   /** Where blocks could come from: connected peers first, then DHT providers. */
   providers(
     cid: CID,

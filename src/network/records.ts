@@ -23,7 +23,9 @@ export function createPeerRecords({
     history,
     traffic,
     isNeeded,
-    moved({ peer, direction }, bytes) {
+    moved({ peer, protocol, direction }, bytes) {
+      // Who reads over HTTP is an address, not a peer.
+      if (protocol === 'gateway') return
       traffic.moved(peer, bytes)
       history.moved(peer, direction, bytes)
     },

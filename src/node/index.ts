@@ -4,9 +4,11 @@ import { type Config, describeConfig, effectOf, type Sources } from '../../confi
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { content as contentProtocol } from '../../protocols/content/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
+import { createGateway } from '../api/gateway/index.ts'
 import { type Api, createApi } from '../api/index.ts'
 import { createContentHelia } from '../content/helia/index.ts'
 import { createContentService } from '../content/index.ts'
+import { NOTHING_PRIVATE } from '../content/private/types.ts'
 import type { ContentService } from '../content/types.ts'
 import { createGossip } from '../gossip/index.ts'
 import { loadOrCreateIdentity } from '../identity/index.ts'
@@ -415,6 +417,19 @@ async function startServices(
   })
   listening.api = api
   lifecycle.started('api', () => api.drain(), JOBS_STOP_TIMEOUT_MS)
+  const gateway = config.gateway.enabled
+    ? await createGateway({
+        settings: config.gateway,
+        content,
+        privateMark: NOTHING_PRIVATE,
+        decideAddress: (address, family) => trust.decideAddress(address, family),
+        bandwidth,
+        metrics,
+        log,
+      })
+    : undefined
+  lifecycle.started('gateway', () => gateway?.close(), JOBS_STOP_TIMEOUT_MS)
+  const gatewayUrl = (await gateway?.listen())?.url ?? null
   const { url } = await api.listen()
 
   return {
@@ -430,7 +445,7 @@ async function startServices(
       did: identity.did,
       multiaddrs: network.addresses(),
       api: url,
-      gateway: null,
+      gateway: gatewayUrl,
       role: config.role,
       home: lock.home,
       pid: process.pid,

@@ -175,7 +175,10 @@ function observeVault(metrics: MeasuredServices['metrics'], vault: MeasuredServi
   })
   metrics.observed(
     'counter',
-    { name: 'p2pnode_vault_audit_bytes_total', help: 'What challenges of other holders and their proofs took.' },
+    {
+      name: 'p2pnode_vault_audit_bytes_total',
+      help: 'What challenges of other holders and their proofs took.',
+    },
     () => [{ value: vault.statistics().auditBytes }],
   )
   counter('columns', 'Columns that came here, went, or were rebuilt at others.', 'event', () => {

@@ -80,6 +80,10 @@ export class FakeContent implements ContentService {
     return this.stream(options.signal)
   }
 
+  blocks(): never {
+    throw new Error('the control API does not ask for it')
+  }
+
   async *providers(): AsyncIterable<{ peer: string; kind: 'connected' | 'dht' }> {
     yield { peer: PEER, kind: 'connected' }
   }

@@ -63,13 +63,21 @@ export async function* writeCar(
   root: CID,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const header = encode({ version: 1, roots: [root] })
-  yield lengthPrefix(header.length)
-  yield header
+  yield carHeader(root)
   for await (const { cid, bytes } of walkDag(reader, root, signal)) {
-    yield Buffer.concat([lengthPrefix(cid.bytes.length + bytes.length), cid.bytes])
+    yield carFrame(cid, bytes)
     yield bytes
   }
+}
+
+export function carHeader(root: CID): Uint8Array {
+  const header = encode({ version: 1, roots: [root] })
+  return Buffer.concat([lengthPrefix(header.length), header])
+}
+
+/** What stands before the bytes of a block. */
+export function carFrame(cid: CID, bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([lengthPrefix(cid.bytes.length + bytes.length), cid.bytes])
 }
 
 function lengthPrefix(length: number): Uint8Array {

@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { dagInvalid, notAFile } from '../errors.ts'
-import type { BlockReader } from './block-reader.ts'
-import { readAhead } from './block-reader.ts'
+import type { BlockReader, ReadAhead } from './block-reader.ts'
+import { READ_AHEAD, readAhead } from './block-reader.ts'
 import type { FilePart, Node } from './node.ts'
 import { decodeNode, entryTypeOf } from './node.ts'
 
@@ -12,31 +12,37 @@ type FileNode = Extract<Node, { type: 'file' }>
 
 /**
  * The bytes of a file from `offset` on, at most `length`. Blocks are read ahead in a small window that moves with the
- * consumer; the parts are those of the blocks and must not be changed.
+ * consumer, `ahead` or the usual one; the parts are those of the blocks and must not be changed.
  *
  * @throws ERR_NOT_A_FILE, ERR_DAG_INVALID where a block holds more or fewer bytes than its parent says
  */
 export async function* readFile(
   reader: BlockReader,
   cid: CID,
-  options: { offset?: number; length?: number; signal: AbortSignal },
+  options: { offset?: number; length?: number; ahead?: ReadAhead; signal: AbortSignal },
 ): AsyncGenerator<Uint8Array> {
-  const { offset = 0, length = Number.POSITIVE_INFINITY, signal } = options
+  const { offset = 0, length = Number.POSITIVE_INFINITY, ahead = READ_AHEAD, signal } = options
   const root = decodeNode(cid, await reader.get(cid, signal))
   if (root.type !== 'file') throw notAFile(cid.toString(), entryTypeOf(root))
   const end = Math.min(root.sizeBytes, offset + length)
-  yield* readRange(reader, root, offset, end, signal, 0)
+  yield* readRange({ reader, ahead, signal }, root, offset, end, 0)
+}
+
+interface Reading {
+  reader: BlockReader
+  ahead: ReadAhead
+  signal: AbortSignal
 }
 
 /** Bytes `from` to `end` (exclusive) of what is below `node`, counted from its own start. */
 async function* readRange(
-  reader: BlockReader,
+  reading: Reading,
   node: FileNode,
   from: number,
   end: number,
-  signal: AbortSignal,
   depth: number,
 ): AsyncGenerator<Uint8Array> {
+  const { reader, ahead, signal } = reading
   if (from >= end) return
   if (from < node.data.length) yield node.data.subarray(from, Math.min(end, node.data.length))
 
@@ -46,6 +52,7 @@ async function* readRange(
     ({ part }, signal) => reader.get(part.cid, signal),
     ({ part }) => part.sizeBytes,
     signal,
+    ahead,
   )
   for await (const { item, bytes } of blocks) {
     const { part, start } = item
@@ -54,11 +61,10 @@ async function* readRange(
     if (child.sizeBytes !== part.sizeBytes) throw dagInvalid(part.cid, 'its size is not what its parent says')
     if (depth === MAX_DEPTH) throw dagInvalid(part.cid, 'the file is nested too deeply')
     yield* readRange(
-      reader,
+      reading,
       child,
       Math.max(0, from - start),
       Math.min(part.sizeBytes, end - start),
-      signal,
       depth + 1,
     )
   }

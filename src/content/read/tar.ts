@@ -3,7 +3,8 @@ import { dagInvalid, paramsInvalid } from '../errors.ts'
 import type { TarMember } from '../../tar/encode.ts'
 import { encodeTarHeader, TAR_END, tarPadding } from '../../tar/encode.ts'
 import { DEFAULT_DIRECTORY_MODE, DEFAULT_FILE_MODE } from '../unixfs/node.ts'
-import type { BlockReader } from './block-reader.ts'
+import type { BlockReader, ReadAhead } from './block-reader.ts'
+import { READ_AHEAD } from './block-reader.ts'
 import { listLinks } from './directory.ts'
 import { readFile } from './file.ts'
 import type { Node } from './node.ts'
@@ -24,24 +25,31 @@ export async function* writeTar(
   target: { cid: CID; node: Node },
   name: string,
   signal: AbortSignal,
+  ahead: ReadAhead = READ_AHEAD,
 ): AsyncGenerator<Uint8Array> {
   if (!isFileName(name)) throw paramsInvalid(`${JSON.stringify(name)} cannot be the name of a file`)
-  yield* writeMember(reader, target.cid, target.node, name, signal, 0)
+  yield* writeMember({ reader, ahead, signal }, target.cid, target.node, name, 0)
   yield TAR_END
 }
 
+interface Writing {
+  reader: BlockReader
+  ahead: ReadAhead
+  signal: AbortSignal
+}
+
 async function* writeMember(
-  reader: BlockReader,
+  writing: Writing,
   cid: CID,
   node: Node,
   path: string,
-  signal: AbortSignal,
   depth: number,
 ): AsyncGenerator<Uint8Array> {
+  const { reader, ahead, signal } = writing
   if (depth > MAX_DEPTH) throw dagInvalid(cid, `the tree is deeper than ${MAX_DEPTH} directories`)
   yield encodeTarHeader(memberOf(cid, node, path))
   if (node.type === 'file') {
-    yield* readFile(reader, cid, { signal })
+    yield* readFile(reader, cid, { ahead, signal })
     const padding = tarPadding(node.sizeBytes)
     if (padding.length > 0) yield padding
     return
@@ -54,7 +62,7 @@ async function* writeMember(
     if (seen.has(link.name)) throw dagInvalid(cid, `it has two entries called ${JSON.stringify(link.name)}`)
     seen.add(link.name)
     const child = decodeNode(link.cid, await reader.get(link.cid, signal))
-    yield* writeMember(reader, link.cid, child, `${path}/${link.name}`, signal, depth + 1)
+    yield* writeMember(writing, link.cid, child, `${path}/${link.name}`, depth + 1)
   }
 }
 

@@ -19,7 +19,12 @@ describe('the layers of the configuration', () => {
     expect(file).toBeNull()
     expect(config.role).toBe('worker')
     expect(config.api).toEqual({ host: '127.0.0.1', port: 4780 })
-    expect(config.gateway).toEqual({ host: '127.0.0.1', port: 4788 })
+    expect(config.gateway).toMatchObject({
+      host: '127.0.0.1',
+      port: 4788,
+      enabled: true,
+      hosts: ['localhost'],
+    })
     expect(config.network).toMatchObject({ mode: 'private', name: 'main', bootstrap: [] })
     expect(config.content.steps).toMatchObject({ peers: true, ipfs: false, gateways: false })
     expect(config.content.gateways).toEqual([])

@@ -136,6 +136,7 @@ function isText(written: Key['leaf']['written']): boolean {
     case 'iceServers':
     case 'hosts':
     case 'cids':
+    case 'dnslinks':
       return false
     default:
       return true

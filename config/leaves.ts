@@ -7,7 +7,8 @@ import { formatDuration, formatRate, formatSize, parseDuration, parseRate, parse
  * duration is an integer of milliseconds) with one annotation, `written`, for the form in which an operator writes it.
  *
  * - `share`: a size, or a percentage of another key's size; inside it is bytes
- * - `multiaddrs`, `gateways`, `schedule`, `peers`, `iceServers`, `hosts`, `cids`: lists of text, each item checked as what its name says
+ * - `multiaddrs`, `gateways`, `schedule`, `peers`, `iceServers`, `hosts`, `cids`, `dnslinks`: lists of text,
+ *   each item checked as what its name says
  */
 export type Written =
   | 'text'
@@ -27,6 +28,7 @@ export type Written =
   | 'iceServers'
   | 'hosts'
   | 'cids'
+  | 'dnslinks'
 
 /** What every key says about itself; `description` is one sentence for the operator. */
 export interface LeafOptions<Default> {
@@ -130,6 +132,7 @@ type ListKind =
   | 'iceServers'
   | 'hosts'
   | 'cids'
+  | 'dnslinks'
 
 export function list<Kind extends ListKind>(
   kind: Kind,

@@ -184,6 +184,21 @@ const RULES: readonly Rule[] = [
       }
     }
   },
+  function* dnslinks({ content }) {
+    const domains = new Set<string>()
+    for (const link of content.dnslink) {
+      const [, domain] =
+        /^((?:[a-z0-9_-]{1,63}\.)+[a-z0-9-]{1,63})=\/ip[fn]s\/[^/\s]+(?:\/.*)?$/i.exec(link) ?? []
+      const name = domain?.toLowerCase()
+      if (name === undefined || domains.has(name)) {
+        const wrong = name === undefined ? '' : ', a domain that is listed twice'
+        yield {
+          key: 'content.dnslink',
+          message: `found ${shown(link)}${wrong}, allowed: DOMAIN=/ipfs/CID or DOMAIN=/ipns/NAME, each domain once`,
+        }
+      } else domains.add(name)
+    }
+  },
   function* dataWithinColumns({ vault }) {
     const [, k, n] = /^rs:(\d+)\/(\d+)$/.exec(vault.redundancy) ?? []
     if (k !== undefined && Number(k) >= Number(n)) {

@@ -238,6 +238,17 @@ export const schema = Section({
       description: 'Trustless HTTP gateways, as URLs; every block from them is verified.',
       default: [],
     }),
+    dnslink: list('dnslinks', {
+      description:
+        'Where domains below /ipns/ lead, as DOMAIN=/ipfs/CID or DOMAIN=/ipns/NAME; others are asked of the DNS, with network.mode public alone.',
+      default: [],
+    }),
+    republishNames: duration({
+      description: 'How often the network is told again of the names that this node publishes.',
+      default: '4h',
+      from: '1m',
+      to: '48h',
+    }),
     steps: Section({
       peers: boolean({
         description: 'Ask connected peers and those found for missing blocks.',

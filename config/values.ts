@@ -32,6 +32,7 @@ export function readText(key: Key, text: string): Reading {
     case 'iceServers':
     case 'hosts':
     case 'cids':
+    case 'dnslinks':
       return readValue(key, parseJson(text))
     default:
       return readValue(key, text)
@@ -102,6 +103,8 @@ export function allowed(leaf: Leaf): string {
       return 'a list of different host names, such as ["gateway.example"]'
     case 'cids':
       return 'a list of different CIDs, such as ["bafkrei…"]'
+    case 'dnslinks':
+      return 'a list of different DOMAIN=PATH, such as ["docs.example=/ipfs/bafy…"]'
   }
 }
 

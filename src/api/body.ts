@@ -38,6 +38,18 @@ export async function* bodyBytes(
   }
 }
 
+/** A body that fits into memory. @throws ERR_BODY_TOO_LARGE, and what reading it throws */
+export async function wholeBody(bytes: AsyncIterable<Uint8Array>, limitBytes: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const part of bytes) {
+    sizeBytes += part.byteLength
+    if (sizeBytes > limitBytes) throw bodyTooLarge(limitBytes)
+    parts.push(part)
+  }
+  return Buffer.concat(parts)
+}
+
 function within<T>(read: Promise<T>, timeoutMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(

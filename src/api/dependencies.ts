@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream'
 import type { Static } from 'typebox'
 import type { Content } from '../../protocols/content/types.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
+import type { NameService } from '../content/names/types.ts'
 import type { ContentService } from '../content/types.ts'
 import type { Jobs } from '../jobs/types.ts'
 import type { Network } from '../network/types.ts'
@@ -78,6 +79,8 @@ export interface ApiDependencies {
   trust: TrustAdministration
   jobs: Jobs
   content: ContentService
+  /** IPNS and DNSLink. */
+  names: NameService
   /** Private files. */
   vault?: VaultService | undefined
   /** Whether a link alone, without a token, reads over loopback (`vault.publicRead`). */

@@ -35,6 +35,7 @@ export async function buildDocument(routes: readonly Route[], version: string): 
         { name: 'network', description: 'peers, lists, evidence, providers' },
         { name: 'jobs', description: 'long operations and uploads' },
         { name: 'content', description: 'public content by address' },
+        { name: 'names', description: 'mutable names: IPNS and DNSLink' },
         { name: 'vault', description: 'private files by link; links are secrets' },
         { name: 'storage', description: 'blocks, pins, maintenance' },
         { name: 'events', description: 'what happens, as it happens' },

@@ -77,7 +77,16 @@ export interface Route {
   handle(call: Call<unknown, unknown, unknown, unknown>, context: ApiContext): Promise<HandlerResult<unknown>>
 }
 
-export type Tag = 'node' | 'network' | 'jobs' | 'content' | 'vault' | 'storage' | 'events' | 'tokens'
+export type Tag =
+  | 'node'
+  | 'network'
+  | 'jobs'
+  | 'content'
+  | 'names'
+  | 'vault'
+  | 'storage'
+  | 'events'
+  | 'tokens'
 
 /** Declares a route with the handler's types taken from its schemas. */
 export function route<

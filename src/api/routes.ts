@@ -3,6 +3,7 @@ import { contentRoutes } from './routes/content.ts'
 import { documentRoutes } from './routes/document.ts'
 import { eventRoutes } from './routes/events.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { nameRoutes } from './routes/names.ts'
 import { networkRoutes } from './routes/network.ts'
 import { nodeRoutes } from './routes/node.ts'
 import { storageRoutes } from './routes/storage.ts'
@@ -17,6 +18,7 @@ export const routes: readonly Route[] = [
   ...networkRoutes,
   ...jobRoutes,
   ...contentRoutes,
+  ...nameRoutes,
   ...vaultRoutes,
   ...vaultFileRoutes,
   ...vaultStateRoutes,

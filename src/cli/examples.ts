@@ -67,6 +67,16 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   'pin add': [{ command: 'pin add CID --name keep', does: 'fetch what is missing, and keep it' }],
   'pin rm': [{ command: 'pin rm CID --name keep', does: 'let go of it' }],
+  'name publish': [
+    { command: 'name publish CID', does: "under the node's own key; prints the name" },
+    { command: 'name publish CID --key releases --ttl 1m', does: 'under a key of its own', byHand: true },
+  ],
+  'name resolve': [
+    { command: 'name resolve NAME', does: 'the path that it leads to now' },
+    { command: 'name resolve NAME --record', does: 'number and expiry of its record' },
+  ],
+  'name import': [{ command: 'name import NAME.ipns-record', does: 'as name export wrote it', byHand: true }],
+  'name keys create': [{ command: 'name keys create releases', does: 'a name of its own for each channel' }],
   jobs: [
     { command: 'jobs ls --state running', does: 'what the node works on' },
     { command: 'jobs wait JOB', does: 'until it has ended', byHand: true },

@@ -515,6 +515,162 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Names that this node publishes
+         * @description Access: the scope read.
+         */
+        get: operations["listNames"];
+        put?: never;
+        /**
+         * Let a name lead to an address
+         * @description Signs a record with the next number, keeps it, and tells the network; from then on it is told again and signed anew by itself.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["publishName"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/names/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * No longer publish with a key
+         * @description Records that others have live on until they expire.
+         *
+         *     Access: the scope write.
+         */
+        delete: operations["unpublishName"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/names/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a record that another key signed, and tell the network
+         * @description Access: the scope write.
+         */
+        post: operations["importName"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/names/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Keys that names are published with
+         * @description Access: the scope read.
+         */
+        get: operations["listNameKeys"];
+        put?: never;
+        /**
+         * Make a key
+         * @description Access: the scope write.
+         */
+        post: operations["createNameKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/names/keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Destroy a key
+         * @description What it published cannot be changed by anybody any more.
+         *
+         *     Access: the scope admin.
+         */
+        delete: operations["removeNameKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/names/record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The record of an IPNS name
+         * @description Access: the scope read.
+         */
+        get: operations["nameRecord"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/names/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where a name leads
+         * @description Names that point at names are followed.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["resolveName"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/peers": {
         parameters: {
             query?: never;
@@ -1516,6 +1672,9 @@ export interface components {
             /** @description shown this once; the node keeps only its SHA-256 */
             token: string;
         };
+        CreateKeyBody: {
+            key: string;
+        };
         CreateToken: {
             name: string;
             /** @enum {string} */
@@ -1594,6 +1753,16 @@ export interface components {
             multiaddrs: string[];
             peerId: string;
             protocols: string[];
+        };
+        ImportedName: {
+            name: string;
+            /** @description the number of the record */
+            sequence: string;
+            /** @description peers that took the record */
+            told: number;
+            /** @description milliseconds since the Unix epoch */
+            validUntilMs: number;
+            value: string;
         };
         ImportedState: {
             objects: number;
@@ -1685,6 +1854,27 @@ export interface components {
         LiveReport: {
             /** @enum {string} */
             state: "live";
+        };
+        NameKey: {
+            createdAtMs: number | null;
+            key: string;
+            /** @description the name that it publishes under */
+            name: string;
+        };
+        NameKeys: {
+            keys: components["schemas"]["NameKey"][];
+        };
+        NameRecord: {
+            /** @description base36 CID of the key */
+            name: string;
+            /** @description the signed record, base64 */
+            record: string;
+            /** @description the number of the record */
+            sequence: string;
+            ttlMs: number;
+            /** @description milliseconds since the Unix epoch */
+            validUntilMs: number;
+            value: string;
         };
         OpenAddUpload: {
             /** @description names the source, so that the same upload is taken up again after an interruption */
@@ -1780,6 +1970,39 @@ export interface components {
              */
             dryRun: boolean;
         };
+        PublishBody: {
+            /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
+            address: string;
+            key?: string;
+            /** @description how long a record is valid; 48 h */
+            lifetimeMs?: number;
+            /** @description sign and keep; the network is told later */
+            offline?: boolean;
+            /** @description how long an answer may be kept; 5 min */
+            ttlMs?: number;
+        };
+        PublishedName: {
+            key: string;
+            lifetimeMs: number;
+            /** @description base36 CID of the key */
+            name: string;
+            /** @description when the network will be told again */
+            nextMs: number;
+            /** @description why nobody was told */
+            problem: string | null;
+            /** @description the number of the record */
+            sequence: string;
+            /** @description peers that took the record the last time */
+            told: number;
+            ttlMs: number;
+            /** @description milliseconds since the Unix epoch */
+            validUntilMs: number;
+            /** @description where it leads */
+            value: string;
+        };
+        PublishedNames: {
+            names: components["schemas"]["PublishedName"][];
+        };
         PutParams: {
             /** @default false */
             allowDegraded: boolean;
@@ -1833,6 +2056,12 @@ export interface components {
             /** @enum {string} */
             type: "file" | "directory" | "symlink" | "raw" | "other";
         };
+        ResolvedName: {
+            /** @description /ipfs/CID[/…] */
+            path: string;
+            /** @description how long the answer may be kept */
+            ttlMs: number;
+        };
         ShareBody: {
             /** @description a capability link: a secret */
             link: string;
@@ -1846,11 +2075,11 @@ export interface components {
             text: string;
         };
         StartGet: {
-            /** @description CID, CID/path or /ipfs/CID/path */
+            /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
             address: string;
         };
         StartPin: {
-            /** @description CID, CID/path or /ipfs/CID/path */
+            /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
             address: string;
             /**
              * @default recursive
@@ -2369,7 +2598,7 @@ export interface operations {
     car: {
         parameters: {
             query: {
-                /** @description CID, CID/path or /ipfs/CID/path */
+                /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
                 address: string;
                 /** @description read only what this node holds */
                 offline?: boolean;
@@ -2403,7 +2632,7 @@ export interface operations {
     cat: {
         parameters: {
             query: {
-                /** @description CID, CID/path or /ipfs/CID/path */
+                /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
                 address: string;
                 /** @description bytes at most */
                 length?: number;
@@ -2457,7 +2686,7 @@ export interface operations {
     "catHead-head": {
         parameters: {
             query: {
-                /** @description CID, CID/path or /ipfs/CID/path */
+                /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
                 address: string;
                 /** @description bytes at most */
                 length?: number;
@@ -2538,7 +2767,7 @@ export interface operations {
     ls: {
         parameters: {
             query: {
-                /** @description CID, CID/path or /ipfs/CID/path */
+                /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
                 address: string;
                 /** @description read only what this node holds */
                 offline?: boolean;
@@ -2572,7 +2801,7 @@ export interface operations {
     resolve: {
         parameters: {
             query: {
-                /** @description CID, CID/path or /ipfs/CID/path */
+                /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
                 address: string;
                 /** @description read only what this node holds */
                 offline?: boolean;
@@ -2606,7 +2835,7 @@ export interface operations {
     tar: {
         parameters: {
             query: {
-                /** @description CID, CID/path or /ipfs/CID/path */
+                /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
                 address: string;
                 name?: string;
                 /** @description read only what this node holds */
@@ -3103,6 +3332,303 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listNames: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description by key */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PublishedNames"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    publishName: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description the name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PublishedName"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    unpublishName: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description it is told no more */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    importName: {
+        parameters: {
+            query: {
+                /** @description tell the network again until the record expires */
+                keep?: boolean;
+                /** @description an IPNS name (k51…, a peer id) or a domain, with or without a path */
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description at most 67108864 bytes */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description what the record says */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportedName"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listNameKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the node's own first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NameKeys"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    createNameKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateKeyBody"];
+            };
+        };
+        responses: {
+            /** @description the key with its name */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NameKey"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    removeNameKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description it is gone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    nameRecord: {
+        parameters: {
+            query: {
+                /** @description a kept answer may be so old; 0 asks the network first */
+                maxAgeMs?: number;
+                /** @description an IPNS name (k51…, a peer id) or a domain, with or without a path */
+                name: string;
+                /** @description read only what this node holds */
+                offline?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the best one that is to be found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NameRecord"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    resolveName: {
+        parameters: {
+            query: {
+                /** @description a kept answer may be so old; 0 asks the network first */
+                maxAgeMs?: number;
+                /** @description an IPNS name (k51…, a peer id) or a domain, with or without a path */
+                name: string;
+                /** @description read only what this node holds */
+                offline?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a path to content */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResolvedName"];
                 };
             };
             /** @description a failure */

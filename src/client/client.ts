@@ -64,15 +64,15 @@ export type PostedDownloadPath =
   | '/api/v1/vault/state/export'
 
 /** Paths that take a whole file, which fits into memory. */
-export type FilePath = '/api/v1/vault/manifests' | '/api/v1/vault/state/import'
+export type FilePath = '/api/v1/names/import' | '/api/v1/vault/manifests' | '/api/v1/vault/state/import'
 
 type BodyOf<Path extends keyof paths> =
   Operation<'post', Path> extends { requestBody?: { content: { 'application/json': infer Body } } }
     ? Body
     : never
 
-type QueryOf<Path extends keyof paths> =
-  Operation<'get', Path> extends { parameters: { query?: infer Query } } ? NonNullable<Query> : never
+type QueryOf<Path extends keyof paths, Verb extends 'get' | 'post' = 'get'> =
+  Operation<Verb, Path> extends { parameters: { query?: infer Query } } ? NonNullable<Query> : never
 
 /** How long one question for a job waits; then progress is told and it is asked again. */
 const WAIT_STEP_MS = 500
@@ -157,11 +157,15 @@ export class Client {
   async sendFile<Path extends FilePath>(
     path: Path,
     bytes: Uint8Array,
-    options: { headers?: Record<string, string>; signal?: AbortSignal | undefined } = {},
+    options: {
+      query?: QueryOf<Path, 'post'>
+      headers?: Record<string, string>
+      signal?: AbortSignal | undefined
+    } = {},
   ): Promise<Data<'post', Path>> {
     return (await this.transport.json({
       method: 'POST',
-      path,
+      path: pathWith(path, options.query === undefined ? {} : { query: options.query }),
       headers: {
         'content-type': 'application/octet-stream',
         'content-length': bytes.byteLength,

@@ -24,6 +24,7 @@ import { getJob, pinJob } from './jobs/get.ts'
 import { healer } from './jobs/heal.ts'
 import { gcJob, scrubJob } from './jobs/maintenance.ts'
 import { createProvides, type ProvideConfig, type ProvideStatistics } from './provide/index.ts'
+import type { NameResolver } from './names/types.ts'
 import { AddressedContent } from './service.ts'
 import type { ContentService } from './types.ts'
 
@@ -49,6 +50,8 @@ export interface ContentServiceOptions {
   ipfs?: IpfsStep
   /** Whether the DHT knows anybody to ask; by default, whether anybody is connected. */
   hasRoutes?: () => boolean
+  /** Where addresses that begin with a name lead; without it they are refused. */
+  names?: NameResolver
 }
 
 /** `content.provide` of the configuration. */
@@ -66,7 +69,7 @@ const JOURNAL_SUFFIX = '.entries'
 
 /** Registers the job kinds `add`, `car-import`, `get`, `pin`, `gc` and `scrub` with `jobs`. */
 export function createContentService(options: ContentServiceOptions): RunningContentService {
-  const { config, home, storage, jobs, libp2p, trust, content } = options
+  const { config, home, storage, jobs, libp2p, trust, content, names } = options
   const log = options.log.child({ part: 'content' })
   const { peers, ipfs } = config.content.steps
   const jobsFolder = join(home, 'jobs')
@@ -93,7 +96,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     log,
   })
   const onAdded = (cid: string): void => provides.add(CID.parse(cid))
-  const getting = { storage, fetcher, hasIpfs: ipfsStep !== undefined }
+  const getting = { storage, fetcher, hasIpfs: ipfsStep !== undefined, names }
 
   jobs.register(addJob({ storage, jobsFolder, onAdded }))
   jobs.register(carImportJob({ storage, onAdded }))
@@ -102,7 +105,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
   jobs.register(gcJob(storage.maintenance))
   jobs.register(scrubJob(storage, healer({ content, fetcher, ipfs: ipfsStep })))
 
-  const service = new AddressedContent({ fetcher, content, libp2p })
+  const service = new AddressedContent({ fetcher, content, libp2p, names })
   return {
     resolve: (address, readOptions) => service.resolve(address, readOptions),
     ls: (address, readOptions) => service.ls(address, readOptions),

@@ -5,11 +5,12 @@ import { cancelled, notADirectory, notAFile } from './errors.ts'
 import type { Fetcher, FetchingReader } from './fetch/fetcher.ts'
 import type { FetchPlan } from './fetch/session.ts'
 import { isUnavailable } from './fetch/session.ts'
-import { parseAddress } from './read/address.ts'
+import type { NameResolver } from './names/types.ts'
 import type { BlockReader } from './read/block-reader.ts'
 import { writeCar } from './read/car.ts'
 import { listEntries } from './read/directory.ts'
 import { readFile } from './read/file.ts'
+import { rootedAddress } from './read/named-address.ts'
 import type { Target } from './read/resolve.ts'
 import { resolveAddress } from './read/resolve.ts'
 import { writeTar } from './read/tar.ts'
@@ -19,6 +20,8 @@ export interface ServiceDependencies {
   fetcher: Fetcher
   content: Pick<Content, 'peers'>
   libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
+  /** Without it, addresses that begin with a name are refused. */
+  names?: NameResolver | undefined
 }
 
 type TargetPlan = Omit<FetchPlan, 'dag' | 'providersOf'>
@@ -28,11 +31,13 @@ export class AddressedContent implements Omit<ContentService, 'provide'> {
   readonly #fetcher: Fetcher
   readonly #content: Pick<Content, 'peers'>
   readonly #libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
+  readonly #names: NameResolver | undefined
 
-  constructor({ fetcher, content, libp2p }: ServiceDependencies) {
+  constructor({ fetcher, content, libp2p, names }: ServiceDependencies) {
     this.#fetcher = fetcher
     this.#content = content
     this.#libp2p = libp2p
+    this.#names = names
   }
 
   async resolve(address: string, options: ReadOptions): Promise<Resolved> {
@@ -114,7 +119,7 @@ export class AddressedContent implements Omit<ContentService, 'provide'> {
   }
 
   async #resolve(address: string, { signal, offline = false }: ReadOptions): Promise<Target> {
-    const parsed = parseAddress(address)
+    const parsed = await rootedAddress(address, this.#names, { signal, offline })
     const plan: FetchPlan = {
       dag: parsed.root,
       providersOf: parsed.root,

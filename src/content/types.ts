@@ -124,10 +124,10 @@ export interface OpenReader extends BlockReader {
 }
 
 /**
- * Public content by address: `CID`, `CID/path`, `/ipfs/CID/path`.
+ * Public content by address: `CID`, `CID/path`, `/ipfs/CID/path`, `/ipns/NAME/path`, and as URLs `ipfs://`, `ipns://`.
  *
  * Every method throws ERR_ADDRESS_INVALID, ERR_NOT_FOUND (nobody has it, or the path does not exist),
- * ERR_FETCH_STALLED, ERR_CANCELLED.
+ * ERR_FETCH_STALLED, ERR_CANCELLED; and for a name what `NameResolver.resolve` throws.
  */
 export interface ContentService {
   resolve(address: string, options: ReadOptions): Promise<Resolved>

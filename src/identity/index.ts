@@ -16,6 +16,7 @@ import { loadOrCreateSecret, type SecretFileOptions, type SecretKind } from './s
 
 export { didFromPeerId } from './did.ts'
 export { OWNER_FORM } from './errors.ts'
+export { SealedRows } from './sealed-rows.ts'
 export {
   type LoadedSecret,
   loadOrCreateSecret,

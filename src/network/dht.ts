@@ -3,6 +3,7 @@ import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p
 import { dhtRecordInvalid } from './errors.ts'
 import { DHT_LIMITS } from './limits.ts'
 import { DhtSenders } from './dht-senders.ts'
+import { keepNewest } from './newest-records.ts'
 import { boundDatastore } from './record-quota.ts'
 import type { NetworkSettings } from './settings.ts'
 import { networkPrefix } from './settings.ts'
@@ -11,8 +12,8 @@ import { networkPrefix } from './settings.ts'
  * A kind of record that the network's DHT keeps under `/<namespace>/…`. Records of other namespaces are refused, here
  * and by every other node.
  *
- * Traps of kad-dht 16: a PUT_VALUE replaces what is stored without asking `select`, so that an older record can
- * overwrite a newer one; whoever puts must read first, and whoever reads must compare. A put neither checks the record
+ * Traps of kad-dht 16: a PUT_VALUE replaces what is stored without asking `select`. Nodes of this version compare first
+ * (`keepNewest`), others may not: whoever puts must read first, and whoever reads must compare. A put neither checks the record
  * nor fails when every other node has refused it. And the node that sent a record is not known to `validate`: a record
  * must prove itself.
  */
@@ -56,13 +57,16 @@ export function networkDht(
       logger: components.logger,
       ping: components.ping,
       ...(components.metrics === undefined ? {} : { metrics: components.metrics }),
-      datastore: boundDatastore(components.datastore, {
-        prefix: DATASTORE_PREFIX,
-        self: components.peerId.toString(),
-        maxRecords: DHT_LIMITS.maxStoredRecords,
-        maxRecordsPerPeer: DHT_LIMITS.maxStoredRecordsPerPeer,
-        sender: () => senders.current(),
-      }),
+      datastore: keepNewest(
+        boundDatastore(components.datastore, {
+          prefix: DATASTORE_PREFIX,
+          self: components.peerId.toString(),
+          maxRecords: DHT_LIMITS.maxStoredRecords,
+          maxRecordsPerPeer: DHT_LIMITS.maxStoredRecordsPerPeer,
+          sender: () => senders.current(),
+        }),
+        { prefix: DATASTORE_PREFIX, namespaces },
+      ),
     })
   }
 }

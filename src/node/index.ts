@@ -1,13 +1,13 @@
 import { join } from 'node:path'
 import { createLibp2p } from 'libp2p'
-import { type Config, describeConfig, effectOf, type Sources } from '../../config/index.ts'
+import type { Config, Sources } from '../../config/index.ts'
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { content as contentProtocol } from '../../protocols/content/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
-import { createGateway } from '../api/gateway/index.ts'
 import { type Api, createApi } from '../api/index.ts'
 import { createContentHelia } from '../content/helia/index.ts'
 import { createContentService } from '../content/index.ts'
+import { ipnsNamespace, type NameService } from '../content/names/index.ts'
 import { NOTHING_PRIVATE } from '../content/private/types.ts'
 import type { ContentService } from '../content/types.ts'
 import { createGossip } from '../gossip/index.ts'
@@ -37,9 +37,12 @@ import {
   type VaultService,
 } from '../vault/index.ts'
 import { runDoctor } from './doctor.ts'
+import { nodeGateway } from './gateway.ts'
 import { healthOf, type NodeHealth, type NodeState } from './health.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { startNames } from './names.ts'
 import { type AskPassphrase, rememberingPassphrase } from './passphrase.ts'
+import { reportsOf } from './reports.ts'
 import { observeServices } from './service-metrics.ts'
 import { version } from '../../config/version.ts'
 
@@ -74,6 +77,7 @@ export interface NodeServices {
   readonly storage: OpenStorage
   readonly jobs: Jobs
   readonly content: ContentService
+  readonly names: NameService
   readonly vault: VaultService
   readonly network: Network
   readonly trust: TrustService
@@ -268,6 +272,7 @@ async function startServices(
       version,
       peers,
       gossip: gossip.rules,
+      dhtNamespaces: [ipnsNamespace],
       services: {
         content: contentProtocol({ networkName, blocks: storage.blocks, trust, bandwidth, log }),
         chunk: chunkProtocol({ networkName, holder: vault.holder, trust, bandwidth, log }),
@@ -305,6 +310,9 @@ async function startServices(
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.
+  const { isPrivate } = NOTHING_PRIVATE
+  const names = startNames({ config, state: stateDb, identity, libp2p, isPrivate, log })
+  lifecycle.started('names', () => names.stop())
   const content = createContentService({
     config,
     home: lock.home,
@@ -316,6 +324,7 @@ async function startServices(
     content: libp2p.services.content,
     ipfs: helia.fetchBlock,
     hasRoutes: () => knownRoutes(libp2p.services.dht) > 0,
+    names,
     log,
   })
   await content.start()
@@ -354,44 +363,23 @@ async function startServices(
     trust,
     jobs,
     content,
+    names,
     vault: privateFiles,
     publicRead: config.vault.publicRead,
     contentStatistics: () => libp2p.services.content.statistics(),
     provideStatistics: () => content.provideStatistics(),
     storage,
     state: stateDb,
-    status: () => ({
-      peerId: network.peerId.toString(),
-      did: identity.did,
-      role: config.role,
-      effect: effectOf(config),
-      version,
-      uptimeMs: Date.now() - startedAtMs,
+    ...reportsOf({
+      config,
+      sources: options.sources,
+      identity,
       home: lock.home,
-      multiaddrs: network.addresses(),
-      network: {
-        mode: config.network.mode,
-        name: config.network.name,
-        dht: libp2p.services.dht.getMode(),
-        ...libp2p.services.reach.state(),
-        relayedFor: libp2p.services.relayServer?.reservations ?? null,
-      },
-    }),
-    id: () => ({
-      peerId: network.peerId.toString(),
-      did: identity.did,
-      multiaddrs: network.addresses(),
-      agent: `p2pnode/${version}`,
-      protocols: libp2p.getProtocols(),
+      network,
+      libp2p,
+      startedAtMs,
     }),
     health,
-    configuration: () => ({
-      values: describeConfig({ config, sources: options.sources }).map(({ key, value, source }) => ({
-        key,
-        value,
-        source: source.layer,
-      })),
-    }),
     doctor: (doctorSignal) =>
       runDoctor({
         home: lock.home,
@@ -417,17 +405,8 @@ async function startServices(
   })
   listening.api = api
   lifecycle.started('api', () => api.drain(), JOBS_STOP_TIMEOUT_MS)
-  const gateway = config.gateway.enabled
-    ? await createGateway({
-        settings: config.gateway,
-        content,
-        privateMark: NOTHING_PRIVATE,
-        decideAddress: (address, family) => trust.decideAddress(address, family),
-        bandwidth,
-        metrics,
-        log,
-      })
-    : undefined
+  const privateMark = NOTHING_PRIVATE
+  const gateway = await nodeGateway({ config, content, names, privateMark, trust, bandwidth, metrics, log })
   lifecycle.started('gateway', () => gateway?.close(), JOBS_STOP_TIMEOUT_MS)
   const gatewayUrl = (await gateway?.listen())?.url ?? null
   const { url } = await api.listen()
@@ -436,6 +415,7 @@ async function startServices(
     storage,
     jobs,
     content,
+    names,
     vault: privateFiles,
     network,
     trust,

@@ -26,6 +26,7 @@ describe('what the README and the help show can be typed as it stands', () => {
   let folderCid: string
   let link: string
   let doomed: string
+  let name: string
 
   beforeAll(async () => {
     node = await lab.daemon()
@@ -40,6 +41,8 @@ describe('what the README and the help show can be typed as it stands', () => {
     const put = ['put', join(checkout, 'README.md'), '--name', 'example']
     link = (await node.json<{ link: string }>(put)).link
     doomed = (await node.json<{ link: string }>(put)).link
+    const { keys } = await node.json<{ keys: { name: string }[] }>(['name', 'keys', 'ls'])
+    name = keys[0]?.name ?? ''
   })
   afterAll(() => lab.close())
 
@@ -48,6 +51,7 @@ describe('what the README and the help show can be typed as it stands', () => {
       .replace('/ip4/ADDRESS/tcp/4700/p2p/PEER', other.address)
       .replace(/^rm LINK$/, `rm ${doomed}`)
       .replaceAll('LINK', link)
+      .replaceAll('NAME', name)
       .replace('CID/decisions', `${folderCid}/decisions`)
       .replace(/^ls CID$/, `ls ${folderCid}`)
       .replaceAll('CID', fileCid)

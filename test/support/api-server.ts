@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { generateKeyPair } from '@libp2p/crypto/keys'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, type ApiDependencies, createApi } from '../../src/api/index.ts'
+import { createNames } from '../../src/content/names/index.ts'
 import type { ContentService, Entry, Resolved } from '../../src/content/types.ts'
 import type { Jobs } from '../../src/jobs/index.ts'
 import type { AwayPeer, PeerSummary } from '../../src/network/types.ts'
@@ -14,6 +16,9 @@ import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createTrust } from '../../src/trust/index.ts'
 import { FakeVault } from './api-vault.ts'
 import { type memoryLogger, openJobs, temporaryFolder } from './jobs.ts'
+
+/** Marked private on the node of the tests. */
+export const PRIVATE_CID = 'bafkqaaip'
 
 export const PEER = '12D3KooWGRUfLsyJUWbM7ytJbYfSVPHQjKjxZ3VZJ9JYvbhfBPhe'
 
@@ -258,6 +263,15 @@ export async function openApi(overrides: Partial<ApiDependencies> = {}): Promise
   await jobs.start()
   const content = new FakeContent()
   const vault = new FakeVault()
+  // Real names, of a node that is alone.
+  const names = createNames({
+    state,
+    identity: { privateKey: await generateKeyPair('Ed25519') },
+    dhts: [],
+    dnslink: [`docs.example=/ipfs/${PRIVATE_CID}/docs`],
+    isPrivate: (cid) => cid.toString() === PRIVATE_CID,
+    log,
+  })
   const network = new FakeNetwork()
   const trust = createTrust({ state, log, networkName: 'test' })
   const metrics = createMetrics({ watchEventLoop: false })
@@ -274,6 +288,7 @@ export async function openApi(overrides: Partial<ApiDependencies> = {}): Promise
     trust,
     jobs,
     content,
+    names,
     vault,
     publicRead: false,
     contentStatistics: () => ({
@@ -347,6 +362,7 @@ export async function openApi(overrides: Partial<ApiDependencies> = {}): Promise
     async [Symbol.asyncDispose]() {
       kinds.release()
       await api.close()
+      await names.stop()
       metrics.close()
       trust.stop()
       await close()

@@ -1,5 +1,6 @@
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
-import { bodyTooLarge, invalidRequest } from '../errors.ts'
+import { wholeBody } from '../body.ts'
+import { invalidRequest } from '../errors.ts'
 import { MAX_VAULT_FILE_BYTES } from '../limits.ts'
 import { route, type Route } from '../route.ts'
 import {
@@ -118,15 +119,9 @@ const fileOf = (bytes: Uint8Array): StreamAnswer =>
 
 /** @throws ERR_BODY_TOO_LARGE, ERR_VAULT_FILE_EMPTY */
 async function whole(bytes: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = []
-  let sizeBytes = 0
-  for await (const part of bytes) {
-    sizeBytes += part.byteLength
-    if (sizeBytes > MAX_VAULT_FILE_BYTES) throw bodyTooLarge(MAX_VAULT_FILE_BYTES)
-    parts.push(part)
-  }
-  if (sizeBytes === 0) throw new P2pnodeError('ERR_VAULT_FILE_EMPTY', 'usage', 'The file is empty')
-  return Buffer.concat(parts)
+  const file = await wholeBody(bytes, MAX_VAULT_FILE_BYTES)
+  if (file.length === 0) throw new P2pnodeError('ERR_VAULT_FILE_EMPTY', 'usage', 'The file is empty')
+  return file
 }
 
 /** @throws ERR_REQUEST_INVALID */

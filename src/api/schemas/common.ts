@@ -14,7 +14,7 @@ export const CidText = Type.String({ minLength: 1, maxLength: MAX_PARAM_LENGTH, 
 export const Address = Type.String({
   minLength: 1,
   maxLength: MAX_ADDRESS_LENGTH,
-  description: 'CID, CID/path or /ipfs/CID/path',
+  description: 'CID, CID/path, /ipfs/CID/path or /ipns/NAME/path',
 })
 
 export const Name = Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH })

@@ -4,7 +4,7 @@ import { type Run, wholeNumber } from './register.ts'
 import type { AddOptions } from '../work/add.ts'
 import type { GetOptions } from '../work/get.ts'
 
-const ADDRESS = 'CID, CID/path or /ipfs/CID/path'
+const ADDRESS = 'CID, CID/path, /ipfs/CID/path or /ipns/NAME/path'
 const ANY_ADDRESS = `${ADDRESS}, or of a private file its link, link/path or .manifest file`
 
 /** add, get, cat, ls, car, provide, providers: public content. */

@@ -4,6 +4,7 @@ import { registerConfig } from './config.ts'
 import { registerContent } from './content.ts'
 import { registerCompletion } from './completion.ts'
 import { registerJobs } from './jobs.ts'
+import { registerNames } from './names.ts'
 import { registerNode } from './node.ts'
 import { registerPeers } from './peers.ts'
 import { registerPins } from './pins.ts'
@@ -19,6 +20,7 @@ export function registerAll(program: Command, run: Run): void {
   registerVault(program, run)
   registerContent(program, run)
   registerPins(program, run)
+  registerNames(program, run)
   registerPeers(program, run)
   registerJobs(program, run)
   registerStorage(program, run)

@@ -12,7 +12,7 @@ export function registerPins(program: Command, run: Run): void {
   pin
     .command('add')
     .summary('fetch what is missing and keep it')
-    .argument('<address>', 'CID, CID/path or /ipfs/CID/path')
+    .argument('<address>', 'CID, CID/path, /ipfs/CID/path or /ipns/NAME/path')
     .option('--name <NAME>', 'name of the pin')
     .addOption(kindOption())
     .option('--detach', 'do not wait; print the job')

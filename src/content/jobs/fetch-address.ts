@@ -5,9 +5,10 @@ import type { JobContext } from '../../jobs/types.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import type { FetchPlan, FetchProgress } from '../fetch/session.ts'
 import { isUnavailable } from '../fetch/session.ts'
+import type { NameResolver } from '../names/types.ts'
 import type { Address } from '../read/address.ts'
-import { parseAddress } from '../read/address.ts'
 import { walkDag } from '../read/car.ts'
+import { rootedAddress } from '../read/named-address.ts'
 import type { Target } from '../read/resolve.ts'
 import { resolveAddress } from '../read/resolve.ts'
 
@@ -29,10 +30,18 @@ export interface Fetched {
 
 type Arrived = Pick<FetchStatistics, 'blocks' | 'bytes' | 'sources'>
 
+interface Checkpoint {
+  version: 1
+  /** `/ipfs/CID[/…]`; those of before have none. */
+  path?: string
+}
+
 export interface FetchAddressOptions {
   fetcher: Fetcher
   /** Whether blocks can be had one by one where peers have failed. */
   hasIpfs: boolean
+  /** Without it, addresses that begin with a name are refused. */
+  names?: NameResolver | undefined
   address: string
   /** The whole DAG, or only the block that the address leads to. */
   isDeep: boolean
@@ -43,7 +52,7 @@ export interface FetchAddressOptions {
  * one that a restart of the daemon broke off, is tried again while the network comes back; an address that nobody has
  * is not.
  *
- * @throws ERR_ADDRESS_INVALID, ERR_NOT_FOUND, ERR_FETCH_STALLED
+ * @throws ERR_ADDRESS_INVALID, ERR_NOT_FOUND, ERR_FETCH_STALLED, and what `NameResolver.resolve` throws
  */
 export async function fetchAddress(
   options: FetchAddressOptions,
@@ -51,10 +60,13 @@ export async function fetchAddress(
 ): Promise<Fetched> {
   const { signal } = context
   const arrived: Arrived = { blocks: 0, bytes: 0, sources: {} }
-  const address = parseAddress(options.address)
-  let triesLeft = context.checkpoint === undefined ? 0 : TRIES_WITHOUT_PROGRESS
+  const saved = context.checkpoint as Checkpoint | undefined
+  // A name may lead elsewhere after a restart: what was begun is what is ended.
+  const address = await rootedAddress(saved?.path ?? options.address, options.names, { signal })
+  let triesLeft = saved === undefined ? 0 : TRIES_WITHOUT_PROGRESS
   let pauseMs = FIRST_PAUSE_MS
-  await context.saveCheckpoint({ version: 1 })
+  const checkpoint: Checkpoint = { version: 1, path: ['/ipfs', address.root, ...address.path].join('/') }
+  await context.saveCheckpoint(checkpoint)
   for (;;) {
     const before = arrived.blocks
     try {

@@ -3,6 +3,7 @@ import type { JobHandler } from '../../jobs/types.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import { leaseOfJob } from '../import/add-job.ts'
+import type { NameResolver } from '../names/types.ts'
 import type { Target } from '../read/resolve.ts'
 import type { GetParams, GetResult, PinParams, PinResult } from '../types.ts'
 import { fetchAddress } from './fetch-address.ts'
@@ -15,6 +16,8 @@ export interface GetJobDependencies {
   fetcher: Fetcher
   /** Whether blocks can be had one by one where peers have failed. */
   hasIpfs: boolean
+  /** Without it, addresses that begin with a name are refused. */
+  names?: NameResolver | undefined
 }
 
 /** The `get` job: fetches everything below an address into the store. What is held already is not fetched again. */

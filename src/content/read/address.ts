@@ -19,26 +19,30 @@ export interface Address {
 
 /**
  * Reads `CID`, `CID/path`, `/ipfs/CID/path` or `ipfs://CID/path`. Only in the last, which is a URL, are names percent-
- * encoded. Empty names mean nothing, so that a trailing slash does no harm.
+ * encoded. Empty names mean nothing, so that a trailing slash does no harm. Addresses that begin with a name are for
+ * `rootedAddress`, which can ask somebody.
  *
  * @throws ERR_ADDRESS_INVALID
  */
 export function parseAddress(address: string): Address {
-  if (address.length > MAX_ADDRESS_CHARACTERS)
-    throw addressInvalid(`${address.slice(0, 60)}…`, 'it is too long')
   const isUrl = address.startsWith('ipfs://')
   const isPath = address.startsWith('/ipfs/')
-  if (address.startsWith('/ipns/') || address.startsWith('ipns://')) {
-    throw addressInvalid(address, 'names under /ipns/ are not supported yet, resolve it to a CID first')
-  }
   const rest = isUrl ? address.slice('ipfs://'.length) : isPath ? address.slice('/ipfs/'.length) : address
-  const [text = '', ...names] = rest.split('/')
+  const { first, path } = pathOf(address, rest, isUrl)
+  return { root: parseRoot(address, first), path }
+}
+
+/** What stands first, and the names after it. @throws ERR_ADDRESS_INVALID for what is too long, or malformed as a URL */
+export function pathOf(address: string, rest: string, isUrl: boolean): { first: string; path: string[] } {
+  if (address.length > MAX_ADDRESS_CHARACTERS)
+    throw addressInvalid(`${address.slice(0, 60)}…`, 'it is too long')
+  const [first = '', ...names] = rest.split('/')
   const path = names
     .filter((name) => name !== '')
     .map((name) => (isUrl ? percentDecoded(address, name) : name))
   if (path.length > MAX_PATH_NAMES)
     throw addressInvalid(address, `its path has more than ${MAX_PATH_NAMES} names`)
-  return { root: parseRoot(address, text), path }
+  return { first, path }
 }
 
 function parseRoot(address: string, text: string): CID {
@@ -46,7 +50,10 @@ function parseRoot(address: string, text: string): CID {
     // Only version 0 is written without a multibase prefix.
     return text.startsWith('Qm') && text.length === 46 ? CID.parse(text) : CID.parse(text, anyBase)
   } catch {
-    throw addressInvalid(address, 'expected a CID, CID/path, /ipfs/CID/path or ipfs://CID/path')
+    throw addressInvalid(
+      address,
+      'expected a CID, CID/path, /ipfs/CID/path, /ipns/NAME/path, ipfs://CID/path or ipns://NAME/path',
+    )
   }
 }
 

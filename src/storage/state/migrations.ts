@@ -7,6 +7,7 @@ import { createProofTable } from './migration-5.ts'
 import { createHealthTable } from './migration-6.ts'
 import { createPeerTable } from './migration-7.ts'
 import { createProvideTable } from './migration-8.ts'
+import { createNameTables } from './migration-9.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -33,4 +34,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 6, name: "what was measured of this node's objects", run: createHealthTable },
   { version: 7, name: 'peers that were connected', run: createPeerTable },
   { version: 8, name: 'provider records', run: createProvideTable },
+  { version: 9, name: 'names and their records', run: createNameTables },
 ]

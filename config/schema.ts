@@ -35,6 +35,11 @@ export const schema = Section({
         'Serve files, directories and websites as browsers take them; false: only blocks, CARs and signed records, which a client verifies.',
       default: true,
     }),
+    routing: boolean({
+      description:
+        'Answer who has content, where peers are, and records of names (/routing/v1), and publish records for whoever asks.',
+      default: true,
+    }),
     hosts: list('hosts', {
       description:
         'Names under which each CID gets an origin of its own (CID.ipfs.NAME), and to which paths are redirected there.',

@@ -1,7 +1,12 @@
+import type { Libp2p } from '@libp2p/interface'
 import type { Config } from '../../config/index.ts'
 import { createGateway, type Gateway } from '../api/gateway/index.ts'
 import type { GatewayDependencies } from '../api/gateway/types.ts'
+import { routingRoutes } from '../api/routing/index.ts'
 import type { NameService } from '../content/names/index.ts'
+import { createRouting } from '../content/routing/index.ts'
+import { knownRoutes, type NetworkServices } from '../network/index.ts'
+import type { OpenStorage } from '../storage/open.ts'
 import type { TrustService } from '../trust/index.ts'
 
 export interface NodeGatewayOptions
@@ -9,12 +14,22 @@ export interface NodeGatewayOptions
   config: Config
   names: NameService
   trust: Pick<TrustService, 'decideAddress'>
+  libp2p: Libp2p<NetworkServices>
+  storage: Pick<OpenStorage, 'blocks'>
 }
 
 /** The gateway with what else is served on its port; undefined where it is switched off. */
 export async function nodeGateway(options: NodeGatewayOptions): Promise<Gateway | undefined> {
-  const { config, names, trust, ...rest } = options
+  const { config, names, trust, libp2p, storage, ...rest } = options
   if (!config.gateway.enabled) return undefined
+  const { isPrivate } = rest.privateMark
+  const routing = createRouting({
+    libp2p,
+    blocks: storage.blocks,
+    hasRoutes: () => knownRoutes(libp2p.services.dht) > 0,
+    isPrivate,
+    log: rest.log,
+  })
   return createGateway({
     ...rest,
     settings: config.gateway,
@@ -23,5 +38,6 @@ export async function nodeGateway(options: NodeGatewayOptions): Promise<Gateway 
       record: async (name, query) => (await names.record(name, query)).bytes,
     },
     decideAddress: (address, family) => trust.decideAddress(address, family),
+    routes: config.gateway.routing ? [routingRoutes({ routing, names, isPrivate, log: rest.log })] : [],
   })
 }

@@ -406,7 +406,18 @@ async function startServices(
   listening.api = api
   lifecycle.started('api', () => api.drain(), JOBS_STOP_TIMEOUT_MS)
   const privateMark = NOTHING_PRIVATE
-  const gateway = await nodeGateway({ config, content, names, privateMark, trust, bandwidth, metrics, log })
+  const gateway = await nodeGateway({
+    config,
+    content,
+    names,
+    libp2p,
+    storage,
+    privateMark,
+    trust,
+    bandwidth,
+    metrics,
+    log,
+  })
   lifecycle.started('gateway', () => gateway?.close(), JOBS_STOP_TIMEOUT_MS)
   const gatewayUrl = (await gateway?.listen())?.url ?? null
   const { url } = await api.listen()

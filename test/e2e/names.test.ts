@@ -40,6 +40,20 @@ describe('names between daemons', () => {
     await reader.json(['car', 'export', `/ipns/${name}`, '-o', join(folder, 'all.car')])
   })
 
+  it('are served on the port of the gateway, as content and to who routes by this node', async () => {
+    const { name } = await publisher.json<Published>(['name', 'publish', cid])
+    const { gateway } = reader.ready
+    expect(await (await fetch(`${gateway}/ipns/${name}/one.txt`)).text()).toBe('the first version')
+    const record = await fetch(`${gateway}/routing/v1/ipns/${name}`, {
+      headers: { accept: 'application/vnd.ipfs.ipns-record' },
+    })
+    expect(record.headers.get('content-type')).toBe('application/vnd.ipfs.ipns-record')
+    const providers = await fetch(`${gateway}/routing/v1/providers/${cid}`)
+    const peers = ((await providers.json()) as { Providers: { ID: string }[] }).Providers
+    // It has the folder by now, and says so first.
+    expect(peers[0]?.ID).toBe(reader.ready.peerId)
+  })
+
   it('go on with the next number after a restart, and move by hand between nodes', async () => {
     const before = await publisher.json<Published>(['name', 'publish', `${cid}/one.txt`])
     await publisher.kill()

@@ -28,6 +28,7 @@ import {
   REPUBLISH_RETRY_MS,
 } from './limits.ts'
 import { type KeyName, nameOfKey, parseName } from './name.ts'
+import { tellsPrivate } from './private.ts'
 import { isBetter, readRecord, signRecord } from './record.ts'
 import type { NameStore, Publication } from './store.ts'
 import type { ImportedName, NameRecord, PublishedName, PublishOptions } from './types.ts'
@@ -83,6 +84,7 @@ export class NamePublisher {
     const name = parseName(text)
     if (name.kind !== 'key') throw nameNotFound(text, 'a domain has no IPNS record')
     const record = await readRecord(name, bytes, now())
+    if (tellsPrivate(record.value, this.#options.isPrivate)) throw contentPrivate(record.value)
     // The DHT replaces what is there without comparing: whoever puts looks first.
     await this.#lookAround(name, signal)
     const known = store.record(name.text)

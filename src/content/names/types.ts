@@ -111,7 +111,8 @@ export interface NameService extends NameResolver {
   publish(options: PublishOptions): Promise<PublishedName>
   /**
    * Takes a record that another key signed. `keep`: republish it until it expires.
-   * @throws ERR_NAME_INVALID, ERR_RECORD_INVALID, ERR_RECORD_EXPIRED, ERR_RECORD_OUTDATED, ERR_TOO_MANY_RECORDS
+   * @throws ERR_NAME_INVALID, ERR_RECORD_INVALID, ERR_RECORD_EXPIRED, ERR_RECORD_OUTDATED, ERR_CONTENT_PRIVATE,
+   * ERR_TOO_MANY_RECORDS
    */
   import(
     name: string,

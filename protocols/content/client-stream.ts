@@ -24,7 +24,7 @@ export interface WantListener {
   /** A larger block ends the stream. */
   readonly maxBytes?: number | undefined
   /** A verified block. `creditBytes` are to be given back with `release` once the block has been dealt with. */
-  onBlock(cid: CID, bytes: Uint8Array, creditBytes: number): void
+  onBlock(cid: CID, bytes: Uint8Array, creditBytes: number, isPrivate: boolean): void
   onMissing(cids: CID[]): void
   /** `rest`: asked for by CID and neither sent nor missing. */
   onDone(status: number, rest: CID[]): void
@@ -37,6 +37,8 @@ interface OpenWant {
   cids: (CID | undefined)[] | undefined
   left: number
   listener: WantListener
+  /** By the server's word: the blocks that come now. */
+  isPrivate: boolean
 }
 
 /** The block that is arriving: frames of one block follow each other. */
@@ -147,15 +149,23 @@ export class ClientStream {
 
   /** Asks for blocks by CID; at most MAX_CIDS_PER_MESSAGE, all of hash functions that can be verified. */
   wantCids(cids: CID[], listener: WantListener): number {
-    const id = this.#open({ cids: [...cids], left: cids.length, listener })
-    this.#post(encode.want({ kind: 'cids', id, cids }))
+    const id = this.#open({ cids: [...cids], left: cids.length, listener, isPrivate: false })
+    this.#post(encode.want({ kind: 'cids', id, cids, keepsMarks: true }))
     this.#window.wake()
     return id
   }
 
   wantDag(dag: Omit<DagWant, 'kind' | 'id'>, listener: WantListener): number {
-    const id = this.#open({ cids: undefined, left: 0, listener })
-    this.#post(encode.want({ ...dag, kind: 'dag', id }))
+    const id = this.#open({ cids: undefined, left: 0, listener, isPrivate: false })
+    this.#post(encode.want({ ...dag, kind: 'dag', id, keepsMarks: true }))
+    this.#window.wake()
+    return id
+  }
+
+  /** Asks for blocks of the DAG `root` that the server may fetch from elsewhere; at most MAX_PROXY_CIDS. */
+  wantByProxy(cids: CID[], root: CID, listener: WantListener): number {
+    const id = this.#open({ cids: [...cids], left: cids.length, listener, isPrivate: false })
+    this.#post(encode.want({ kind: 'cids', id, cids, proxyFor: root }))
     this.#window.wake()
     return id
   }
@@ -272,7 +282,7 @@ export class ClientStream {
       want.left -= 1
     }
     this.#init.onReceived(bytes.length)
-    want.listener.onBlock(cid, bytes, creditBytes)
+    want.listener.onBlock(cid, bytes, creditBytes, want.isPrivate)
   }
 
   #onMessage(bytes: Uint8Array): void {
@@ -280,6 +290,10 @@ export class ClientStream {
     const want = message.kind === 'capabilities' ? undefined : this.#wants.get(message.want)
     if (message.kind === 'capabilities' || want === undefined || this.#assembly !== undefined) {
       throw new ProtocolViolationError('unrequested-answer', 'an answer out of order, or to no question')
+    }
+    if (message.kind === 'mark') {
+      want.isPrivate = message.private
+      return
     }
     if (message.kind === 'missing') {
       takeMissing(want, message.cids)

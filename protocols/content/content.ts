@@ -5,12 +5,13 @@ import { fetchBlock } from './fetch-block.ts'
 import { CapabilityExchange } from './capability-exchange.ts'
 import { capabilitiesUnsupported } from './errors.ts'
 import type { ContentComponents, ContentInit } from './index.ts'
-import { type ContentLimits, defaultLimits, MIN_CREDIT_WINDOW_BYTES } from './limits.ts'
+import { fetchByProxy } from './fetch-by-proxy.ts'
+import { type ContentLimits, defaultLimits, MIN_CREDIT_WINDOW_BYTES, PROXY_IDLE_MS } from './limits.ts'
 import { ContentServer } from './server.ts'
 import { StreamPool } from './stream-pool.ts'
 import type { Capabilities, Content, DagFetch, FetchDagOptions } from './types.ts'
 
-/** Newest first. 1.1 added capabilities; whoever speaks it speaks 1.0 as well. */
+/** Newest first. 1.1 added capabilities and proxies; whoever speaks it speaks 1.0 as well. */
 const VERSIONS = ['1.1.0', '1.0.0']
 
 /** The libp2p service: registers the protocol, keeps track of who speaks it, and starts fetches. */
@@ -21,6 +22,7 @@ export class ContentService implements Content, Startable {
   readonly #limits: ContentLimits
   readonly #server: ContentServer
   readonly #pool: StreamPool
+  readonly #proxyPool: StreamPool
   readonly #exchange: CapabilityExchange
   /** Connected peers by each version that they speak, as `protocols` has them. */
   readonly #speakers = VERSIONS.map(() => new Map<string, PeerId>())
@@ -36,7 +38,7 @@ export class ContentService implements Content, Startable {
     this.#limits = { ...defaultLimits, ...init.limits }
     this.#limits.creditWindowBytes = Math.max(this.#limits.creditWindowBytes, MIN_CREDIT_WINDOW_BYTES)
     this.protocols = VERSIONS.map((version) => `/p2pnode/${init.networkName}/content/${version}`)
-    const { blocks, trust, bandwidth, log, capabilities } = init
+    const { blocks, proxy, trust, bandwidth, log, capabilities } = init
     this.#exchange = new CapabilityExchange({
       protocol: this.protocols[0]!,
       capabilities,
@@ -46,24 +48,30 @@ export class ContentService implements Content, Startable {
     })
     this.#server = new ContentServer({
       blocks,
+      isPrivate: init.isPrivate ?? (() => false),
+      proxy,
       trust,
       bandwidth,
       log,
       limits: this.#limits,
       onCapabilities: (peer, told) => this.#exchange.answer(peer, told),
     })
-    this.#pool = new StreamPool({
-      protocols: (peer) => this.#spokenBy(peer),
-      connections: components.connectionManager,
-      trust,
-      bandwidth,
-      log,
-      limits: this.#limits,
-      onReceived: (bytes) => {
-        this.#fetchedBytes += bytes
-        this.#fetchedBlocks += 1
-      },
-    })
+    const pool = (protocols: (peer: PeerId) => string[], limits: ContentLimits): StreamPool =>
+      new StreamPool({
+        protocols,
+        connections: components.connectionManager,
+        trust,
+        bandwidth,
+        log,
+        limits,
+        onReceived: (bytes) => {
+          this.#fetchedBytes += bytes
+          this.#fetchedBlocks += 1
+        },
+      })
+    this.#pool = pool((peer) => this.#spokenBy(peer), this.#limits)
+    // Streams of their own: whoever fetches from elsewhere may be silent for long.
+    this.#proxyPool = pool(() => this.protocols.slice(0, 1), { ...this.#limits, sourceIdleMs: PROXY_IDLE_MS })
   }
 
   readonly [Symbol.toStringTag] = '@p2pnode/content'
@@ -103,6 +111,7 @@ export class ContentService implements Content, Startable {
     for (const protocol of this.protocols) await registrar.unhandle(protocol)
     this.#running.abort(new Error('the node stops'))
     this.#pool.stop()
+    this.#proxyPool.stop()
     this.#server.stop()
     for (const speakers of this.#speakers) speakers.clear()
   }
@@ -111,10 +120,23 @@ export class ContentService implements Content, Startable {
     return [...new Map(this.#speakers.flatMap((speakers) => [...speakers])).values()]
   }
 
+  proxies(): PeerId[] {
+    return [...this.#speakers[0]!.values()]
+  }
+
+  async fetchByProxy(
+    cid: CID,
+    options: { peer: PeerId; root: CID; signal: AbortSignal },
+  ): Promise<Uint8Array> {
+    const signal = AbortSignal.any([options.signal, this.#running.signal])
+    const { trust } = this.#init
+    return fetchByProxy(cid, { ...options, signal }, { pool: this.#proxyPool, trust })
+  }
+
   async fetchBlock(
     cid: CID,
     options: { peers?: PeerId[]; maxBytes?: number; signal: AbortSignal },
-  ): Promise<{ bytes: Uint8Array; peer: PeerId }> {
+  ): Promise<{ bytes: Uint8Array; peer: PeerId; isPrivate: boolean }> {
     const { peerId: self } = this.#components
     const peers = options.peers ?? this.peers()
     const signal = AbortSignal.any([options.signal, this.#running.signal])
@@ -144,7 +166,7 @@ export class ContentService implements Content, Startable {
       fetchedBytes: this.#fetchedBytes,
       fetchedBlocks: this.#fetchedBlocks,
       inboundStreams: this.#server.inboundStreams,
-      outboundStreams: this.#pool.size,
+      outboundStreams: this.#pool.size + this.#proxyPool.size,
     }
   }
 

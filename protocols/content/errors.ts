@@ -20,6 +20,12 @@ export function isPathNotFound(error: unknown): error is P2pnodeError {
   return error instanceof P2pnodeError && Object.hasOwn(error.details, 'segment')
 }
 
+export function proxyRefused(peer: string): P2pnodeError {
+  return new P2pnodeError('ERR_PROXY_REFUSED', 'denied', `${peer} fetches nothing (more) from elsewhere for us`, {
+    details: { peer },
+  })
+}
+
 export function stalled(timeoutMs: number): P2pnodeError {
   return new P2pnodeError('ERR_FETCH_STALLED', 'timeout', `no block arrived for ${timeoutMs} ms`, {
     details: { timeoutMs },

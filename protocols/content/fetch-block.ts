@@ -9,6 +9,8 @@ import type { StreamPool } from './stream-pool.ts'
 export interface FetchedBlock {
   bytes: Uint8Array
   peer: PeerId
+  /** By the peer's word, for peers of this network alone. */
+  isPrivate: boolean
 }
 
 /**
@@ -24,7 +26,7 @@ export async function fetchBlock(
 ): Promise<FetchedBlock> {
   if (options.signal.aborted) throw cancelled(options.signal.reason)
   const inline = inlineBytes(cid)
-  if (inline !== undefined) return { bytes: inline, peer: options.self }
+  if (inline !== undefined) return { bytes: inline, peer: options.self, isPrivate: false }
   if (!isSupportedHash(cid)) throw hashUnsupported(cid.multihash.code)
   const text = cid.toString()
   const allowed = options.peers.filter(
@@ -73,9 +75,9 @@ async function ask(
     }
     const wantId = stream.wantCids([cid], {
       maxBytes,
-      onBlock: (_cid, bytes, creditBytes) => {
+      onBlock: (_cid, bytes, creditBytes, isPrivate) => {
         stream.release(creditBytes)
-        settle({ bytes, peer })
+        settle({ bytes, peer, isPrivate })
       },
       onMissing: () => settle(undefined),
       onDone: () => settle(undefined),

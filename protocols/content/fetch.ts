@@ -7,8 +7,11 @@ import type { P2pnodeError } from '../shared/errors.ts'
 import { cancelled, hashUnsupported, isPathNotFound, notFound, stalled } from './errors.ts'
 import { Frontier, type Item, makeItem } from './frontier.ts'
 import { isSupportedHash, keyOf } from './hash.ts'
-import { type ContentLimits, MAX_FRONTIER, PROGRESS_INTERVAL_MS } from './limits.ts'
-import { Puts } from './puts.ts'
+import { HelperSet, isLacking } from './helpers.ts'
+import { type ContentLimits, MAX_FRONTIER, PEERS_HEAD_START_MS } from './limits.ts'
+import { Progress } from './progress.ts'
+import { type Arrival, Puts } from './puts.ts'
+import { relieveSlow } from './relief.ts'
 import { RootQuestion } from './root-question.ts'
 import type { Source, SourceListener } from './source.ts'
 import { SourceSet } from './source-set.ts'
@@ -30,12 +33,6 @@ const FIRST_WIDTH = 16
 
 /** How often the clock is looked at. */
 const TICK_MS = 250
-
-/** A source that has delivered no whole block in so many idle periods gives way to one that has nothing to do. */
-const SLOW_AFTER_IDLE_PERIODS = 4
-
-/** A source with more than this before it, at its own speed, is relieved of what it has not begun. */
-const RELIEVE_ABOVE_MS = 1_000
 
 export interface DagFetchInit {
   pool: StreamPool
@@ -82,10 +79,10 @@ export class DagFetchSession implements DagFetch, SourceListener {
   #rootQuestion: RootQuestion | undefined
   /** Sources that were too slow to answer the question by root, and may have it all the same. */
   readonly #passedOver = new Set<string>()
-  #knownBytes = 0
+  readonly #helpers: HelperSet
+  readonly #progress: Progress
   #meanBlockBytes = FIRST_BLOCK_BYTES
   #meanWidth = FIRST_WIDTH
-  #lastProgressMs = 0
   #lastBlockMs = performance.now()
   #ended = false
 
@@ -106,6 +103,13 @@ export class DagFetchSession implements DagFetch, SourceListener {
       onChange: () => this.#wake.notify(),
       onError: (error) => this.#finish(error),
     })
+    this.#helpers = new HelperSet({
+      helpers: options.helpers ?? [],
+      signal: this.#end.signal,
+      onBlock: (item, bytes, from) => this.#helped(item, bytes, from),
+      onMissing: (item) => this.#return([item]),
+    })
+    this.#progress = new Progress(this.statistics, options.onProgress)
     this.#puts = new Puts(options.sink, this.#end.signal)
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
     this.#ticker.unref()
@@ -151,6 +155,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
       const items = canLookUp ? this.#frontier.take(LOOKUP_BATCH, () => this.#mayTakeInner()) : []
       if (items.length > 0) await this.#lookUp(items, pacer)
       this.#assign()
+      this.#offerToHelpers()
       if (this.#isComplete()) return this.#finish(undefined)
       this.#checkSources()
       if (items.length === 0) await this.#wake.wait(this.#end.signal)
@@ -218,7 +223,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
 
   #expand(item: Item, bytes: Uint8Array): void {
     const { visits, totalBytes } = expand(item.visit, bytes)
-    if (totalBytes !== undefined && this.#knownBytes === 0) this.#knownBytes = totalBytes
+    this.#progress.expect(totalBytes)
     this.#meanWidth += 0.2 * (visits.length - this.#meanWidth)
     this.#frontier.add(visits, item)
     this.#frontier.markVisited(item)
@@ -245,6 +250,15 @@ export class DagFetchSession implements DagFetch, SourceListener {
     }
   }
 
+  /** What no source can bring, or none has in time, goes to the helpers. */
+  #offerToHelpers(): void {
+    if (this.#rootQuestion !== undefined || !this.#helpers.hasRoom) return
+    const waitedMs = performance.now() - this.#lastBlockMs
+    if (this.#sources.mayComeMore && !this.#helpers.hasLead && waitedMs < PEERS_HEAD_START_MS) return
+    const able = this.#sources.active.filter((source) => source.stream.isOpen && !source.isResting)
+    this.#ready = this.#helpers.takeFrom(this.#ready, able)
+  }
+
   /** With the root not held, the first question is by root: a small DAG comes in one round trip. */
   #askByRoot(source: Source, root: Item): void {
     const { scope, path, range } = this.#options
@@ -254,10 +268,11 @@ export class DagFetchSession implements DagFetch, SourceListener {
       root,
       want: { scope, path: [...(path ?? [])], range },
       frontier: this.#frontier,
-      onBlock: (item, bytes, creditBytes) => {
+      onBlock: (item, bytes, creditBytes, isPrivate) => {
         this.#ready = this.#ready.filter((other) => other !== item)
         if (!this.#underWay.has(item.key)) this.#underWay.set(item.key, [])
-        this.#received(source, item, bytes, creditBytes, true)
+        const release = (): void => source.stream.release(creditBytes)
+        this.#received({ item, bytes, isPrivate, mayBeHeld: true, release })
       },
       onEnd: (error) => {
         if (this.#rootQuestion?.isCancelled === true) this.#passedOver.add(source.name)
@@ -273,12 +288,21 @@ export class DagFetchSession implements DagFetch, SourceListener {
     return root.state === 'taken' && !root.isCounted
   }
 
-  onBlock(source: Source, item: Item, bytes: Uint8Array, creditBytes: number): void {
-    this.#received(source, item, bytes, creditBytes, false)
+  onBlock(source: Source, item: Item, bytes: Uint8Array, creditBytes: number, isPrivate: boolean): void {
+    const release = (): void => source.stream.release(creditBytes)
+    this.#received({ item, bytes, isPrivate, mayBeHeld: false, release })
   }
 
-  #received(source: Source, item: Item, bytes: Uint8Array, creditBytes: number, mayBeHeld: boolean): void {
+  #helped(item: Item, bytes: Uint8Array, from: string): void {
+    const source = (this.statistics.sources[from] ??= { blocks: 0, bytes: 0, failures: 0 })
+    source.blocks += 1
+    source.bytes += bytes.length
+    this.#received({ item, bytes, isPrivate: false, mayBeHeld: false, release: () => {} })
+  }
+
+  #received(arrival: Arrival): void {
     if (this.#ended) return
+    const { item, bytes } = arrival
     this.#lastBlockMs = performance.now()
     this.statistics.blocks += 1
     this.statistics.bytes += bytes.length
@@ -291,7 +315,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
       if (!isPathNotFound(error)) return this.#finish(error)
       deadEnd = error
     }
-    void this.#keep(source, item, bytes, creditBytes, mayBeHeld, deadEnd)
+    void this.#keep(arrival, deadEnd)
     this.#wake.notify()
   }
 
@@ -308,18 +332,12 @@ export class DagFetchSession implements DagFetch, SourceListener {
   }
 
   /** With a `deadEnd`, this block proves that the path does not exist: the fetch ends once the proof is kept, whole. */
-  async #keep(
-    source: Source,
-    item: Item,
-    bytes: Uint8Array,
-    creditBytes: number,
-    mayBeHeld: boolean,
-    deadEnd: P2pnodeError | undefined,
-  ): Promise<void> {
-    const { cid } = item.visit
+  async #keep(arrival: Arrival, deadEnd: P2pnodeError | undefined): Promise<void> {
+    const { item, bytes, mayBeHeld } = arrival
     try {
-      if (mayBeHeld && (await this.#options.held.has(cid))) this.statistics.duplicateBlocks += 1
-      await this.#puts.put(cid, bytes, () => source.stream.release(creditBytes))
+      const isRepeated = mayBeHeld && (await this.#options.held.has(item.visit.cid))
+      if (isRepeated) this.statistics.duplicateBlocks += 1
+      await this.#puts.put(arrival)
       if (deadEnd !== undefined) await this.#puts.idle()
     } catch (error) {
       this.#finish(error)
@@ -330,15 +348,19 @@ export class DagFetchSession implements DagFetch, SourceListener {
     if (deadEnd !== undefined) return this.#finish(deadEnd)
     this.#frontier.putBack(item)
     this.#release(item.key)
-    this.#report(false)
+    this.#progress.report(false)
   }
 
   onMissing(source: Source, item: Item): void {
     ;(item.missedBy ??= new Set()).add(source.name)
-    this.onReturned(source, [item])
+    this.#return([item])
   }
 
   onReturned(_source: Source, items: Item[]): void {
+    this.#return(items)
+  }
+
+  #return(items: Item[]): void {
     if (this.#ended) return
     this.#ready.unshift(...items)
     this.#wake.notify()
@@ -356,20 +378,17 @@ export class DagFetchSession implements DagFetch, SourceListener {
   #checkSources(): void {
     if (this.#rootQuestion !== undefined || this.#ready.length === 0) return
     const sources = this.#sources.active
-    if (sources.some((source) => source.isResting) && sources.every((source) => source.outstanding === 0)) {
+    const isIdle = !this.#helpers.isBusy && sources.every((source) => source.outstanding === 0)
+    if (isIdle && sources.some((source) => source.isResting)) {
       // Those that lacked much are asked again, since nobody else has anything to do.
       for (const source of sources) source.wakeUp()
       this.#assign()
     }
-    const stuck = this.#ready.filter(({ missedBy }) =>
-      sources.every(({ name }) => missedBy?.has(name) === true),
-    )
+    const stuck = this.#ready.filter((item) => isLacking(item, sources))
     if (stuck.some((item) => this.#sources.replaceFor(item))) return
     this.#reconsiderPassedOver(sources)
     if (this.#sources.mayComeMore) return
-    const orphans = this.#ready.filter(
-      (item) => !sources.some(({ name }) => item.missedBy?.has(name) !== true),
-    )
+    const orphans = this.#ready.filter((item) => !this.#helpers.canBring(item) && isLacking(item, sources))
     for (const item of orphans) {
       const error = notFound(item.visit.cid, { asked: Object.keys(this.statistics.sources) })
       if (item.state !== 'out') throw error
@@ -382,9 +401,9 @@ export class DagFetchSession implements DagFetch, SourceListener {
 
   #reconsiderPassedOver(sources: Source[]): void {
     if (this.#passedOver.size === 0) return
-    for (const { missedBy } of this.#ready) {
-      if (sources.some(({ name }) => missedBy?.has(name) !== true)) continue
-      for (const name of this.#passedOver) missedBy?.delete(name)
+    for (const item of this.#ready) {
+      if (!isLacking(item, sources)) continue
+      for (const name of this.#passedOver) item.missedBy?.delete(name)
       this.#passedOver.clear()
       this.#assign()
       return
@@ -400,33 +419,18 @@ export class DagFetchSession implements DagFetch, SourceListener {
     const now = performance.now()
     const stallTimeoutMs = this.#options.stallTimeoutMs ?? this.#init.limits.stallTimeoutMs
     if (this.#puts.count > 0 || this.#sources.hasProgressed()) this.#lastBlockMs = now
-    if (now - this.#lastBlockMs > stallTimeoutMs) return this.#finish(stalled(stallTimeoutMs))
-    this.#relieveSlow(now)
+    this.#helpers.tick(now)
+    // Helpers end by themselves.
+    const isStalled = !this.#helpers.isBusy && now - this.#lastBlockMs > stallTimeoutMs
+    if (isStalled) return this.#finish(stalled(stallTimeoutMs))
+    relieveSlow({
+      sources: this.#sources.active,
+      question: this.#rootQuestion,
+      helpers: this.#helpers,
+      isQueued: this.#ready.length > 0,
+      sourceIdleMs: this.#init.limits.sourceIdleMs,
+    })
     this.#wake.notify()
-  }
-
-  /** Where a source has nothing to do, it takes over from those with much before them. */
-  #relieveSlow(now: number): void {
-    const busy = (source: Source): boolean => source.outstanding > 0 || this.#rootQuestion?.source === source
-    const sources = this.#sources.active
-    if (this.#ready.length > 0 || sources.every(busy)) return
-    const question = this.#rootQuestion
-    const isFree = (source: Source): boolean => !busy(source) && question?.canAlsoBeAsked(source) === true
-    if (question !== undefined && question.ageMs > RELIEVE_ABOVE_MS && sources.some(isFree)) question.cancel()
-    const slowAfterMs = this.#init.limits.sourceIdleMs * SLOW_AFTER_IDLE_PERIODS
-    for (const source of sources.filter(busy)) {
-      const silentMs = now - Math.max(source.lastBlockMs, source.askedMs)
-      if (silentMs > slowAfterMs) source.stream.giveUp('slow')
-      else if (source.backlogMs > RELIEVE_ABOVE_MS) source.cancelLast()
-    }
-  }
-
-  #report(isLast: boolean): void {
-    const { onProgress } = this.#options
-    const now = performance.now()
-    if (onProgress === undefined || (!isLast && now - this.#lastProgressMs < PROGRESS_INTERVAL_MS)) return
-    this.#lastProgressMs = now
-    onProgress({ ...this.statistics, knownBytes: Math.max(this.#knownBytes, this.statistics.bytes) })
   }
 
   #finish(error: unknown): void {
@@ -436,9 +440,10 @@ export class DagFetchSession implements DagFetch, SourceListener {
     clearInterval(this.#ticker)
     this.#end.abort(reason ?? cancelled())
     this.#sources.dismiss()
+    this.#helpers.dismiss()
     this.#waiters.rejectAll(reason ?? notFound(this.#root))
     if (reason === undefined) {
-      this.#report(true)
+      this.#progress.report(true)
       this.#settle.resolve(this.statistics)
     } else this.#settle.reject(reason)
   }

@@ -33,19 +33,24 @@
  * (what peers tell of themselves), `limits.ts` (every bound).
  */
 import type { PeerId, StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import type { Bandwidth } from '../shared/bandwidth.ts'
 import type { Connections } from '../shared/connections.ts'
 import { ContentService } from './content.ts'
 import type { ContentLimits } from './limits.ts'
-import type { BlockSource, CapabilitiesInit, Content } from './types.ts'
+import type { BlockSource, CapabilitiesInit, Content, ProxyServer } from './types.ts'
 
 export interface ContentInit {
   /** Part of the protocol's id: nodes of different networks do not talk. */
   networkName: string
   /** What is served. */
   blocks: BlockSource
+  /** Blocks for peers of this network alone: given only to clients that keep the mark. None without it. */
+  isPrivate?: (cid: CID) => boolean
+  /** Fetches from elsewhere for peers that ask for it (`Proxy`); without it nothing is. */
+  proxy?: ProxyServer
   /** Asked before serving (`serve-content`) and before fetching (`fetch`); told what peers did. */
   trust: Policy & Evidence
   /** Asked before data moves; nothing is limited without it. */

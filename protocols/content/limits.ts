@@ -93,6 +93,16 @@ export const MAX_OPEN_CIDS = 4096
 export const MAX_PATH_SEGMENTS = 128
 export const MAX_PATH_BYTES = 4096
 
+/** A server that fetches from elsewhere may look for providers first, and dial them. */
+export const PROXY_IDLE_MS = 45_000
+
+/** CIDs in one Proxy: each is a search of its own at the server. A client has few open at a time. */
+export const MAX_PROXY_CIDS = 32
+
+/** Blocks that a server has on their way from elsewhere, or ready to be sent, for all peers and for one: 64 MiB at the largest. */
+export const MAX_PROXIED_BLOCKS = 32
+export const MAX_PROXIED_BLOCKS_PER_PEER = 8
+
 /** CIDs that a client may name as held in one Want. */
 export const MAX_HELD_CIDS = 512
 
@@ -145,6 +155,12 @@ export const MAX_VISITED_NODES = 65_536
 
 /** Misses in a row after which a source is only asked for what the others do not have. */
 export const MISSES_BEFORE_REST = 32
+
+/** Blocks of one fetch that helpers are asked for at once: 64 MiB at the largest, 32 MiB of usual leaves. */
+export const MAX_HELPED_BLOCKS = 32
+
+/** Peers have so long before helpers are asked for what none of them has brought, as long as more peers may come. */
+export const PEERS_HEAD_START_MS = 1_000
 
 /** Single blocks: the next peer is asked as well when one has not answered for so long. */
 export const HEDGE_AFTER_MS = 1_000

@@ -2,8 +2,14 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { CID } from 'multiformats/cid'
 import { frame } from '../shared/framing.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
-import { MAX_CIDS_PER_MESSAGE, MAX_HELD_CIDS, MAX_PATH_BYTES, MAX_PATH_SEGMENTS } from './limits.ts'
 import { decodeCapabilities, encodeCapabilities } from './capabilities-message.ts'
+import {
+  MAX_CIDS_PER_MESSAGE,
+  MAX_HELD_CIDS,
+  MAX_PATH_BYTES,
+  MAX_PATH_SEGMENTS,
+  MAX_PROXY_CIDS,
+} from './limits.ts'
 import { type ClientMessage, ClientMessageSchema, ServerMessageSchema, type Dag } from './messages_pb.ts'
 import { decodeCid, parse } from './parse.ts'
 import type { ByteRange, Capabilities, Scope } from './types.ts'
@@ -17,6 +23,9 @@ export interface CidsWant {
   kind: 'cids'
   id: number
   cids: CID[]
+  keepsMarks?: true
+  /** A Proxy: what the server does not hold it may fetch from elsewhere, as a part of this DAG. */
+  proxyFor?: CID
 }
 
 export interface DagWant {
@@ -30,6 +39,7 @@ export interface DagWant {
   blockBudget: number | undefined
   byteBudget: number | undefined
   held: CID[]
+  keepsMarks?: true
 }
 
 export type FromClient =
@@ -43,16 +53,20 @@ export type FromClient =
 
 export type FromServer =
   | { kind: 'missing'; want: number; cids: CID[] }
+  | { kind: 'mark'; want: number; private: boolean }
   | { kind: 'done'; want: number; reason: number }
   | { kind: 'capabilities'; capabilities: Capabilities }
 
 /** Frames, ready to be sent. */
 export const encode = {
   want(want: CidsWant | DagWant): Uint8Array {
-    const value =
-      want.kind === 'cids'
-        ? { id: want.id, cids: want.cids.map((cid) => cid.bytes) }
-        : { id: want.id, dag: encodeDag(want) }
+    const { id, keepsMarks = false } = want
+    const asked = want.kind === 'cids' ? { cids: want.cids.map(({ bytes }) => bytes) } : { dag: encodeDag(want) }
+    if (want.kind === 'cids' && want.proxyFor !== undefined) {
+      const value = { id, cids: want.cids.map(({ bytes }) => bytes), root: want.proxyFor.bytes }
+      return fromClient({ case: 'proxy', value })
+    }
+    const value = { id, ...asked, keepsMarks }
     return fromClient({ case: 'want', value })
   },
   credit: (bytes: number): Uint8Array => fromClient({ case: 'credit', value: { bytes } }),
@@ -61,6 +75,8 @@ export const encode = {
     fromClient({ case: 'capabilities', value: encodeCapabilities(own) }),
   missing: (want: number, cids: CID[]): Uint8Array =>
     fromServer({ case: 'missing', value: { want, cids: cids.map((cid) => cid.bytes) } }),
+  mark: (want: number, isPrivate: boolean): Uint8Array =>
+    fromServer({ case: 'mark', value: { want, private: isPrivate } }),
   done: (want: number, reason: number): Uint8Array => fromServer({ case: 'done', value: { want, reason } }),
   answerCapabilities: (own: Capabilities): Uint8Array =>
     fromServer({ case: 'capabilities', value: encodeCapabilities(own) }),
@@ -104,6 +120,8 @@ export function decodeFromClient(bytes: Uint8Array): FromClient {
   switch (body.case) {
     case 'want':
       return decodeWant(body.value)
+    case 'proxy':
+      return decodeProxy(body.value)
     case 'credit':
       return { kind: 'credit', bytes: body.value.bytes }
     case 'cancel':
@@ -125,6 +143,8 @@ export function decodeFromServer(bytes: Uint8Array): FromServer {
         want: body.value.want,
         cids: decodeCids(body.value.cids, MAX_CIDS_PER_MESSAGE),
       }
+    case 'mark':
+      return { kind: 'mark', want: body.value.want, private: body.value.private }
     case 'done':
       return { kind: 'done', want: body.value.want, reason: body.value.reason }
     case 'capabilities':
@@ -134,14 +154,23 @@ export function decodeFromServer(bytes: Uint8Array): FromServer {
   }
 }
 
+type ProxyMessage = Extract<ClientMessage['body'], { case: 'proxy' }>['value']
 type WantMessage = Extract<ClientMessage['body'], { case: 'want' }>['value']
 
 function decodeWant(want: WantMessage): FromClient {
   const { id, dag } = want
   const hasCids = want.cids.length > 0
   if (hasCids === (dag !== undefined)) return { kind: 'unanswerable', id }
-  if (dag === undefined) return { kind: 'cids', id, cids: decodeCids(want.cids, MAX_CIDS_PER_MESSAGE) }
-  return decodeDag(id, dag)
+  const marks = want.keepsMarks ? { keepsMarks: true as const } : {}
+  if (dag === undefined)
+    return { kind: 'cids', id, cids: decodeCids(want.cids, MAX_CIDS_PER_MESSAGE), ...marks }
+  const decoded = decodeDag(id, dag)
+  return decoded.kind === 'dag' ? { ...decoded, ...marks } : decoded
+}
+
+function decodeProxy({ id, cids, root }: ProxyMessage): FromClient {
+  if (cids.length === 0) return { kind: 'unanswerable', id }
+  return { kind: 'cids', id, cids: decodeCids(cids, MAX_PROXY_CIDS), proxyFor: decodeCid(root) }
 }
 
 function decodeDag(id: number, dag: Dag): FromClient {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file content/messages.proto.
  */
 export const file_content_messages: GenFile = /*@__PURE__*/
-  fileDesc("ChZjb250ZW50L21lc3NhZ2VzLnByb3RvEhJwMnBub2RlLmNvbnRlbnQudjEi3QEKDUNsaWVudE1lc3NhZ2USKAoEd2FudBgBIAEoCzIYLnAycG5vZGUuY29udGVudC52MS5XYW50SAASLAoGY3JlZGl0GAIgASgLMhoucDJwbm9kZS5jb250ZW50LnYxLkNyZWRpdEgAEiwKBmNhbmNlbBgDIAEoCzIaLnAycG5vZGUuY29udGVudC52MS5DYW5jZWxIABI4CgxjYXBhYmlsaXRpZXMYBCABKAsyIC5wMnBub2RlLmNvbnRlbnQudjEuQ2FwYWJpbGl0aWVzSABCBgoEYm9keUoECAUQBiLdAQoNU2VydmVyTWVzc2FnZRIqCgVibG9jaxgBIAEoCzIZLnAycG5vZGUuY29udGVudC52MS5CbG9ja0gAEi4KB21pc3NpbmcYAiABKAsyGy5wMnBub2RlLmNvbnRlbnQudjEuTWlzc2luZ0gAEigKBGRvbmUYAyABKAsyGC5wMnBub2RlLmNvbnRlbnQudjEuRG9uZUgAEjgKDGNhcGFiaWxpdGllcxgEIAEoCzIgLnAycG5vZGUuY29udGVudC52MS5DYXBhYmlsaXRpZXNIAEIGCgRib2R5SgQIBRAGIkYKBFdhbnQSCgoCaWQYASABKA0SDAoEY2lkcxgCIAMoDBIkCgNkYWcYAyABKAsyFy5wMnBub2RlLmNvbnRlbnQudjEuRGFnIu4BCgNEYWcSDAoEcm9vdBgBIAEoDBINCgVzY29wZRgCIAEoDRIMCgRwYXRoGAMgAygJEiwKBXJhbmdlGAQgASgLMh0ucDJwbm9kZS5jb250ZW50LnYxLkJ5dGVSYW5nZRIZCgxkZXB0aF9idWRnZXQYBSABKA1IAIgBARIZCgxibG9ja19idWRnZXQYBiABKA1IAYgBARIYCgtieXRlX2J1ZGdldBgHIAEoDUgCiAEBEgwKBGhlbGQYCCADKAxCDwoNX2RlcHRoX2J1ZGdldEIPCg1fYmxvY2tfYnVkZ2V0Qg4KDF9ieXRlX2J1ZGdldCIxCglCeXRlUmFuZ2USDAoEZnJvbRgBIAEoEhIPCgJ0bxgCIAEoEkgAiAEBQgUKA190byIXCgZDcmVkaXQSDQoFYnl0ZXMYASABKA0iFAoGQ2FuY2VsEgoKAmlkGAEgASgNIm0KBUJsb2NrEgwKBHdhbnQYASABKA0SEgoFaW5kZXgYAiABKA1IAIgBARILCgNjaWQYAyABKAwSDgoGb2Zmc2V0GAQgASgNEg0KBXRvdGFsGAUgASgNEgwKBGRhdGEYDyABKAxCCAoGX2luZGV4IiUKB01pc3NpbmcSDAoEd2FudBgBIAEoDRIMCgRjaWRzGAIgAygMIiQKBERvbmUSDAoEd2FudBgBIAEoDRIOCgZyZWFzb24YAiABKA0i5gEKDENhcGFiaWxpdGllcxILCgNkaWQYASABKAkSDAoEcm9sZRgCIAEoCRItCgh2ZXJzaW9ucxgDIAMoCzIbLnAycG5vZGUuY29udGVudC52MS5WZXJzaW9uEgwKBGlwZnMYBCABKA0SDwoHZ2F0ZXdheRgFIAEoCRIRCglhZGRyZXNzZXMYBiADKAkSEQoJYmFuZHdpZHRoGAcgASgEEhIKCmZyZWVfYnl0ZXMYCCABKAQSMwoGZmlsdGVyGAkgASgLMiMucDJwbm9kZS5jb250ZW50LnYxLkZpbHRlclJlZmVyZW5jZSIoCgdWZXJzaW9uEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCSItCg9GaWx0ZXJSZWZlcmVuY2USCwoDY2lkGAEgASgMEg0KBWJ5dGVzGAIgASgNIjgKClJvb3RGaWx0ZXISDgoGaGFzaGVzGAEgASgNEgwKBHNlZWQYAiABKA0SDAoEYml0cxgDIAEoDGIGcHJvdG8z");
+  fileDesc("ChZjb250ZW50L21lc3NhZ2VzLnByb3RvEhJwMnBub2RlLmNvbnRlbnQudjEigwIKDUNsaWVudE1lc3NhZ2USKAoEd2FudBgBIAEoCzIYLnAycG5vZGUuY29udGVudC52MS5XYW50SAASLAoGY3JlZGl0GAIgASgLMhoucDJwbm9kZS5jb250ZW50LnYxLkNyZWRpdEgAEiwKBmNhbmNlbBgDIAEoCzIaLnAycG5vZGUuY29udGVudC52MS5DYW5jZWxIABI4CgxjYXBhYmlsaXRpZXMYBCABKAsyIC5wMnBub2RlLmNvbnRlbnQudjEuQ2FwYWJpbGl0aWVzSAASKgoFcHJveHkYBSABKAsyGS5wMnBub2RlLmNvbnRlbnQudjEuUHJveHlIAEIGCgRib2R5IocCCg1TZXJ2ZXJNZXNzYWdlEioKBWJsb2NrGAEgASgLMhkucDJwbm9kZS5jb250ZW50LnYxLkJsb2NrSAASLgoHbWlzc2luZxgCIAEoCzIbLnAycG5vZGUuY29udGVudC52MS5NaXNzaW5nSAASKAoEZG9uZRgDIAEoCzIYLnAycG5vZGUuY29udGVudC52MS5Eb25lSAASOAoMY2FwYWJpbGl0aWVzGAQgASgLMiAucDJwbm9kZS5jb250ZW50LnYxLkNhcGFiaWxpdGllc0gAEigKBG1hcmsYBiABKAsyGC5wMnBub2RlLmNvbnRlbnQudjEuTWFya0gAQgYKBGJvZHlKBAgFEAYiWwoEV2FudBIKCgJpZBgBIAEoDRIMCgRjaWRzGAIgAygMEiQKA2RhZxgDIAEoCzIXLnAycG5vZGUuY29udGVudC52MS5EYWcSEwoLa2VlcHNfbWFya3MYBCABKAgiLwoFUHJveHkSCgoCaWQYASABKA0SDAoEY2lkcxgCIAMoDBIMCgRyb290GAMgASgMIu4BCgNEYWcSDAoEcm9vdBgBIAEoDBINCgVzY29wZRgCIAEoDRIMCgRwYXRoGAMgAygJEiwKBXJhbmdlGAQgASgLMh0ucDJwbm9kZS5jb250ZW50LnYxLkJ5dGVSYW5nZRIZCgxkZXB0aF9idWRnZXQYBSABKA1IAIgBARIZCgxibG9ja19idWRnZXQYBiABKA1IAYgBARIYCgtieXRlX2J1ZGdldBgHIAEoDUgCiAEBEgwKBGhlbGQYCCADKAxCDwoNX2RlcHRoX2J1ZGdldEIPCg1fYmxvY2tfYnVkZ2V0Qg4KDF9ieXRlX2J1ZGdldCIxCglCeXRlUmFuZ2USDAoEZnJvbRgBIAEoEhIPCgJ0bxgCIAEoEkgAiAEBQgUKA190byIXCgZDcmVkaXQSDQoFYnl0ZXMYASABKA0iFAoGQ2FuY2VsEgoKAmlkGAEgASgNIm0KBUJsb2NrEgwKBHdhbnQYASABKA0SEgoFaW5kZXgYAiABKA1IAIgBARILCgNjaWQYAyABKAwSDgoGb2Zmc2V0GAQgASgNEg0KBXRvdGFsGAUgASgNEgwKBGRhdGEYDyABKAxCCAoGX2luZGV4IiUKB01pc3NpbmcSDAoEd2FudBgBIAEoDRIMCgRjaWRzGAIgAygMIiUKBE1hcmsSDAoEd2FudBgBIAEoDRIPCgdwcml2YXRlGAIgASgIIiQKBERvbmUSDAoEd2FudBgBIAEoDRIOCgZyZWFzb24YAiABKA0i5gEKDENhcGFiaWxpdGllcxILCgNkaWQYASABKAkSDAoEcm9sZRgCIAEoCRItCgh2ZXJzaW9ucxgDIAMoCzIbLnAycG5vZGUuY29udGVudC52MS5WZXJzaW9uEgwKBGlwZnMYBCABKA0SDwoHZ2F0ZXdheRgFIAEoCRIRCglhZGRyZXNzZXMYBiADKAkSEQoJYmFuZHdpZHRoGAcgASgEEhIKCmZyZWVfYnl0ZXMYCCABKAQSMwoGZmlsdGVyGAkgASgLMiMucDJwbm9kZS5jb250ZW50LnYxLkZpbHRlclJlZmVyZW5jZSIoCgdWZXJzaW9uEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCSItCg9GaWx0ZXJSZWZlcmVuY2USCwoDY2lkGAEgASgMEg0KBWJ5dGVzGAIgASgNIjgKClJvb3RGaWx0ZXISDgoGaGFzaGVzGAEgASgNEgwKBHNlZWQYAiABKA0SDAoEYml0cxgDIAEoDGIGcHJvdG8z");
 
 /**
  * @generated from message p2pnode.content.v1.ClientMessage
@@ -47,6 +47,12 @@ export type ClientMessage = Message<"p2pnode.content.v1.ClientMessage"> & {
      */
     value: Capabilities;
     case: "capabilities";
+  } | {
+    /**
+     * @generated from field: p2pnode.content.v1.Proxy proxy = 5;
+     */
+    value: Proxy;
+    case: "proxy";
   } | { case: undefined; value?: undefined };
 };
 
@@ -88,6 +94,12 @@ export type ServerMessage = Message<"p2pnode.content.v1.ServerMessage"> & {
      */
     value: Capabilities;
     case: "capabilities";
+  } | {
+    /**
+     * @generated from field: p2pnode.content.v1.Mark mark = 6;
+     */
+    value: Mark;
+    case: "mark";
   } | { case: undefined; value?: undefined };
 };
 
@@ -120,6 +132,13 @@ export type Want = Message<"p2pnode.content.v1.Want"> & {
    * @generated from field: p2pnode.content.v1.Dag dag = 3;
    */
   dag?: Dag | undefined;
+
+  /**
+   * The client keeps the mark of private blocks: without it, it is not given any.
+   *
+   * @generated from field: bool keeps_marks = 4;
+   */
+  keepsMarks: boolean;
 };
 
 /**
@@ -128,6 +147,37 @@ export type Want = Message<"p2pnode.content.v1.Want"> & {
  */
 export const WantSchema: GenMessage<Want> = /*@__PURE__*/
   messageDesc(file_content_messages, 2);
+
+/**
+ * As a Want by CIDs, for blocks that the server may fetch from elsewhere. Version 1.1.0.
+ *
+ * @generated from message p2pnode.content.v1.Proxy
+ */
+export type Proxy = Message<"p2pnode.content.v1.Proxy"> & {
+  /**
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * @generated from field: repeated bytes cids = 2;
+   */
+  cids: Uint8Array[];
+
+  /**
+   * The DAG to which they belong: whose providers are worth looking for.
+   *
+   * @generated from field: bytes root = 3;
+   */
+  root: Uint8Array;
+};
+
+/**
+ * Describes the message p2pnode.content.v1.Proxy.
+ * Use `create(ProxySchema)` to create a new message.
+ */
+export const ProxySchema: GenMessage<Proxy> = /*@__PURE__*/
+  messageDesc(file_content_messages, 3);
 
 /**
  * @generated from message p2pnode.content.v1.Dag
@@ -185,7 +235,7 @@ export type Dag = Message<"p2pnode.content.v1.Dag"> & {
  * Use `create(DagSchema)` to create a new message.
  */
 export const DagSchema: GenMessage<Dag> = /*@__PURE__*/
-  messageDesc(file_content_messages, 3);
+  messageDesc(file_content_messages, 4);
 
 /**
  * Both ends inclusive; negative: from the end of the file.
@@ -209,7 +259,7 @@ export type ByteRange = Message<"p2pnode.content.v1.ByteRange"> & {
  * Use `create(ByteRangeSchema)` to create a new message.
  */
 export const ByteRangeSchema: GenMessage<ByteRange> = /*@__PURE__*/
-  messageDesc(file_content_messages, 4);
+  messageDesc(file_content_messages, 5);
 
 /**
  * Allows the server to send so many bytes more.
@@ -228,7 +278,7 @@ export type Credit = Message<"p2pnode.content.v1.Credit"> & {
  * Use `create(CreditSchema)` to create a new message.
  */
 export const CreditSchema: GenMessage<Credit> = /*@__PURE__*/
-  messageDesc(file_content_messages, 5);
+  messageDesc(file_content_messages, 6);
 
 /**
  * @generated from message p2pnode.content.v1.Cancel
@@ -245,7 +295,7 @@ export type Cancel = Message<"p2pnode.content.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_content_messages, 6);
+  messageDesc(file_content_messages, 7);
 
 /**
  * A part of a block. `data` is the last field, so that a frame is a short header and then bytes of the block.
@@ -291,7 +341,7 @@ export type Block = Message<"p2pnode.content.v1.Block"> & {
  * Use `create(BlockSchema)` to create a new message.
  */
 export const BlockSchema: GenMessage<Block> = /*@__PURE__*/
-  messageDesc(file_content_messages, 7);
+  messageDesc(file_content_messages, 8);
 
 /**
  * @generated from message p2pnode.content.v1.Missing
@@ -313,7 +363,31 @@ export type Missing = Message<"p2pnode.content.v1.Missing"> & {
  * Use `create(MissingSchema)` to create a new message.
  */
 export const MissingSchema: GenMessage<Missing> = /*@__PURE__*/
-  messageDesc(file_content_messages, 8);
+  messageDesc(file_content_messages, 9);
+
+/**
+ * The blocks of this Want from here on are private, or are not.
+ *
+ * @generated from message p2pnode.content.v1.Mark
+ */
+export type Mark = Message<"p2pnode.content.v1.Mark"> & {
+  /**
+   * @generated from field: uint32 want = 1;
+   */
+  want: number;
+
+  /**
+   * @generated from field: bool private = 2;
+   */
+  private: boolean;
+};
+
+/**
+ * Describes the message p2pnode.content.v1.Mark.
+ * Use `create(MarkSchema)` to create a new message.
+ */
+export const MarkSchema: GenMessage<Mark> = /*@__PURE__*/
+  messageDesc(file_content_messages, 10);
 
 /**
  * @generated from message p2pnode.content.v1.Done
@@ -335,7 +409,7 @@ export type Done = Message<"p2pnode.content.v1.Done"> & {
  * Use `create(DoneSchema)` to create a new message.
  */
 export const DoneSchema: GenMessage<Done> = /*@__PURE__*/
-  messageDesc(file_content_messages, 9);
+  messageDesc(file_content_messages, 11);
 
 /**
  * What the sender is, and what it has. Since 1.1.0.
@@ -408,7 +482,7 @@ export type Capabilities = Message<"p2pnode.content.v1.Capabilities"> & {
  * Use `create(CapabilitiesSchema)` to create a new message.
  */
 export const CapabilitiesSchema: GenMessage<Capabilities> = /*@__PURE__*/
-  messageDesc(file_content_messages, 10);
+  messageDesc(file_content_messages, 12);
 
 /**
  * @generated from message p2pnode.content.v1.Version
@@ -430,7 +504,7 @@ export type Version = Message<"p2pnode.content.v1.Version"> & {
  * Use `create(VersionSchema)` to create a new message.
  */
 export const VersionSchema: GenMessage<Version> = /*@__PURE__*/
-  messageDesc(file_content_messages, 11);
+  messageDesc(file_content_messages, 13);
 
 /**
  * The filter of content roots, which is a block of its own: fetched by its CID, and only when that has changed.
@@ -456,7 +530,7 @@ export type FilterReference = Message<"p2pnode.content.v1.FilterReference"> & {
  * Use `create(FilterReferenceSchema)` to create a new message.
  */
 export const FilterReferenceSchema: GenMessage<FilterReference> = /*@__PURE__*/
-  messageDesc(file_content_messages, 12);
+  messageDesc(file_content_messages, 14);
 
 /**
  * The block that a FilterReference names.
@@ -485,5 +559,5 @@ export type RootFilter = Message<"p2pnode.content.v1.RootFilter"> & {
  * Use `create(RootFilterSchema)` to create a new message.
  */
 export const RootFilterSchema: GenMessage<RootFilter> = /*@__PURE__*/
-  messageDesc(file_content_messages, 13);
+  messageDesc(file_content_messages, 15);
 

@@ -1,6 +1,17 @@
-import type { CID } from 'multiformats/cid'
+import type { Item } from './frontier.ts'
 import { MAX_PENDING_PUT_BYTES } from './limits.ts'
 import type { BlockSink } from './types.ts'
+
+/** A block that has come. */
+export interface Arrival {
+  item: Item
+  bytes: Uint8Array
+  isPrivate: boolean
+  /** It was not asked for by CID, so nobody has looked whether it is held. */
+  mayBeHeld: boolean
+  /** Gives the sender its credit back. */
+  release: () => void
+}
 
 /**
  * Blocks on their way into the sink. Credit is given back when a block is handed over, as long as the sink keeps up;
@@ -19,14 +30,19 @@ export class Puts {
     this.#signal = signal
   }
 
-  /** Resolves when the block is kept. `release` gives back its credit, now or when the sink has caught up. */
-  async put(cid: CID, bytes: Uint8Array, release: () => void): Promise<void> {
+  /** Resolves when the block is kept. Its credit is given back now, or when the sink has caught up. */
+  async put({ item, bytes, isPrivate, release }: Arrival): Promise<void> {
+    const { cid } = item.visit
     this.count += 1
     this.#bytes += bytes.length
     if (this.#bytes <= MAX_PENDING_PUT_BYTES) release()
     else this.#withheld.push(release)
     try {
-      await this.#sink.put(cid, bytes, { signal: this.#signal, verified: true })
+      await this.#sink.put(cid, bytes, {
+        signal: this.#signal,
+        verified: true,
+        ...(isPrivate ? { private: true } : {}),
+      })
     } finally {
       this.count -= 1
       this.#bytes -= bytes.length

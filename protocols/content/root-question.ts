@@ -10,7 +10,7 @@ export interface RootQuestionInit {
   root: Item
   want: Pick<DagWant, 'scope' | 'path' | 'range'>
   frontier: Frontier
-  onBlock: (item: Item, bytes: Uint8Array, creditBytes: number) => void
+  onBlock: (item: Item, bytes: Uint8Array, creditBytes: number, isPrivate: boolean) => void
   /** With an error where the source was lost. */
   onEnd: (error: Error | undefined) => void
 }
@@ -44,7 +44,7 @@ export class RootQuestion {
       },
       {
         accepts: (cid) => this.#accepts(cid),
-        onBlock: (cid, bytes, creditBytes) => this.#onBlock(cid, bytes, creditBytes),
+        onBlock: (cid, bytes, creditBytes, isPrivate) => this.#onBlock(cid, bytes, creditBytes, isPrivate),
         onMissing: () => {},
         onDone: () => {
           // Where it was cancelled it is passed over for now: the others are asked first.
@@ -54,6 +54,10 @@ export class RootQuestion {
         onLost: (error) => onEnd(error),
       },
     )
+  }
+
+  get root(): Item {
+    return this.#init.root
   }
 
   get ageMs(): number {
@@ -78,7 +82,7 @@ export class RootQuestion {
     return isSupportedHash(cid) && this.#init.frontier.find(key) !== undefined
   }
 
-  #onBlock(cid: CID, bytes: Uint8Array, creditBytes: number): void {
+  #onBlock(cid: CID, bytes: Uint8Array, creditBytes: number, isPrivate: boolean): void {
     const key = keyOf(cid)
     this.#received.add(key)
     this.#receivedBytes += bytes.length
@@ -89,6 +93,6 @@ export class RootQuestion {
       return
     }
     this.#init.frontier.takeItem(item)
-    this.#init.onBlock(item, bytes, creditBytes)
+    this.#init.onBlock(item, bytes, creditBytes, isPrivate)
   }
 }

@@ -2,7 +2,7 @@ import type { Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
-import type { Bandwidth, Flow } from '../shared/bandwidth.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import { CreditAccount } from '../shared/credit.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import type { FairSlots } from '../shared/fair-slots.ts'
@@ -13,12 +13,10 @@ import { Status } from '../shared/status.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { Wakeup } from '../shared/wakeup.ts'
 import { StreamWriter } from '../shared/writer.ts'
-import { encodeBlockHeader } from './data-frame.ts'
 import { streamFailed } from './errors.ts'
 import { inlineBytes, keyOf } from './hash.ts'
 import {
   type ContentLimits,
-  FRAME_COST_BYTES,
   MAX_BLOCK_BYTES,
   MAX_BLOCKS_PER_WANT,
   MAX_CIDS_PER_MESSAGE,
@@ -26,35 +24,29 @@ import {
   MAX_OPEN_CIDS,
   MAX_OPEN_WANTS,
   MAX_PENDING_VISITS,
-  MIN_PART_BYTES,
   SLOW_READ_AHEAD_BLOCKS,
 } from './limits.ts'
 import { type CidsWant, type DagWant, decodeFromClient, encode } from './messages.ts'
-import { OpenWant } from './server-want.ts'
-import type { BlockSource, Capabilities } from './types.ts'
+import { FrameSender } from './server-frames.ts'
+import { ProxyReads } from './server-proxy.ts'
+import { type BlockStep, OpenWant, type Step } from './server-want.ts'
+import type { BlockSource, Capabilities, ProxyServer } from './types.ts'
 import { expand, firstVisits, needsExpansion, type Visit } from './walk.ts'
-
-/** One block on its way from the store to the stream, or the end of a Want. */
-type Step = BlockStep | { kind: 'done'; open: OpenWant }
-
-interface BlockStep {
-  kind: 'block'
-  open: OpenWant
-  cid: CID
-  index: number | undefined
-  bytes: Promise<Uint8Array | undefined>
-  isRead: boolean
-}
 
 export interface ServerStreamInit {
   stream: Stream
   /** Text form of the client's peer id. */
   peer: string
   blocks: BlockSource
+  /** Blocks that are given only to clients that keep their mark. */
+  isPrivate: (cid: CID) => boolean
+  /** Fetches from elsewhere for this peer; undefined: nothing is. */
+  proxy?: ProxyServer | undefined
   trust: Policy & Evidence
   bandwidth?: Bandwidth | undefined
-  /** Blocks in memory, over all streams of this node. */
+  /** Blocks in memory, over all streams of this node; and those that are on their way from elsewhere. */
   slots: FairSlots
+  proxySlots: FairSlots
   limits: ContentLimits
   log: Logger
   /** @throws what ends the stream */
@@ -70,8 +62,8 @@ export interface ServerStreamInit {
  */
 export class ServerStream {
   readonly #init: ServerStreamInit
-  readonly #flow: Flow
   readonly #writer: StreamWriter
+  readonly #out: FrameSender
   readonly #credit = new CreditAccount()
   readonly #end = new AbortController()
   readonly #open = new Map<number, OpenWant>()
@@ -80,20 +72,20 @@ export class ServerStream {
   readonly #planner = new Wakeup()
   readonly #sender = new Wakeup()
   readonly #watches: IdleWatch[]
+  readonly #proxyReads: ProxyReads
   #openWeight = 0
   #blocksInMemory = 0
   #clientHasEnded = false
   #planned = false
-  /** The sender waits for credit, or for the stream to take more. */
-  #waitsForClient = false
+  /** The client has nothing more to ask, and is waited for to take what is left. */
+  #isFlushing = false
 
   constructor(init: ServerStreamInit) {
     this.#init = init
-    this.#flow = { direction: 'out', peer: init.peer, protocol: 'content' }
     const { limits } = init
     const clientIdle = new IdleWatch({
       timeoutMs: limits.clientIdleMs,
-      isWaiting: () => this.#waitsForClient,
+      isWaiting: () => this.#isFlushing || this.#out.waitsForClient,
       onIdle: () => this.#fail(streamFailed('the client takes nothing')),
     })
     const unused = new IdleWatch({
@@ -102,7 +94,21 @@ export class ServerStream {
       onIdle: () => this.#fail(streamFailed('unused')),
     })
     this.#watches = [clientIdle, unused]
+    this.#proxyReads = new ProxyReads({
+      ...init,
+      read: (cid) => this.#get(cid)(),
+      push: (step) => this.#push(step),
+      signal: this.#end.signal,
+    })
     this.#writer = new StreamWriter(init.stream, () => clientIdle.touch())
+    this.#out = new FrameSender({
+      peer: init.peer,
+      writer: this.#writer,
+      credit: this.#credit,
+      bandwidth: init.bandwidth,
+      frameDataBytes: limits.frameDataBytes,
+      signal: this.#end.signal,
+    })
   }
 
   /** Resolves when the stream has ended, however it did. Never rejects. */
@@ -139,7 +145,7 @@ export class ServerStream {
       this.#fail(error)
     } finally {
       for (const watch of this.#watches) watch.stop()
-      for (const step of this.#steps) if (step.kind === 'block') this.#releaseBlock()
+      for (const step of this.#steps) if (step.kind === 'block') step.release()
       this.#steps.length = 0
     }
   }
@@ -220,10 +226,15 @@ export class ServerStream {
         await this.#planner.wait(this.#end.signal)
         continue
       }
+      if (open.want.kind === 'cids' && open.want.proxyFor !== undefined) {
+        this.#proxyReads.begin(open, open.want.cids, open.want.proxyFor)
+        continue
+      }
       if (open.want.kind === 'cids') await this.#planCids(open, open.want, pacer)
       else await this.#planDag(open, open.want, pacer)
       this.#push({ kind: 'done', open })
     }
+    await this.#proxyReads.settled()
     this.#planned = true
     this.#sender.notify()
   }
@@ -254,6 +265,10 @@ export class ServerStream {
       // The sender counts what it could not send.
       if (open.missingCount >= MAX_MISSING_PER_WANT) return open.end(Status.incomplete)
       if (seen.size < MAX_BLOCKS_PER_WANT) seen.add(key)
+      if (!this.#mayKnow(open, visit.cid)) {
+        open.miss(visit.cid)
+        continue
+      }
       const bytes = isSent ? await this.#read(open, visit.cid, undefined) : this.#get(visit.cid)
       if (isSent) blocks += 1
       if (!needsExpansion(visit)) continue
@@ -286,10 +301,19 @@ export class ServerStream {
 
   #mayServe(open: OpenWant, cid: CID): boolean {
     const decision = this.#init.trust.decide(this.#init.peer, 'serve-content', { cid: cid.toString() })
-    if (decision.allowed) return true
-    open.refused = true
+    if (!decision.allowed) {
+      open.refused = true
+      open.miss(cid)
+      return false
+    }
+    if (this.#mayKnow(open, cid)) return true
     open.miss(cid)
     return false
+  }
+
+  /** To a client that would lose the mark, private blocks are as if they were not held. */
+  #mayKnow(open: OpenWant, cid: CID): boolean {
+    return open.want.keepsMarks === true || !this.#init.isPrivate(cid)
   }
 
   /** Starts reading once there is room, and queues the block for the sender. */
@@ -300,12 +324,13 @@ export class ServerStream {
   ): Promise<() => Promise<Uint8Array | undefined>> {
     const { slots, peer, limits } = this.#init
     // What is sent slowly need not be read long before: the slots are everybody's.
-    const most = this.#sliceBytes() < Infinity ? SLOW_READ_AHEAD_BLOCKS : limits.readAheadBlocks
+    const most = this.#out.sliceBytes() < Infinity ? SLOW_READ_AHEAD_BLOCKS : limits.readAheadBlocks
     while (this.#blocksInMemory >= most) await this.#planner.wait(this.#end.signal)
     await slots.acquire(peer, this.#end.signal)
     this.#blocksInMemory += 1
     const bytes = this.#get(cid)()
-    const step: BlockStep = { kind: 'block', open, cid, index, bytes, isRead: false }
+    const release = (): void => this.#releaseBlock()
+    const step: BlockStep = { kind: 'block', open, cid, index, bytes, isRead: false, release }
     void bytes.then(() => {
       step.isRead = true
     })
@@ -360,10 +385,10 @@ export class ServerStream {
         if (!step.isRead) this.#writer.flushSoon()
         await this.#sendBlock(step, await step.bytes)
       } finally {
-        this.#releaseBlock()
+        step.release()
       }
     }
-    this.#waitsForClient = true
+    this.#isFlushing = true
     await this.#writer.end()
   }
 
@@ -376,11 +401,12 @@ export class ServerStream {
       return
     }
     const want = open.want.id
+    await this.#sendMark(open, cid)
     const name = index === undefined ? { index, cid: cid.bytes } : { index, cid: undefined }
     let offset = 0
     do {
       const header = { want, ...name, offset, totalBytes: bytes.length }
-      offset += await this.#sendPart(header, bytes.subarray(offset))
+      offset += await this.#out.sendPart(header, bytes.subarray(offset))
     } while (offset < bytes.length)
     open.sentBytes += bytes.length
     this.#init.onSent(bytes.length)
@@ -388,6 +414,12 @@ export class ServerStream {
     if (budget === undefined || open.sentBytes < budget) return
     open.isSpent = true
     open.end(Status.budget)
+  }
+
+  async #sendMark(open: OpenWant, cid: CID): Promise<void> {
+    if (open.want.keepsMarks !== true || this.#init.isPrivate(cid) === open.isMarked) return
+    open.isMarked = !open.isMarked
+    await this.#write(encode.mark(open.want.id, open.isMarked))
   }
 
   async #sendMissing(open: OpenWant): Promise<void> {
@@ -403,45 +435,8 @@ export class ServerStream {
     await this.#write(encode.done(open.want.id, open.status))
   }
 
-  /** As much of what is left of a block as one frame takes, and credit and bandwidth allow. Returns how much that was. */
-  async #sendPart(header: Parameters<typeof encodeBlockHeader>[0], left: Uint8Array): Promise<number> {
-    const { limits, bandwidth } = this.#init
-    const { signal } = this.#end
-    const mostBytes = Math.min(left.length, limits.frameDataBytes, this.#sliceBytes())
-    const data = left.subarray(0, await this.#takeCredit(mostBytes))
-    const wait = bandwidth?.take(this.#flow, data.length + FRAME_COST_BYTES, signal)
-    if (wait !== undefined) {
-      this.#writer.flushSoon()
-      await wait
-    }
-    await this.#write(encodeBlockHeader(header, data.length), data)
-    return data.length
-  }
-
-  /** Credit for so much data, or for some of it where the client grants little at a time. */
-  async #takeCredit(mostBytes: number): Promise<number> {
-    const cost = mostBytes + FRAME_COST_BYTES
-    if (this.#credit.available < cost) this.#writer.flushSoon()
-    const leastBytes = Math.min(mostBytes, MIN_PART_BYTES) + FRAME_COST_BYTES
-    this.#waitsForClient = true
-    try {
-      return (await this.#credit.takeUpTo(cost, leastBytes, this.#end.signal)) - FRAME_COST_BYTES
-    } finally {
-      this.#waitsForClient = false
-    }
-  }
-
-  async #write(header: Uint8Array, data?: Uint8Array): Promise<void> {
-    this.#waitsForClient = true
-    try {
-      await this.#writer.write(header, data, this.#end.signal)
-    } finally {
-      this.#waitsForClient = false
-    }
-  }
-
-  #sliceBytes(): number {
-    return this.#init.bandwidth?.sliceBytes(this.#flow) ?? Infinity
+  #write(header: Uint8Array): Promise<void> {
+    return this.#out.write(header)
   }
 }
 

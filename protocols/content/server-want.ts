@@ -13,6 +13,8 @@ export class OpenWant {
   sentBytes = 0
   missingCount = 0
   refused = false
+  /** What the client was told last: whether the blocks that follow are private. */
+  isMarked = false
   /** Not held here and not yet told. */
   unreported: CID[] = []
   /** Set where the walk ended before its end. */
@@ -43,4 +45,18 @@ export class OpenWant {
     if (this.refused) return Status.refused
     return this.#ending ?? (this.missingCount > 0 ? Status.incomplete : Status.ok)
   }
+}
+
+/** One block on its way from the store to the stream, or the end of a Want. */
+export type Step = BlockStep | { kind: 'done'; open: OpenWant }
+
+export interface BlockStep {
+  kind: 'block'
+  open: OpenWant
+  cid: CID
+  index: number | undefined
+  bytes: Promise<Uint8Array | undefined>
+  isRead: boolean
+  /** Gives back the room in memory. */
+  release: () => void
 }

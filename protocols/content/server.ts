@@ -1,16 +1,19 @@
 import type { Connection, PeerId, Stream } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import type { Bandwidth } from '../shared/bandwidth.ts'
 import { FairSlots } from '../shared/fair-slots.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { streamFailed } from './errors.ts'
-import type { ContentLimits } from './limits.ts'
+import { type ContentLimits, MAX_PROXIED_BLOCKS, MAX_PROXIED_BLOCKS_PER_PEER } from './limits.ts'
 import { ServerStream } from './server-stream.ts'
-import type { BlockSource, Capabilities } from './types.ts'
+import type { BlockSource, Capabilities, ProxyServer } from './types.ts'
 
 export interface ContentServerInit {
   blocks: BlockSource
+  isPrivate: (cid: CID) => boolean
+  proxy?: ProxyServer | undefined
   trust: Policy & Evidence
   bandwidth?: Bandwidth | undefined
   limits: ContentLimits
@@ -23,6 +26,7 @@ export interface ContentServerInit {
 export class ContentServer {
   readonly #init: ContentServerInit
   readonly #slots: FairSlots
+  readonly #proxySlots = new FairSlots(MAX_PROXIED_BLOCKS, MAX_PROXIED_BLOCKS_PER_PEER)
   readonly #streams = new Map<string, Set<ServerStream>>()
   #streamCount = 0
   servedBytes = 0
@@ -64,6 +68,7 @@ export class ContentServer {
         hasTold = true
         return this.#init.onCapabilities(connection.remotePeer, told)
       },
+      proxySlots: this.#proxySlots,
       onSent: (bytes) => {
         this.servedBytes += bytes
         this.servedBlocks += 1

@@ -28,7 +28,7 @@ const FIRST_BYTES_PER_MS = 4 * 1024
 
 /** How a source's answers reach the fetch that asked. */
 export interface SourceListener {
-  onBlock(source: Source, item: Item, bytes: Uint8Array, creditBytes: number): void
+  onBlock(source: Source, item: Item, bytes: Uint8Array, creditBytes: number, isPrivate: boolean): void
   onMissing(source: Source, item: Item): void
   /** Asked for and not sent: to be asked again, here or elsewhere. */
   onReturned(source: Source, items: Item[]): void
@@ -130,7 +130,7 @@ export class Source {
     }
     const cids = items.map((item) => item.visit.cid)
     const wantId = this.stream.wantCids(cids, {
-      onBlock: (cid, bytes, creditBytes) => this.#onBlock(cid, bytes, creditBytes),
+      onBlock: (cid, bytes, creditBytes, isPrivate) => this.#onBlock(cid, bytes, creditBytes, isPrivate),
       onMissing: (missing) => this.#onMissing(missing),
       onDone: (_status, rest) => this.#onDone(wantId, rest),
       onLost: (error, rest) => this.#onLost(error, rest),
@@ -185,10 +185,10 @@ export class Source {
     return Math.min(MAX_OUTSTANDING_BYTES, Math.max(MIN_OUTSTANDING_BYTES, ahead))
   }
 
-  #onBlock(cid: CID, bytes: Uint8Array, creditBytes: number): void {
+  #onBlock(cid: CID, bytes: Uint8Array, creditBytes: number, isPrivate: boolean): void {
     this.count(bytes.length)
     const item = this.#take(keyOf(cid))
-    if (item !== undefined) this.#listener.onBlock(this, item, bytes, creditBytes)
+    if (item !== undefined) this.#listener.onBlock(this, item, bytes, creditBytes, isPrivate)
   }
 
   #onMissing(missing: CID[]): void {

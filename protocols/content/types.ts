@@ -18,7 +18,20 @@ export interface BlockSource {
 
 /** Where a client puts verified blocks. Resolves once the block is kept as durably as the store promises. */
 export interface BlockSink {
-  put(cid: CID, bytes: Uint8Array, options: { signal: AbortSignal; verified: true }): Promise<void>
+  put(
+    cid: CID,
+    bytes: Uint8Array,
+    /** `private`: whoever sent it says that it is for peers of this network alone. */
+    options: { signal: AbortSignal; verified: true; private?: boolean },
+  ): Promise<void>
+}
+
+/** Fetches blocks from elsewhere for peers that ask for it, within whatever bounds it keeps. */
+export interface ProxyServer {
+  /** Whether this peer may ask for one more block now. */
+  admits(peer: string, cid: CID): boolean
+  /** The block, verified; undefined where it is not to be had, or the peer may have no more. Never rejects but by the signal. */
+  fetch(peer: string, cid: CID, options: { root: CID; signal: AbortSignal }): Promise<Uint8Array | undefined>
 }
 
 export interface FetchStatistics {
@@ -32,6 +45,17 @@ export interface FetchStatistics {
   duplicateBlocks: number
 }
 
+/** Something other than a peer of this protocol that brings blocks, one by one. */
+export interface Helper {
+  /** How long it has a block to itself before the next one is asked as well. */
+  readonly headStartMs: number
+  /**
+   * The block, which the fetch verifies, and under what name it counts among the sources. @throws where it is not to be had from here
+   * within a time of the helper's own
+   */
+  fetch(cid: CID, options: { signal: AbortSignal }): Promise<{ bytes: Uint8Array; from: string }>
+}
+
 export interface FetchDagOptions {
   scope: Scope
   /** Path segments below the root, resolved on the way. */
@@ -39,6 +63,8 @@ export interface FetchDagOptions {
   range?: ByteRange
   /** Peers to ask, in order of preference; may yield more while the fetch runs; ends when no more will come. */
   sources: AsyncIterable<PeerId> | Iterable<PeerId>
+  /** Asked, in this order, for what no source has, or has brought in time. */
+  helpers?: readonly Helper[]
   held: BlockSource
   sink: BlockSink
   signal: AbortSignal
@@ -61,6 +87,13 @@ export interface Content {
   readonly protocols: string[]
   /** Connected peers that speak the protocol. */
   peers(): PeerId[]
+  /** Of those the ones that know `Proxy`; whether they fetch for us they say when asked. */
+  proxies(): PeerId[]
+  /**
+   * One block of the DAG `root` that the peer fetches from elsewhere, verified.
+   * @throws ERR_NOT_FOUND, ERR_PROXY_REFUSED where the peer does no (more) such thing for us, ERR_STREAM_FAILED, ERR_CANCELLED
+   */
+  fetchByProxy(cid: CID, options: { peer: PeerId; root: CID; signal: AbortSignal }): Promise<Uint8Array>
   /**
    * One block from the first of the peers that has it, verified. A peer that would send more than `maxBytes` breaks a rule.
    * @throws ERR_NOT_FOUND, ERR_CANCELLED
@@ -68,7 +101,7 @@ export interface Content {
   fetchBlock(
     cid: CID,
     options: { peers?: PeerId[]; maxBytes?: number; signal: AbortSignal },
-  ): Promise<{ bytes: Uint8Array; peer: PeerId }>
+  ): Promise<{ bytes: Uint8Array; peer: PeerId; isPrivate: boolean }>
   /** Spreads a DAG over several sources: no block twice, slow ones get less, a lost one's share is taken over. */
   fetchDag(root: CID, options: FetchDagOptions): DagFetch
   /**

@@ -19,6 +19,25 @@ export interface StepAnswer {
   answer: string
 }
 
+/** Asked to do with private content what would tell of it outside of the network. */
+export function contentPrivate(cid: CID): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_CONTENT_PRIVATE',
+    'conflict',
+    `${cid} is private, and stays so until: p2pnode private rm ${cid}`,
+    { details: { cid: cid.toString() } },
+  )
+}
+
+export function sharedWithPrivate(cid: CID): P2pnodeError {
+  return new P2pnodeError(
+    'ERR_CONTENT_PRIVATE',
+    'conflict',
+    `${cid} is a part of other private content, see: p2pnode private ls`,
+    { details: { cid: cid.toString() } },
+  )
+}
+
 export function blockNotFound(cid: CID, answers: StepAnswer[], cause?: unknown): P2pnodeError {
   const tried = answers.map(({ step, answer }) => `${step}: ${answer}`).join('; ')
   return new P2pnodeError('ERR_NOT_FOUND', 'not-found', `${cid} was not found (${tried})`, {

@@ -12,6 +12,8 @@ export interface ImportOptions {
   pin: string | null
   /** Trees only: keep permission bits that differ from 0644 (files) and 0755 (directories). Single files never carry a mode. */
   preserveMode: boolean
+  /** Keep it within this network: see docs/operations/discovery.md. */
+  private?: boolean
 }
 
 /**
@@ -34,12 +36,18 @@ export interface AddResult {
   blocks: number
   /** Devices, pipes and sockets in a tree: they are left out; absent where there were none. */
   skipped?: number
+  /** What was added as private. */
+  private?: true
+  /** Blocks of public content that other, private content shares: they stay private, so nobody outside gets them. */
+  privateBlocks?: number
 }
 
 /** Parameters of a `car-import` job; its bytes come by an upload session. */
 export interface CarImportParams {
   /** The name under which every root is pinned recursively; null: do not pin, the DAGs may be incomplete. */
   pin: string | null
+  /** Keep it within this network. */
+  private?: boolean
 }
 
 export interface CarImportResult {
@@ -47,11 +55,26 @@ export interface CarImportResult {
   blocks: number
   /** Bytes of all blocks. */
   size: number
+  private?: true
+  privateBlocks?: number
 }
 
 /** Parameters of a `get` job. */
 export interface GetParams {
   address: string
+  /** Known to be private: it is marked so before anybody is asked. */
+  private?: boolean
+}
+
+/** Parameters of the jobs `make-private` and `make-public`. */
+export interface PrivateParams {
+  cid: string
+}
+
+export interface PrivateResult {
+  cid: string
+  /** Blocks that were walked through. */
+  blocks: number
 }
 
 /** Parameters of a `pin` job. */

@@ -122,6 +122,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenStor
     pins,
     columns,
     maintenance,
+    marks: blocks.marks,
     datastore: state.datastore,
     close() {
       closed ??= close()

@@ -29,6 +29,33 @@ export interface PutOptions {
   verified?: boolean
 }
 
+/**
+ * Which blocks may be known to peers of this network alone. A mark is by multihash, does not depend on the block being held,
+ * and stays until `drop`.
+ */
+export interface Marks {
+  /** Answers at once: a row of an index that is in memory, or nothing to look up where there is no mark at all. */
+  has(cid: CID): boolean
+  /** Resolves once the marks are as durable as a put; `has` knows them at once. */
+  add(cids: readonly CID[]): Promise<void>
+  /** Counts the times that marks were renewed: see `begin`. */
+  readonly generation: number
+  /** What was marked as a whole. Removing a root leaves the marks. */
+  addRoot(cid: CID): Promise<void>
+  removeRoot(cid: CID): Promise<void>
+  /** By CID, at most 1 000 a page. */
+  roots(options?: { after?: CID; limit?: number }): { cid: CID; createdAtMs: number }[]
+  /**
+   * Begins to take marks back: what is added from now on carries the new generation, and `drop` takes only older ones. Whoever
+   * drops first adds again everything that is to stay.
+   */
+  begin(): Promise<void>
+  /** Takes back those marks that were not added again since `begin`. */
+  drop(cids: readonly CID[]): Promise<void>
+  /** No more `drop` follows. */
+  end(): void
+}
+
 export interface BlockUsage {
   /** Everything that counts towards the quota: databases, logs, files rounded up to whole file-system blocks. */
   usedBytes: number
@@ -143,6 +170,7 @@ export interface Storage {
   readonly blocks: Blocks
   readonly pins: Pins
   readonly maintenance: Maintenance
+  readonly marks: Marks
   /** For libp2p and Helia: in state.db, behind a bounded write-behind cache. */
   readonly datastore: Datastore
   /** Writes what is buffered, closes workers and databases. */

@@ -4,6 +4,7 @@ import type { JobContext, JobHandler } from '../../jobs/types.ts'
 import type { Storage } from '../../storage/types.ts'
 import { paramsInvalid } from '../errors.ts'
 import { Pace } from '../pace.ts'
+import type { PrivateContent } from '../private/private-content.ts'
 import type { AddParams, AddResult } from '../types.ts'
 import { layoutOf } from '../unixfs/profile.ts'
 import { importFile } from './add-file.ts'
@@ -13,6 +14,7 @@ import type { ImportCheckpoint } from './checkpoint.ts'
 import { emptyTotals } from './checkpoint.ts'
 import { COMMIT_INTERVAL } from './committer.ts'
 import type { CommitInterval } from './committer.ts'
+import { privacyNote, settlePrivacy } from './privacy.ts'
 import type { ImportRun } from './run.ts'
 
 /** Imports under way at once: each may hold 32 MiB of blocks and as much of its client's bytes. */
@@ -22,7 +24,9 @@ export interface AddJobDependencies {
   storage: Pick<Storage, 'blocks' | 'pins'>
   /** HOME/jobs: files that a job keeps while it runs. */
   jobsFolder: string
-  /** Called with the root once it is stored (and pinned). */
+  /** What is private here; without it nothing is, and nothing can be added so. */
+  privateContent?: PrivateContent | undefined
+  /** Called with the root of public content once it is stored (and pinned). */
   onAdded(cid: string): void
   /** How often progress is made durable; tests commit more often. */
   commitInterval?: CommitInterval
@@ -62,17 +66,23 @@ export function addJob(dependencies: AddJobDependencies): JobHandler<AddParams, 
       const saved = context.checkpoint as ImportCheckpoint | undefined
       if (saved?.source === 'ended') {
         await release(context.id)
-        onAdded(saved.result.cid)
+        if (saved.result.private !== true) onAdded(saved.result.cid)
         return saved.result
       }
+      const { privateContent } = dependencies
+      const isPrivate = params.private === true
+      if (isPrivate && privateContent === undefined) throw paramsInvalid('nothing can be private here')
+      const privacy = privateContent === undefined ? undefined : { content: privateContent, isPrivate }
+      const since = saved === undefined ? privateContent?.generation : undefined
       await storage.blocks.lease(leaseOfJob(context.id))
       const totals = emptyTotals()
+      const writer = new BlockWriter(storage.blocks, signal, { verified: true, privacy })
       const run: ImportRun = {
         layout,
         preserveMode: params.preserveMode,
         name: params.name,
         source,
-        writer: new BlockWriter(storage.blocks, signal, { verified: true }),
+        writer,
         pace: new Pace(),
         signal,
         journalPath: journalPath(context.id),
@@ -84,16 +94,24 @@ export function addJob(dependencies: AddJobDependencies): JobHandler<AddParams, 
         params.source === 'tree'
           ? await importTree(run, saved?.source === 'tree' ? saved : undefined)
           : await importFile(run, saved?.source === 'file' ? saved : undefined)
+      await settlePrivacy([root.cid], privacy, since, signal)
       if (params.pin !== null) {
         await storage.pins.add(root.cid, { name: params.pin, kind: 'recursive', signal })
       }
       const cid = root.cid.toString()
       const { size, files, blocks, skipped } = totals
-      const result: AddResult = { cid, size, files, blocks, ...(skipped === 0 ? {} : { skipped }) }
+      const result: AddResult = {
+        cid,
+        size,
+        files,
+        blocks,
+        ...(skipped === 0 ? {} : { skipped }),
+        ...privacyNote(privacy, writer),
+      }
       // Without its journal a tree cannot be built again, should a crash come before the job is noted as done.
       if (params.source === 'tree') await context.saveCheckpoint({ version: 1, source: 'ended', result })
       await release(context.id)
-      onAdded(cid)
+      if (!isPrivate) onAdded(cid)
       return result
     },
 

@@ -1,5 +1,12 @@
 import type { Blocks } from '../../storage/types.ts'
+import type { PrivateContent } from '../private/private-content.ts'
 import type { Block } from '../unixfs/node.ts'
+
+/** What is private here, and whether what is imported now is to be. */
+export interface ImportPrivacy {
+  content: PrivateContent
+  isPrivate: boolean
+}
 
 /** Bytes of blocks handed to storage and not durable yet: deep enough to keep a disk busy, little beside 400 MiB of RSS. */
 const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024
@@ -14,14 +21,22 @@ export class BlockWriter {
   readonly #blocks: Pick<Blocks, 'put'>
   readonly #signal: AbortSignal
   readonly #verified: boolean
+  readonly #privacy: ImportPrivacy | undefined
+  /** Blocks of a public import that are private all the same. */
+  privateBlocks = 0
   readonly #inFlight = new Set<Promise<void>>()
   #inFlightBytes = 0
   #failure: { error: unknown } | undefined
   #wake: (() => void) | undefined
 
   /** @param options `verified`: the CIDs were just computed from the very bytes, so that storage need not hash again */
-  constructor(blocks: Pick<Blocks, 'put'>, signal: AbortSignal, options: { verified: boolean }) {
-    this.#blocks = blocks
+  constructor(
+    blocks: Pick<Blocks, 'put'>,
+    signal: AbortSignal,
+    options: { verified: boolean; privacy?: ImportPrivacy | undefined },
+  ) {
+    this.#privacy = options.privacy
+    this.#blocks = options.privacy?.isPrivate === true ? options.privacy.content : blocks
     this.#signal = signal
     this.#verified = options.verified
   }
@@ -41,6 +56,7 @@ export class BlockWriter {
     // What storage does with the bytes must not change what is counted here.
     const sizeBytes = bytes.length
     this.#inFlightBytes += sizeBytes
+    if (this.#privacy?.isPrivate === false && this.#privacy.content.isPrivate(cid)) this.privateBlocks += 1
     const done = this.#blocks
       .put(cid, bytes, { signal: this.#signal, verified: this.#verified })
       .catch((error: unknown) => {

@@ -4,8 +4,10 @@ import type { Storage } from '../../storage/types.ts'
 import { paramsInvalid } from '../errors.ts'
 import { Pace } from '../pace.ts'
 import type { CarImportParams, CarImportResult } from '../types.ts'
+import type { PrivateContent } from '../private/private-content.ts'
 import { leaseOfJob } from './add-job.ts'
 import { BlockWriter } from './block-writer.ts'
+import { privacyNote, settlePrivacy } from './privacy.ts'
 import { readCarBlock, readCarHeader } from './car-reader.ts'
 import type { CommitInterval } from './committer.ts'
 import { COMMIT_INTERVAL, Committer } from './committer.ts'
@@ -25,6 +27,9 @@ interface CarCheckpoint {
 
 export interface CarJobDependencies {
   storage: Pick<Storage, 'blocks' | 'pins'>
+  /** What is private here; without it nothing is, and nothing can be imported so. */
+  privateContent?: PrivateContent | undefined
+  /** Called with each root of public content. */
   onAdded(cid: string): void
   /** How often progress is made durable; tests commit more often. */
   commitInterval?: CommitInterval
@@ -45,12 +50,17 @@ export function carImportJob(dependencies: CarJobDependencies): JobHandler<CarIm
     async run(context) {
       const { params, source, signal } = context
       if (source === null) throw paramsInvalid('a car-import job needs an upload')
+      const { privateContent } = dependencies
+      const isPrivate = params.private === true
+      if (isPrivate && privateContent === undefined) throw paramsInvalid('nothing can be private here')
+      const privacy = privateContent === undefined ? undefined : { content: privateContent, isPrivate }
       const lease = await storage.blocks.lease(leaseOfJob(context.id))
-      const writer = new BlockWriter(storage.blocks, signal, { verified: false })
+      const writer = new BlockWriter(storage.blocks, signal, { verified: false, privacy })
       const committer = new Committer(source, commitInterval, () => writer.barrier())
       const reader = new PullReader(source)
       const pace = new Pace()
       const saved = context.checkpoint as CarCheckpoint | undefined
+      const since = saved === undefined ? privateContent?.generation : undefined
       try {
         // A copy: what is counted from here on must not change the commit that a next run would start from.
         const state = saved === undefined ? await readStart(reader) : { ...saved }
@@ -76,13 +86,15 @@ export function carImportJob(dependencies: CarJobDependencies): JobHandler<CarIm
         await committer.finish(reader.offset, checkpoint())
 
         const roots = state.roots.map((root) => CID.parse(root))
+        await settlePrivacy(roots, privacy, since, signal)
         if (params.pin !== null) {
           for (const root of roots)
             await storage.pins.add(root, { name: params.pin, kind: 'recursive', signal })
         }
         await lease.release()
-        for (const root of state.roots) onAdded(root)
-        return { roots: state.roots, blocks: state.blocks, size: state.size }
+        if (!isPrivate) for (const root of state.roots) onAdded(root)
+        const { blocks, size } = state
+        return { roots: state.roots, blocks, size, ...privacyNote(privacy, writer) }
       } finally {
         await committer.settled().catch(() => {})
         await reader.close()

@@ -5,12 +5,14 @@ import type { OperationCall, Operations, WriterContext, WriterTransaction } from
 import {
   type CommitArgs,
   ITEM_FILE,
+  ITEM_MARK,
   ITEM_TOUCH,
   OUTCOME_ABSENT,
   OUTCOME_DONE,
   groupLength,
   readGroup,
 } from './group.ts'
+import { marker } from './mark-operations.ts'
 import { PLACE_DATA, PLACE_FILE, PLACE_MISSING } from './schema.ts'
 
 /** Rows touched in one transaction: some 5 ms, so that puts are not kept waiting. */
@@ -49,6 +51,7 @@ export function blockOperations(db: Database, context: WriterContext): Operation
   const releaseLease = db.prepare<[string]>('DELETE FROM lease WHERE id = ?')
   const hasEndedLease = db.prepare('SELECT 1 FROM lease WHERE durable = 0 LIMIT 1')
   const dropEndedLeases = db.prepare('DELETE FROM lease WHERE durable = 0')
+  const mark = marker(db)
   const freePages = db.prepare<[], number>('PRAGMA freelist_count').pluck()
 
   function store(
@@ -80,13 +83,14 @@ export function blockOperations(db: Database, context: WriterContext): Operation
   }
 
   return {
-    /** One group of puts and touches; resolves with an outcome for each item once the transaction is durable. */
+    /** One group of puts, touches and marks; resolves with an outcome for each item once the transaction is durable. */
     'blocks.commit'(args: CommitArgs): Uint8Array {
       return context.commit((transaction) => {
         const outcomes = new Uint8Array(groupLength(args)).fill(OUTCOME_DONE)
         let index = 0
         for (const item of readGroup(args)) {
-          if (item.kind === ITEM_TOUCH) {
+          if (item.kind === ITEM_MARK) mark(item.mh)
+          else if (item.kind === ITEM_TOUCH) {
             const row = find.get(item.mh)
             if (row === undefined || row.place === PLACE_MISSING) outcomes[index] = OUTCOME_ABSENT
             else touch.run(transaction.sequence, row.id)

@@ -8,6 +8,8 @@ export const ITEM_DATA = 0
 export const ITEM_FILE = 1
 /** The block is held; only its mark is to be renewed. */
 export const ITEM_TOUCH = 2
+/** The block, held or not, is private from now on. */
+export const ITEM_MARK = 3
 
 export const OUTCOME_DONE = 0
 /** A touch came too late: the block was collected meanwhile. */

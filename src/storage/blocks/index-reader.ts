@@ -15,6 +15,7 @@ export class IndexReader {
   readonly #find
   readonly #data
   readonly #page
+  readonly #mark
 
   constructor(databasePath: string) {
     this.db = openForReading(databasePath)
@@ -25,6 +26,11 @@ export class IndexReader {
     this.#page = this.db.prepare<[number, number], { id: number; mh: Buffer }>(
       `SELECT id, mh FROM block WHERE id > ? AND place <> ${PLACE_MISSING} ORDER BY id LIMIT ?`,
     )
+    this.#mark = this.db.prepare<[Uint8Array], 1>('SELECT 1 FROM private_block WHERE mh = ?').pluck()
+  }
+
+  isMarked(mh: Uint8Array): boolean {
+    return told(() => this.#mark.get(mh)) !== undefined
   }
 
   /** @throws ERR_STORAGE_CORRUPT, ERR_STORAGE_IO, like all below */

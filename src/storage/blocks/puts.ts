@@ -1,5 +1,5 @@
 import { fromSystemError, isStorageError } from '../errors.ts'
-import { GroupCommitter } from './committer.ts'
+import type { GroupCommitter } from './committer.ts'
 import { Admission, untilAborted } from '../files/coordination.ts'
 import { ITEM_DATA, ITEM_FILE, ITEM_TOUCH, OUTCOME_DONE } from './group.ts'
 import { keyOf } from './hashes.ts'
@@ -42,12 +42,18 @@ export class Puts {
   readonly #pending = new Map<string, PendingPut>()
   readonly #touches = new Set<Promise<unknown>>()
 
-  constructor(tiers: Tiers, quota: Quota, disk: DiskReserve, leases: Leases) {
+  constructor(
+    tiers: Tiers,
+    quota: Quota,
+    disk: DiskReserve,
+    leases: Leases,
+    committer: GroupCommitter,
+  ) {
     this.#tiers = tiers
     this.#quota = quota
     this.#disk = disk
     this.#leases = leases
-    this.#committer = new GroupCommitter(tiers.writer)
+    this.#committer = committer
   }
 
   /** The bytes of a block that is being put. */

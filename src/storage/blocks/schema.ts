@@ -83,6 +83,10 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX pin_unfinished ON pin (state, id) WHERE state <> 2;
    CREATE INDEX pin_name ON pin (name, id);
    CREATE INDEX pin_direct ON pin (id) WHERE kind = 0;`,
+  // Marks outlive their blocks: what was collected and comes again is still private.
+  `CREATE TABLE private_block (mh BLOB PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+   CREATE TABLE private_root (cid BLOB PRIMARY KEY, created_ms INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+   INSERT INTO meta (key, value) VALUES ('private_generation', 0);`,
 ]
 
 export type Durability = 'full' | 'relaxed'

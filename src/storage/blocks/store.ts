@@ -4,6 +4,7 @@ import type { Logger } from '../../telemetry/types.ts'
 import { assertGoingOn, blockInvalid, blockTooLarge, isStorageError, storageClosed } from '../errors.ts'
 import type { BlockUsage, GetOptions, Lease, LeaseOptions, PutOptions } from '../types.ts'
 import { blockstoreAdapter } from './blockstore-adapter.ts'
+import { GroupCommitter } from './committer.ts'
 import { KeyedLock } from '../files/coordination.ts'
 import type { FileSystem } from '../files/file-system.ts'
 import { BlockFiles } from './files.ts'
@@ -12,6 +13,7 @@ import { IndexReader } from './index-reader.ts'
 import type { BlockCheck, BlockStore, RemovedBlock } from './internal.ts'
 import { type BlocksLayout, MAX_BLOCK_BYTES } from './layout.ts'
 import { Leases } from './leases.ts'
+import { PrivateMarks } from './marks.ts'
 import { MemoryTier } from './memory.ts'
 import { Puts } from './puts.ts'
 import { DiskReserve } from '../files/disk-reserve.ts'
@@ -48,6 +50,8 @@ export class TieredBlockStore implements BlockStore {
   readonly #reads: Reads
   readonly #sweep: Sweep
   readonly #turns = new Turns()
+  /** Which blocks are private; held ones or not. */
+  readonly marks: PrivateMarks
   #closed: Promise<void> | undefined
 
   /** Use `openBlockStore`. */
@@ -64,7 +68,15 @@ export class TieredBlockStore implements BlockStore {
     }
     this.#quota = new Quota(options.quotaBytes, writer, files)
     this.#leases = new Leases(writer, index)
-    this.#puts = new Puts(this.#tiers, this.#quota, new DiskReserve(layout.rootPath), this.#leases)
+    const committer = new GroupCommitter(writer)
+    this.#puts = new Puts(
+      this.#tiers,
+      this.#quota,
+      new DiskReserve(layout.rootPath),
+      this.#leases,
+      committer,
+    )
+    this.marks = new PrivateMarks(writer, index, committer)
     this.#reads = new Reads(this.#tiers, options.onRot)
     this.#sweep = new Sweep({ layout, fs, log, remove: (mh) => removeOrphan(this.#tiers, mh) })
     if (writer.figures.unclean) this.#sweep.start()
@@ -180,6 +192,7 @@ export class TieredBlockStore implements BlockStore {
     const { index, memory, files, writer } = this.#tiers
     await this.#sweep.stop()
     await this.#puts.settled()
+    await this.marks.settled()
     index.close()
     memory.clear()
     await writer.close({ clean: this.#sweep.complete && !files.leftBehind })

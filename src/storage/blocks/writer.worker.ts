@@ -8,12 +8,18 @@ import { fromSystemError, storageError } from '../errors.ts'
 import { maintenanceOperations } from '../maintenance/operations.ts'
 import { pinOperations } from '../pins/operations.ts'
 import { blockOperations } from './block-operations.ts'
+import { markOperations } from './mark-operations.ts'
 import type { Operations, OperationTable } from './operations.ts'
 import { openForWriting } from './schema.ts'
 import { createWriterContext } from './writer-context.ts'
 import type { FromWriter, ToWriter, WireError, WriterData } from './writer-messages.ts'
 
-const TABLES: readonly OperationTable[] = [blockOperations, pinOperations, maintenanceOperations]
+const TABLES: readonly OperationTable[] = [
+  blockOperations,
+  markOperations,
+  pinOperations,
+  maintenanceOperations,
+]
 
 if (parentPort !== null) run(parentPort, workerData as WriterData)
 

@@ -98,6 +98,7 @@ function encodeClient(message: ReturnType<typeof decodeFromClient>): Uint8Array 
 }
 
 function encodeServer(message: ReturnType<typeof decodeFromServer>): Uint8Array {
+  if (message.kind === 'mark') return encode.mark(message.want, message.private)
   if (message.kind === 'missing') return encode.missing(message.want, message.cids)
   if (message.kind === 'capabilities') return encode.answerCapabilities(message.capabilities)
   return encode.done(message.want, message.reason)

@@ -295,6 +295,44 @@ export const schema = Section({
         maximum: 1_000,
       }),
     }),
+    deadlines: Section({
+      peers: deadline('peers bring no block before a fetch is given up'),
+      ipfs: deadline('the IPFS network may take over one block'),
+      proxy: deadline('a peer may take that fetches one block from elsewhere'),
+      gateways: deadline('a gateway may be silent'),
+    }),
+    proxy: Section({
+      perPeer: Section({
+        requests: integer({
+          description:
+            'Blocks a day that this node fetches from elsewhere for one peer at most; 0 refuses all.',
+          default: 20_000,
+          minimum: 0,
+          maximum: 1_000_000_000,
+        }),
+        traffic: size({
+          description: 'Bytes a day that it fetches from elsewhere for one peer at most.',
+          default: '2GiB',
+          from: '0',
+          to: '1PiB',
+        }),
+      }),
+      inAll: Section({
+        requests: integer({
+          description:
+            'Blocks a day that this node fetches from elsewhere for all peers at most; 0 refuses all.',
+          default: 200_000,
+          minimum: 0,
+          maximum: 1_000_000_000,
+        }),
+        traffic: size({
+          description: 'Bytes a day that it fetches from elsewhere for all peers at most.',
+          default: '20GiB',
+          from: '0',
+          to: '1PiB',
+        }),
+      }),
+    }),
   }),
   vault: Section({
     redundancy: text({
@@ -449,6 +487,10 @@ function host(description: string, otherwise: string) {
 
 function port(description: string, otherwise: number) {
   return integer({ description, default: otherwise, minimum: 0, maximum: 65_535 })
+}
+
+function deadline(what: string) {
+  return duration({ description: `How long ${what}.`, default: '30s', from: '100ms', to: '1h' })
 }
 
 function threshold(right: string, otherwise: number) {

@@ -21,9 +21,14 @@ export function isPathNotFound(error: unknown): error is P2pnodeError {
 }
 
 export function proxyRefused(peer: string): P2pnodeError {
-  return new P2pnodeError('ERR_PROXY_REFUSED', 'denied', `${peer} fetches nothing (more) from elsewhere for us`, {
-    details: { peer },
-  })
+  return new P2pnodeError(
+    'ERR_PROXY_REFUSED',
+    'denied',
+    `${peer} fetches nothing (more) from elsewhere for us`,
+    {
+      details: { peer },
+    },
+  )
 }
 
 export function stalled(timeoutMs: number): P2pnodeError {

@@ -17,7 +17,8 @@ export async function fetchByProxy(
 ): Promise<Uint8Array> {
   if (signal.aborted) throw cancelled(signal.reason)
   if (!isSupportedHash(cid)) throw hashUnsupported(cid.multihash.code)
-  if (!trust.decide(peer.toString(), 'fetch', { cid: cid.toString() }).allowed) throw proxyRefused(peer.toString())
+  if (!trust.decide(peer.toString(), 'fetch', { cid: cid.toString() }).allowed)
+    throw proxyRefused(peer.toString())
   const stream = await pool.share(peer, signal)
   if (stream.isFull) throw streamFailed('too much is under way')
   return new Promise((resolve, reject) => {

@@ -61,7 +61,8 @@ export type FromServer =
 export const encode = {
   want(want: CidsWant | DagWant): Uint8Array {
     const { id, keepsMarks = false } = want
-    const asked = want.kind === 'cids' ? { cids: want.cids.map(({ bytes }) => bytes) } : { dag: encodeDag(want) }
+    const asked =
+      want.kind === 'cids' ? { cids: want.cids.map(({ bytes }) => bytes) } : { dag: encodeDag(want) }
     if (want.kind === 'cids' && want.proxyFor !== undefined) {
       const value = { id, cids: want.cids.map(({ bytes }) => bytes), root: want.proxyFor.bytes }
       return fromClient({ case: 'proxy', value })

@@ -22,7 +22,8 @@ export function relieveSlow({ sources, question, helpers, isQueued, sourceIdleMs
   const busy = (source: Source): boolean => source.outstanding > 0 || question?.source === source
   const isFree = (source: Source): boolean => !busy(source) && question?.canAlsoBeAsked(source) === true
   if (question !== undefined && question.ageMs > RELIEVE_ABOVE_MS) {
-    if (sources.some(isFree) || (helpers.hasRoom && helpers.canBring(question.root))) question.cancel()
+    const canHelp = !question.hasBegun && helpers.hasRoom && helpers.canBring(question.root)
+    if (canHelp || sources.some(isFree)) question.cancel()
   }
   if (isQueued || sources.every(busy)) return
   const now = performance.now()

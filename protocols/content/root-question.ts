@@ -60,6 +60,11 @@ export class RootQuestion {
     return this.#init.root
   }
 
+  /** Whether anything of the answer has come. */
+  get hasBegun(): boolean {
+    return this.#received.size > 0
+  }
+
   get ageMs(): number {
     return performance.now() - this.#startMs
   }

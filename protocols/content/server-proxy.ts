@@ -31,7 +31,9 @@ export class ProxyReads {
   }
 
   begin(open: OpenWant, cids: CID[], root: CID): void {
-    const answered: Promise<void> = Promise.all(cids.map((cid, index) => this.#answer(open, cid, index, root)))
+    const answered: Promise<void> = Promise.all(
+      cids.map((cid, index) => this.#answer(open, cid, index, root)),
+    )
       .then(
         () => this.#init.push({ kind: 'done', open }),
         // The stream has ended.

@@ -6,6 +6,7 @@ import { jobRoutes } from './routes/jobs.ts'
 import { nameRoutes } from './routes/names.ts'
 import { networkRoutes } from './routes/network.ts'
 import { nodeRoutes } from './routes/node.ts'
+import { privateRoutes } from './routes/private.ts'
 import { storageRoutes } from './routes/storage.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { vaultRoutes } from './routes/vault.ts'
@@ -19,6 +20,7 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...contentRoutes,
   ...nameRoutes,
+  ...privateRoutes,
   ...vaultRoutes,
   ...vaultFileRoutes,
   ...vaultStateRoutes,

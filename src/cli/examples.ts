@@ -38,6 +38,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { command: 'add README.md', does: 'a file; prints its CID' },
     { command: 'add docs --pin manual', does: 'a folder with everything in it, pinned under a name' },
     { command: 'add README.md --no-pin --chunker fastcdc', does: 'cut by content; kept until the next gc' },
+    { command: 'add notes --private', does: 'for peers of this network alone', byHand: true },
   ],
   get: [
     { command: 'get CID -o copy.md', does: 'a file under a name of your own' },
@@ -77,6 +78,9 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   'name import': [{ command: 'name import NAME.ipns-record', does: 'as name export wrote it', byHand: true }],
   'name keys create': [{ command: 'name keys create releases', does: 'a name of its own for each channel' }],
+  'private add': [{ command: 'private add CID', does: 'what was added as public', byHand: true }],
+  'private rm': [{ command: 'private rm CID', does: 'let anybody have it', byHand: true }],
+  'private ls': [{ command: 'private ls', does: 'what is private here' }],
   jobs: [
     { command: 'jobs ls --state running', does: 'what the node works on' },
     { command: 'jobs wait JOB', does: 'until it has ended', byHand: true },

@@ -142,7 +142,7 @@ export interface paths {
         };
         /**
          * Everything below an address as a CAR
-         * @description CAR version 1. A failure on the way ends the connection, never the stream.
+         * @description CAR version 1. A failure on the way ends the connection, never the stream. Private content ends it with ERR_CONTENT_PRIVATE, but with `private`.
          *
          *     Access: the scope read.
          */
@@ -780,6 +780,56 @@ export interface paths {
          *     Access: the scope write.
          */
         delete: operations["unpin"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/private": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Roots of private content
+         * @description By CID, at most `limit` (1000); `after` continues a page.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["listPrivate"];
+        put?: never;
+        /**
+         * Make content private
+         * @description The root is private when this answers; a job marks what is held below it. What was announced before cannot be called back.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["makePrivate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/private/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Make private content public
+         * @description Starts a job. What other private content shares with it stays private.
+         *
+         *     Access: the scope write.
+         */
+        delete: operations["makePublic"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1612,6 +1662,11 @@ export interface components {
             /** @default false */
             preserveMode: boolean;
             /**
+             * @description only for peers of this network; it stays so until it is made public
+             * @default false
+             */
+            private?: boolean;
+            /**
              * @default unixfs-v1-2025
              * @enum {string}
              */
@@ -1640,6 +1695,11 @@ export interface components {
         CarImportParams: {
             /** @description name of the pins of the CAR's roots; null: do not pin */
             pin: string | null;
+            /**
+             * @description only for peers of this network; it stays so until it is made public
+             * @default false
+             */
+            private?: boolean;
         };
         CompleteUpload: {
             /** @description bytes in all */
@@ -1855,6 +1915,10 @@ export interface components {
             /** @enum {string} */
             state: "live";
         };
+        MakePrivate: {
+            /** @description a CID */
+            cid: string;
+        };
         NameKey: {
             createdAtMs: number | null;
             key: string;
@@ -1953,6 +2017,13 @@ export interface components {
             name: string;
             /** @enum {string} */
             state: "pinning" | "pinned" | "unpinning";
+        };
+        PrivateList: {
+            roots: {
+                cid: string;
+                /** @description milliseconds since the Unix epoch */
+                createdAtMs: number;
+            }[];
         };
         ProvideBody: {
             /** @description a CID */
@@ -2077,6 +2148,8 @@ export interface components {
         StartGet: {
             /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
             address: string;
+            /** @description known to be private: nobody outside of this network is asked for it */
+            private?: boolean;
         };
         StartPin: {
             /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
@@ -2119,6 +2192,53 @@ export interface components {
                     private: number;
                 };
                 running: number;
+            };
+            steps: {
+                gateways: {
+                    /** @description blocks that it brought */
+                    answered: number;
+                    /** @description blocks; of local and peers, fetches */
+                    asked: number;
+                    bytes: number;
+                    /** @description time in which it was waited for */
+                    ms: number;
+                };
+                ipfs: {
+                    /** @description blocks that it brought */
+                    answered: number;
+                    /** @description blocks; of local and peers, fetches */
+                    asked: number;
+                    bytes: number;
+                    /** @description time in which it was waited for */
+                    ms: number;
+                };
+                local: {
+                    /** @description blocks that it brought */
+                    answered: number;
+                    /** @description blocks; of local and peers, fetches */
+                    asked: number;
+                    bytes: number;
+                    /** @description time in which it was waited for */
+                    ms: number;
+                };
+                peers: {
+                    /** @description blocks that it brought */
+                    answered: number;
+                    /** @description blocks; of local and peers, fetches */
+                    asked: number;
+                    bytes: number;
+                    /** @description time in which it was waited for */
+                    ms: number;
+                };
+                proxy: {
+                    /** @description blocks that it brought */
+                    answered: number;
+                    /** @description blocks; of local and peers, fetches */
+                    asked: number;
+                    bytes: number;
+                    /** @description time in which it was waited for */
+                    ms: number;
+                };
             };
             storage: components["schemas"]["StorageUsage"];
         };
@@ -2602,6 +2722,8 @@ export interface operations {
                 address: string;
                 /** @description read only what this node holds */
                 offline?: boolean;
+                /** @description private content too; the CAR does not say that it is private */
+                private?: boolean;
             };
             header?: never;
             path?: never;
@@ -3859,6 +3981,104 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Unpinned"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listPrivate: {
+        parameters: {
+            query?: {
+                /** @description a CID */
+                after?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrivateList"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    makePrivate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MakePrivate"];
+            };
+        };
+        responses: {
+            /** @description the job */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    makePublic: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a CID */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the job */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
                 };
             };
             /** @description a failure */

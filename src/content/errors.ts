@@ -38,6 +38,17 @@ export function sharedWithPrivate(cid: CID): P2pnodeError {
   )
 }
 
+/** One gateway's; `details.status` where it answered and is not to blame. */
+export function gatewayFailed(
+  name: string,
+  reason: string,
+  details: Record<string, unknown> = {},
+): P2pnodeError {
+  return new P2pnodeError('ERR_GATEWAY_FAILED', 'unavailable', `${name}: ${reason}`, {
+    details: { gateway: name, ...details },
+  })
+}
+
 export function blockNotFound(cid: CID, answers: StepAnswer[], cause?: unknown): P2pnodeError {
   const tried = answers.map(({ step, answer }) => `${step}: ${answer}`).join('; ')
   return new P2pnodeError('ERR_NOT_FOUND', 'not-found', `${cid} was not found (${tried})`, {

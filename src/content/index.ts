@@ -16,7 +16,11 @@ import type { OpenStorage } from '../storage/open.ts'
 import type { StateDatabase } from '../storage/state/types.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { Policy } from '../trust/contract.ts'
-import type { IpfsStep } from './fetch/fetcher.ts'
+import type { Config } from '../../config/index.ts'
+import { DiscoverySteps } from './flow/steps.ts'
+import type { Step } from './flow/types.ts'
+import { privateJobs } from './private/jobs.ts'
+import type { PrivateContent } from './private/private-content.ts'
 import { Fetcher } from './fetch/fetcher.ts'
 import { addJob } from './import/add-job.ts'
 import { carImportJob } from './import/car-job.ts'
@@ -30,10 +34,8 @@ import type { ContentService } from './types.ts'
 
 export interface ContentServiceOptions {
   config: {
-    readonly content: {
-      readonly steps: { readonly peers: boolean; readonly ipfs: boolean }
-      readonly provide: ConfiguredProvides
-    }
+    readonly content: Pick<Config['content'], 'steps'> &
+      Partial<Config['content']> & { readonly provide: ConfiguredProvides }
   }
   /** The data folder; jobs keep what they need meanwhile in `jobs/` below it. */
   home: string
@@ -44,10 +46,10 @@ export interface ContentServiceOptions {
   trust: Policy
   content: Content
   log: Logger
-  /** Whether a CID must not leave the swarm; by default nothing is private. */
-  isPrivate?: (cid: CID) => boolean | Promise<boolean>
-  /** One block from the public IPFS network (`createContentHelia(…).fetchBlock`); asked where `content.steps.ipfs` is on. */
-  ipfs?: IpfsStep
+  /** What is private here; without it nothing is. */
+  privacy?: PrivateContent | undefined
+  /** The steps of the discovery flow after the peers, those that are switched on. */
+  steps?: readonly Step[]
   /** Whether the DHT knows anybody to ask; by default, whether anybody is connected. */
   hasRoutes?: () => boolean
   /** Where addresses that begin with a name lead; without it they are refused. */
@@ -71,9 +73,10 @@ const JOURNAL_SUFFIX = '.entries'
 export function createContentService(options: ContentServiceOptions): RunningContentService {
   const { config, home, storage, jobs, libp2p, trust, content, names } = options
   const log = options.log.child({ part: 'content' })
-  const { peers, ipfs } = config.content.steps
+  const { privacy } = options
   const jobsFolder = join(home, 'jobs')
-  const ipfsStep = ipfs ? options.ipfs : undefined
+  const steps = new DiscoverySteps({ steps: options.steps ?? [], privacy })
+  const isPrivate = (cid: CID): boolean => privacy?.isPrivate(cid) === true
 
   const hasRoutes = options.hasRoutes ?? (() => libp2p.getPeers().length > 0)
   const fetcher = new Fetcher({
@@ -81,9 +84,12 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     content,
     libp2p,
     trust,
-    isEnabled: peers,
+    isEnabled: config.content.steps.peers,
     hasRoutes,
-    ipfs: ipfsStep,
+    isPrivate,
+    steps,
+    privacy,
+    stallTimeoutMs: config.content.deadlines?.peersMs,
   })
   const { rate, ...provide } = config.content.provide
   const provides = createProvides({
@@ -92,20 +98,24 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     libp2p,
     storage,
     hasRoutes,
-    isPrivate: options.isPrivate,
+    isPrivate,
     log,
   })
-  const onAdded = (cid: string): void => provides.add(CID.parse(cid))
-  const getting = { storage, fetcher, hasIpfs: ipfsStep !== undefined, names }
+  const onAdded = (cid: string): void => {
+    const root = CID.parse(cid)
+    if (!isPrivate(root)) provides.add(root)
+  }
+  const getting = { storage, fetcher, privacy, names }
 
-  jobs.register(addJob({ storage, jobsFolder, onAdded }))
-  jobs.register(carImportJob({ storage, onAdded }))
+  jobs.register(addJob({ storage, jobsFolder, privateContent: privacy, onAdded }))
+  jobs.register(carImportJob({ storage, privateContent: privacy, onAdded }))
   jobs.register(getJob(getting))
   jobs.register(pinJob({ ...getting, onPinned: onAdded }))
   jobs.register(gcJob(storage.maintenance))
-  jobs.register(scrubJob(storage, healer({ content, fetcher, ipfs: ipfsStep })))
+  jobs.register(scrubJob(storage, healer({ content, fetcher, steps })))
+  for (const job of privacy === undefined ? [] : privateJobs(privacy)) jobs.register(job)
 
-  const service = new AddressedContent({ fetcher, content, libp2p, names })
+  const service = new AddressedContent({ fetcher, content, libp2p, names, privacy })
   return {
     resolve: (address, readOptions) => service.resolve(address, readOptions),
     ls: (address, readOptions) => service.ls(address, readOptions),
@@ -116,6 +126,9 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     providers: (cid, readOptions) => service.providers(cid, readOptions),
     provide: (cid, provideOptions) => provides.provide(cid, provideOptions),
     provideStatistics: () => provides.statistics(),
+    markPrivate: (address) => service.markPrivate(address),
+    privateRoots: (page) => service.privateRoots(page),
+    steps: () => steps.figures(),
 
     async start() {
       await mkdir(jobsFolder, { recursive: true, mode: 0o700 })

@@ -1,11 +1,13 @@
 import type { CID } from 'multiformats/cid'
 import type { Libp2p } from '@libp2p/interface'
 import type { ByteRange, Content } from '../../protocols/content/types.ts'
-import { cancelled, notADirectory, notAFile } from './errors.ts'
+import { cancelled, notADirectory, notAFile, paramsInvalid } from './errors.ts'
 import type { Fetcher, FetchingReader } from './fetch/fetcher.ts'
 import type { FetchPlan } from './fetch/session.ts'
 import { isUnavailable } from './fetch/session.ts'
 import type { NameResolver } from './names/types.ts'
+import type { PrivateContent } from './private/private-content.ts'
+import { parseAddress } from './read/address.ts'
 import type { BlockReader } from './read/block-reader.ts'
 import { writeCar } from './read/car.ts'
 import { listEntries } from './read/directory.ts'
@@ -22,22 +24,25 @@ export interface ServiceDependencies {
   libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
   /** Without it, addresses that begin with a name are refused. */
   names?: NameResolver | undefined
+  privacy?: PrivateContent | undefined
 }
 
 type TargetPlan = Omit<FetchPlan, 'dag' | 'providersOf'>
 
 /** Reads public content by address: local blocks first, and for what is missing the discovery flow. */
-export class AddressedContent implements Omit<ContentService, 'provide'> {
+export class AddressedContent implements Omit<ContentService, 'provide' | 'steps'> {
   readonly #fetcher: Fetcher
   readonly #content: Pick<Content, 'peers'>
   readonly #libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
   readonly #names: NameResolver | undefined
+  readonly #privacy: PrivateContent | undefined
 
-  constructor({ fetcher, content, libp2p, names }: ServiceDependencies) {
+  constructor({ fetcher, content, libp2p, names, privacy }: ServiceDependencies) {
     this.#fetcher = fetcher
     this.#content = content
     this.#libp2p = libp2p
     this.#names = names
+    this.#privacy = privacy
   }
 
   async resolve(address: string, options: ReadOptions): Promise<Resolved> {
@@ -88,12 +93,14 @@ export class AddressedContent implements Omit<ContentService, 'provide'> {
     )
   }
 
-  car(address: string, options: ReadOptions): AsyncGenerator<Uint8Array> {
+  car(address: string, options: ReadOptions & { private?: boolean }): AsyncGenerator<Uint8Array> {
+    const privacy = options.private === true ? undefined : this.#privacy
     return this.#read(
       address,
       options,
       () => ({ scope: 'all' }),
-      ({ cid }, reader) => writeCar(reader, cid, options.signal),
+      ({ cid }, reader) =>
+        writeCar(privacy === undefined ? reader : publicOnly(reader, privacy), cid, options.signal),
     )
   }
 
@@ -107,6 +114,7 @@ export class AddressedContent implements Omit<ContentService, 'provide'> {
   ): AsyncGenerator<{ peer: string; kind: 'connected' | 'dht' }> {
     const connected = new Set(this.#content.peers().map((peer) => peer.toString()))
     for (const peer of connected) yield { peer, kind: 'connected' }
+    if (this.#privacy?.isPrivate(cid) === true) return
     try {
       for await (const provider of this.#libp2p.contentRouting.findProviders(cid, { signal })) {
         const peer = provider.id.toString()
@@ -116,6 +124,25 @@ export class AddressedContent implements Omit<ContentService, 'provide'> {
       if (signal.aborted) throw cancelled(error)
       // Routers report an empty result as an error; there is nothing to tell then.
     }
+  }
+
+  async markPrivate(address: string): Promise<void> {
+    if (this.#privacy === undefined) throw paramsInvalid('nothing can be private here')
+    await this.#privacy.markRoot(parseAddress(address).root)
+  }
+
+  privateRoots({
+    after,
+    limit,
+  }: {
+    after?: CID
+    limit?: number
+  } = {}): { cid: string; createdAtMs: number }[] {
+    const page = { ...(after === undefined ? {} : { after }), ...(limit === undefined ? {} : { limit }) }
+    return (this.#privacy?.roots(page) ?? []).map(({ cid, createdAtMs }) => ({
+      cid: cid.toString(),
+      createdAtMs,
+    }))
   }
 
   async #resolve(address: string, { signal, offline = false }: ReadOptions): Promise<Target> {
@@ -174,6 +201,19 @@ class LenientReader implements BlockReader {
       if (isUnavailable(error)) this.#hasFailed = true
       throw error
     }
+  }
+}
+
+/** Gives nothing that is private. */
+function publicOnly(reader: BlockReader, privacy: PrivateContent): BlockReader {
+  return {
+    async get(cid, signal) {
+      // Before, so that nothing is read in vain, and after, since a peer may have said so.
+      privacy.assertPublic(cid)
+      const bytes = await reader.get(cid, signal)
+      privacy.assertPublic(cid)
+      return bytes
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { ByteRange, Scope } from '../../protocols/content/types.ts'
 import type { BlockReader } from './read/block-reader.ts'
+import type { StepFigures, StepName } from './flow/types.ts'
 
 export type Profile = 'unixfs-v1-2025' | 'unixfs-v0-2015'
 
@@ -121,7 +122,8 @@ export interface GetResult {
   size: number
   blocks: number
   fetchedBytes: number
-  sources: { peer: string; blocks: number; bytes: number }[]
+  /** `peer` is a peer's id, a gateway's host, or, of steps that do not tell, their name. */
+  sources: { step: StepName; peer: string; blocks: number; bytes: number }[]
 }
 
 /** Reading asks the discovery flow for what is not held, unless `offline`. */
@@ -160,8 +162,11 @@ export interface ContentService {
   cat(address: string, options: ReadOptions & { offset?: number; length?: number }): AsyncIterable<Uint8Array>
   /** A file or tree as a POSIX (pax) tar stream: paths relative, the root entry named `name`; modes and symlinks kept. */
   tar(address: string, options: ReadOptions & { name: string }): AsyncIterable<Uint8Array>
-  /** CAR (version 1) of everything below the address. */
-  car(address: string, options: ReadOptions): AsyncIterable<Uint8Array>
+  /**
+   * CAR (version 1) of everything below the address. Of private content only with `private`, since a CAR carries no mark.
+   * @throws also ERR_CONTENT_PRIVATE
+   */
+  car(address: string, options: ReadOptions & { private?: boolean }): AsyncIterable<Uint8Array>
   /** For whoever walks a DAG by itself. Nothing is asked of anybody before a block is wanted that is not held. */
   blocks(plan: ReadPlan, options?: { offline?: boolean }): OpenReader
   /** Where blocks could come from: connected peers first, then DHT providers. */
@@ -171,4 +176,10 @@ export interface ContentService {
   ): AsyncIterable<{ peer: string; kind: 'connected' | 'dht' }>
   /** Tells the DHT now. @throws ERR_CONTENT_PRIVATE, ERR_PROVIDE_HASH, ERR_PROVIDE_FAILED */
   provide(cid: CID, options: { signal: AbortSignal }): Promise<void>
+  /** Resolves when the root of the address is private, before anybody is asked for it. */
+  markPrivate(address: string): Promise<void>
+  /** What was added, or fetched, as private, by CID; at most 1 000 a page. */
+  privateRoots(options?: { after?: CID; limit?: number }): { cid: string; createdAtMs: number }[]
+  /** What each step of the discovery flow was asked and brought since start. */
+  steps(): Record<StepName, StepFigures>
 }

@@ -6,9 +6,9 @@ import { content as contentProtocol } from '../../protocols/content/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, createApi } from '../api/index.ts'
 import { createContentHelia } from '../content/helia/index.ts'
+import { createDiscovery } from '../content/flow/index.ts'
 import { createContentService } from '../content/index.ts'
 import { ipnsNamespace, type NameService } from '../content/names/index.ts'
-import { NOTHING_PRIVATE } from '../content/private/types.ts'
 import type { ContentService } from '../content/types.ts'
 import { createGossip } from '../gossip/index.ts'
 import { loadOrCreateIdentity } from '../identity/index.ts'
@@ -261,6 +261,8 @@ async function startServices(
   const peers = createPeerRecords({ state: stateDb, log, retentionMs, isNeeded: vault.keepsOurs })
   const bandwidth = createBandwidth({ limits: config.limits.bandwidth, onMoved: peers.moved })
   lifecycle.started('bandwidth', () => bandwidth.stop())
+  const discovery = createDiscovery({ config, storage, trust, bandwidth })
+  const { privacy } = discovery
   const libp2p = await createLibp2p({
     ...libp2pOptions({
       config,
@@ -274,7 +276,14 @@ async function startServices(
       gossip: gossip.rules,
       dhtNamespaces: [ipnsNamespace],
       services: {
-        content: contentProtocol({ networkName, blocks: storage.blocks, trust, bandwidth, log }),
+        content: contentProtocol({
+          networkName,
+          blocks: storage.blocks,
+          ...discovery.protocol,
+          trust,
+          bandwidth,
+          log,
+        }),
         chunk: chunkProtocol({ networkName, holder: vault.holder, trust, bandwidth, log }),
       },
     }),
@@ -285,6 +294,7 @@ async function startServices(
     storage,
     trust,
     content: libp2p.services.content,
+    privacy,
     bandwidth,
     log,
   })
@@ -310,8 +320,14 @@ async function startServices(
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.
-  const { isPrivate } = NOTHING_PRIVATE
-  const names = startNames({ config, state: stateDb, identity, libp2p, isPrivate, log })
+  const names = startNames({
+    config,
+    state: stateDb,
+    identity,
+    libp2p,
+    isPrivate: discovery.protocol.isPrivate,
+    log,
+  })
   lifecycle.started('names', () => names.stop())
   const content = createContentService({
     config,
@@ -322,7 +338,8 @@ async function startServices(
     libp2p,
     trust,
     content: libp2p.services.content,
-    ipfs: helia.fetchBlock,
+    privacy,
+    steps: discovery.begin({ libp2p, content: libp2p.services.content, ipfs: helia.fetchBlock }),
     hasRoutes: () => knownRoutes(libp2p.services.dht) > 0,
     names,
     log,
@@ -346,6 +363,7 @@ async function startServices(
     storage,
     jobs,
     content: libp2p.services.content,
+    discovery: content,
     trust,
     gossip,
     vault,
@@ -405,14 +423,13 @@ async function startServices(
   })
   listening.api = api
   lifecycle.started('api', () => api.drain(), JOBS_STOP_TIMEOUT_MS)
-  const privateMark = NOTHING_PRIVATE
   const gateway = await nodeGateway({
     config,
     content,
     names,
     libp2p,
     storage,
-    privateMark,
+    privateMark: privacy,
     trust,
     bandwidth,
     metrics,

@@ -1,5 +1,7 @@
 import type { Content } from '../../protocols/content/types.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
+import type { StepFigures } from '../content/flow/types.ts'
+import type { ContentService } from '../content/types.ts'
 import type { Gossip } from '../gossip/index.ts'
 import type { Jobs } from '../jobs/index.ts'
 import type { BandwidthLimiter } from '../network/index.ts'
@@ -13,6 +15,7 @@ export interface MeasuredServices {
   storage: Pick<OpenStorage, 'blocks' | 'pins' | 'columns'>
   jobs: Pick<Jobs, 'counts'>
   content: Pick<Content, 'statistics'>
+  discovery: Pick<ContentService, 'steps'>
   trust: Pick<TrustService, 'denials' | 'droppedEvidence'>
   gossip: Pick<Gossip, 'statistics'>
   vault: Pick<Vault, 'statistics'>
@@ -79,6 +82,8 @@ export function observeServices(services: MeasuredServices): void {
     ]
   })
 
+  observeSteps(metrics, services.discovery)
+
   const denied = {
     name: 'p2pnode_trust_denials_total',
     help: 'What peers were refused, by action and reason.',
@@ -105,6 +110,25 @@ export function observeServices(services: MeasuredServices): void {
   observeVault(metrics, vault)
   observeBandwidth(metrics, services.bandwidth)
   observeProvides(metrics, services.provides)
+}
+
+/** What each step of the discovery flow was asked and brought. */
+function observeSteps(metrics: MeasuredServices['metrics'], discovery: MeasuredServices['discovery']): void {
+  const counter = (name: string, help: string, figure: keyof StepFigures, unit = 1): void =>
+    metrics.observed('counter', { name: `p2pnode_content_step_${name}_total`, help, labels: ['step'] }, () =>
+      Object.entries(discovery.steps()).map(([step, figures]) => ({
+        labels: { step },
+        value: figures[figure] / unit,
+      })),
+    )
+  counter(
+    'asked',
+    'Blocks that a step of the discovery flow was asked for; of local and peers, fetches.',
+    'asked',
+  )
+  counter('answered', 'Blocks that a step of the discovery flow brought.', 'answered')
+  counter('bytes', 'Bytes of blocks that a step of the discovery flow brought.', 'bytes')
+  counter('seconds', 'Time in which a step of the discovery flow was waited for.', 'ms', 1_000)
 }
 
 /** What moves, and how long it waits for its turn. */

@@ -95,6 +95,17 @@ export class FakeContent implements ContentService {
 
   async provide(): Promise<void> {}
 
+  async markPrivate(): Promise<void> {}
+
+  privateRoots(): { cid: string; createdAtMs: number }[] {
+    return []
+  }
+
+  steps(): ReturnType<ContentService['steps']> {
+    const none = { asked: 0, answered: 0, bytes: 0, ms: 0 }
+    return { local: none, peers: none, ipfs: none, proxy: none, gateways: none }
+  }
+
   #find(address: string) {
     const found = this.files.get(address)
     if (found === undefined) throw new P2pnodeError('ERR_NOT_FOUND', 'not-found', `nobody has ${address}`)

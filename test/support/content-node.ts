@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { loadConfig } from '../../config/index.ts'
+import type { Config } from '../../config/index.ts'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { createLibp2p } from 'libp2p'
 import type { Libp2p } from '@libp2p/interface'
@@ -10,6 +12,8 @@ import { content as contentProtocol } from '../../protocols/content/index.ts'
 import type { Bandwidth } from '../../protocols/shared/bandwidth.ts'
 import { createContentHelia } from '../../src/content/helia/index.ts'
 import type { ContentHelia } from '../../src/content/helia/index.ts'
+import { createDiscovery } from '../../src/content/flow/index.ts'
+import type { PrivateContent } from '../../src/content/private/private-content.ts'
 import { createContentService } from '../../src/content/index.ts'
 import type { RunningContentService } from '../../src/content/index.ts'
 import type { AddParams, AddResult, CarImportParams } from '../../src/content/types.ts'
@@ -34,6 +38,7 @@ export interface ContentNode {
   libp2p: Libp2p<{ content: Content }>
   helia: ContentHelia
   content: RunningContentService
+  privacy: PrivateContent
   address: string
   connect(other: ContentNode): Promise<void>
   /** Runs a job to its end; throws the failure where it did not end well. */
@@ -54,11 +59,19 @@ export const ADD: AddParams = {
 }
 const UPLOAD_PART_BYTES = 1024 * 1024
 
+const DEFAULT_CONFIG = (
+  await loadConfig({ home: join(tmpdir(), 'p2pnode-no-such-home'), env: {}, flags: {} })
+).config
+
 /** Everything below the API as the daemon composes it, on loopback and in a folder of its own. */
 export async function startContentNode(
   options: {
     home?: string
     ipfs?: boolean
+    /** Other steps and bounds than those of a node that asks its peers alone. */
+    discovery?: Partial<Omit<Config['content'], 'steps'>> & { steps?: Partial<Config['content']['steps']> }
+    /** Least score to be fetched for; everybody has 0.5. */
+    proxyThreshold?: number
     dht?: 'server' | 'client'
     network?: NetworkChanges
     /** Stands before the node's trust where Bitswap asks it. */
@@ -85,6 +98,21 @@ export async function startContentNode(
   const jobs = createJobs({ state, log: quiet, sourceTimeoutMs: 60_000, retentionMs: 3_600_000 })
   const trust = createTrust({ state, log: quiet, networkName: 'test' })
   trust.start()
+  const { steps: on, ...otherwise } = options.discovery ?? {}
+  const contentConfig: Config['content'] = {
+    ...DEFAULT_CONFIG.content,
+    ...otherwise,
+    steps: { peers: true, ipfs: options.ipfs ?? false, proxy: false, gateways: false, ...on },
+  }
+  const { bandwidth } = options
+  const thresholds = { ...DEFAULT_CONFIG.trust.thresholds, proxy: options.proxyThreshold ?? 0.6 }
+  const discovery = createDiscovery({
+    config: { content: contentConfig, trust: { thresholds } },
+    storage,
+    trust,
+    bandwidth,
+  })
+  const { privacy } = discovery
   const gossip = createGossip({ networkName: 'test', topics: [], trust, log: quiet })
   const libp2p = (await createLibp2p({
     ...libp2pOptions({
@@ -96,7 +124,13 @@ export async function startContentNode(
       version: '0.0.0-test',
       gossip: gossip.rules,
       services: {
-        content: contentProtocol({ networkName: 'test', blocks: storage.blocks, trust, log: quiet }),
+        content: contentProtocol({
+          networkName: 'test',
+          blocks: storage.blocks,
+          ...discovery.protocol,
+          trust,
+          log: quiet,
+        }),
       },
     }),
     start: false,
@@ -108,17 +142,13 @@ export async function startContentNode(
     storage,
     trust: policy,
     content: protocol,
+    privacy,
     ...(options.bandwidth === undefined ? {} : { bandwidth: options.bandwidth }),
     log: quiet,
   })
   await helia.start()
   const content = createContentService({
-    config: {
-      content: {
-        steps: { peers: true, ipfs: options.ipfs ?? false },
-        provide: { strategy: 'roots', intervalMs: 22 * 3_600_000, concurrency: 4, rate: 16 },
-      },
-    },
+    config: { content: contentConfig },
     home,
     storage,
     state,
@@ -127,7 +157,8 @@ export async function startContentNode(
     trust,
     content: protocol,
     log: quiet,
-    ipfs: helia.fetchBlock,
+    privacy,
+    steps: discovery.begin({ libp2p, content: protocol, ipfs: helia.fetchBlock }),
   })
   await content.start()
   await jobs.start()
@@ -164,6 +195,7 @@ export async function startContentNode(
     libp2p,
     helia,
     content,
+    privacy,
     address: libp2p.getMultiaddrs()[0]?.toString() ?? '',
     async connect(other) {
       const [address] = other.libp2p.getMultiaddrs()

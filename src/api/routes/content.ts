@@ -2,7 +2,7 @@ import { notAFile } from '../errors.ts'
 import { presentResolved } from '../present.ts'
 import { contentHeaders, matchesEntityTag, rangeAsked } from '../range.ts'
 import { route, type Route } from '../route.ts'
-import { AddressQuery, CatQuery, Entry, Resolved, TarQuery } from '../schemas/content.ts'
+import { AddressQuery, CarQuery, CatQuery, Entry, Resolved, TarQuery } from '../schemas/content.ts'
 import { JobRecord, StartGet } from '../schemas/jobs.ts'
 import { ndjson, StreamAnswer } from '../streaming.ts'
 
@@ -17,7 +17,12 @@ export const contentRoutes: Route[] = [
     description: 'Starts a job; nothing is pinned.',
     body: StartGet,
     replies: { 202: { description: 'the job', schema: JobRecord } },
-    handle: async ({ body }, { jobs }) => jobs.submit('get', { address: body.address }),
+    handle: async ({ body }, { content, jobs }) => {
+      if (body.private !== true) return jobs.submit('get', { address: body.address })
+      // Before the answer: whoever asked may read at once.
+      await content.markPrivate(body.address)
+      return jobs.submit('get', { address: body.address, private: true })
+    },
   }),
   route({
     method: 'GET',
@@ -124,14 +129,19 @@ export const contentRoutes: Route[] = [
     tag: 'content',
     access: 'read',
     summary: 'Everything below an address as a CAR',
-    description: 'CAR version 1. A failure on the way ends the connection, never the stream.',
-    query: AddressQuery,
+    description:
+      'CAR version 1. A failure on the way ends the connection, never the stream. Private content ends it with ERR_CONTENT_PRIVATE, but with `private`.',
+    query: CarQuery,
     replies: { 200: { description: 'a CAR stream', type: 'application/vnd.ipld.car' } },
     handle: async ({ query, signal }, { content }) =>
       new StreamAnswer(
         200,
         { ...contentHeaders('content.car'), 'content-type': 'application/vnd.ipld.car; version=1' },
-        content.car(query.address, { signal, offline: query.offline ?? false }),
+        content.car(query.address, {
+          signal,
+          offline: query.offline ?? false,
+          private: query.private ?? false,
+        }),
       ),
   }),
 ]

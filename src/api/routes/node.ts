@@ -99,6 +99,7 @@ export const nodeRoutes: Route[] = [
           eventLoopDelayP99Ms: context.metrics.eventLoopDelayP99Ms(),
         },
         content: context.contentStatistics(),
+        steps: context.content.steps(),
         storage: presentUsage(context),
         jobs: context.jobs.counts(),
         peers: context.network.peerCount(),

@@ -33,6 +33,17 @@ export const AddressQuery = Type.Object(
   { additionalProperties: false },
 )
 
+export const CarQuery = Type.Object(
+  {
+    address: Address,
+    offline: Type.Optional(Offline),
+    private: Type.Optional(
+      Type.Boolean({ description: 'private content too; the CAR does not say that it is private' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
 export const CatQuery = Type.Object(
   {
     address: Address,

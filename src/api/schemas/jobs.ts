@@ -71,6 +71,11 @@ export const UploadStatus = Type.Object(
 
 export const UploadOpened = Type.Object({ upload: UploadStatus, job: JobRecord }, { $id: 'UploadOpened' })
 
+const Private = Type.Boolean({
+  default: false,
+  description: 'only for peers of this network; it stays so until it is made public',
+})
+
 const AddParams = Type.Object(
   {
     source: Type.Enum(['file', 'tree'], {
@@ -84,6 +89,7 @@ const AddParams = Type.Object(
     ),
     pin: Type.Union([PinName, Type.Null()], { description: "the pin's name; null: do not pin" }),
     preserveMode: Type.Boolean({ default: false }),
+    private: Type.Optional(Private),
   },
   { $id: 'AddParams', additionalProperties: false },
 )
@@ -93,6 +99,7 @@ const CarImportParams = Type.Object(
     pin: Type.Union([PinName, Type.Null()], {
       description: "name of the pins of the CAR's roots; null: do not pin",
     }),
+    private: Type.Optional(Private),
   },
   { $id: 'CarImportParams', additionalProperties: false },
 )
@@ -135,7 +142,15 @@ export const UploadHeaders = Type.Object({
   'upload-offset': Type.Integer({ minimum: 0, description: 'where this part begins in the whole upload' }),
 })
 
-export const StartGet = Type.Object({ address: Address }, { $id: 'StartGet', additionalProperties: false })
+export const StartGet = Type.Object(
+  {
+    address: Address,
+    private: Type.Optional(
+      Type.Boolean({ description: 'known to be private: nobody outside of this network is asked for it' }),
+    ),
+  },
+  { $id: 'StartGet', additionalProperties: false },
+)
 
 export const StartPin = Type.Object(
   {

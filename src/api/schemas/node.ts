@@ -122,10 +122,24 @@ const ProvideReport = Type.Object({
   refused: Type.Object({ private: Count, hash: Count, full: Count }),
 })
 
+const StepFigures = Type.Object({
+  asked: Type.Integer({ minimum: 0, description: 'blocks; of local and peers, fetches' }),
+  answered: Type.Integer({ minimum: 0, description: 'blocks that it brought' }),
+  bytes: Count,
+  ms: Type.Number({ minimum: 0, description: 'time in which it was waited for' }),
+})
+
 export const StatsReport = Type.Object(
   {
     process: Type.Object({ rssBytes: Count, cpuSeconds: Type.Number(), eventLoopDelayP99Ms: Type.Number() }),
     content: ContentStatistics,
+    steps: Type.Object({
+      local: StepFigures,
+      peers: StepFigures,
+      ipfs: StepFigures,
+      proxy: StepFigures,
+      gateways: StepFigures,
+    }),
     storage: StorageUsage,
     jobs: JobCounts,
     peers: Count,

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander'
 import { privateAddress } from '../private-address.ts'
 import { type Run, wholeNumber } from './register.ts'
 import type { AddOptions } from '../work/add.ts'
+import type { ExportOptions, ImportOptions } from '../work/car.ts'
 import type { GetOptions } from '../work/get.ts'
 
 const ADDRESS = 'CID, CID/path, /ipfs/CID/path or /ipns/NAME/path'
@@ -21,6 +22,7 @@ export function registerContent(program: Command, run: Run): void {
     .option('--chunker <CHUNKER>', 'size-N (bytes) or fastcdc, instead of the chunker of the profile')
     .option('--pin <NAME>', 'name of the pin (default: the name of the file)')
     .option('--no-pin', 'do not pin: the next gc may remove it')
+    .option('--private', 'only for peers of this network, until it is made public')
     .option('--detach', 'do not wait for the end of the job once the bytes are sent')
     .action(async (path: string, options: AddOptions, command: Command) =>
       run(command, async (context) => (await import('../work/add.ts')).add(context, path, options)),
@@ -35,6 +37,7 @@ export function registerContent(program: Command, run: Run): void {
       'where to write (default: its name, or its CID, in this folder; - for standard output)',
     )
     .option('--force', 'replace what is there')
+    .option('--private', 'of public files: ask peers of this network alone, and keep it private')
     .option('--detach', 'only fetch into the store; print the job')
     .action(async (address: string, options: GetOptions, command: Command) =>
       run(command, async (context) => {
@@ -82,8 +85,9 @@ export function registerContent(program: Command, run: Run): void {
     .argument('<file>')
     .option('--pin <NAME>', 'name of the pins of its roots')
     .option('--no-pin', 'do not pin; the archive need not be complete')
+    .option('--private', 'only for peers of this network, until it is made public')
     .option('--detach', 'do not wait for the end of the job once the bytes are sent')
-    .action(async (file: string, options: { pin?: string | boolean; detach?: boolean }, command: Command) =>
+    .action(async (file: string, options: ImportOptions, command: Command) =>
       run(command, async (context) => (await import('../work/car.ts')).importCar(context, file, options)),
     )
   car
@@ -92,7 +96,8 @@ export function registerContent(program: Command, run: Run): void {
     .argument('<address>', ADDRESS)
     .option('-o, --output <FILE>', 'where to write (default: CID.car; - for standard output)')
     .option('--force', 'replace what is there')
-    .action(async (address: string, options: { output?: string; force?: boolean }, command: Command) =>
+    .option('--private', 'private content too; the archive does not say that it is')
+    .action(async (address: string, options: ExportOptions, command: Command) =>
       run(command, async (context) => (await import('../work/car.ts')).exportCar(context, address, options)),
     )
 

@@ -8,6 +8,7 @@ import { registerNames } from './names.ts'
 import { registerNode } from './node.ts'
 import { registerPeers } from './peers.ts'
 import { registerPins } from './pins.ts'
+import { registerPrivate } from './private.ts'
 import type { Run } from './register.ts'
 import { registerSimulate } from './simulate.ts'
 import { registerStorage } from './storage.ts'
@@ -21,6 +22,7 @@ export function registerAll(program: Command, run: Run): void {
   registerContent(program, run)
   registerPins(program, run)
   registerNames(program, run)
+  registerPrivate(program, run)
   registerPeers(program, run)
   registerJobs(program, run)
   registerStorage(program, run)

@@ -11,6 +11,7 @@ export interface AddOptions {
   chunker?: string
   /** A name, or false for `--no-pin`. */
   pin?: string | boolean
+  private?: boolean
   detach?: boolean
 }
 
@@ -19,6 +20,8 @@ interface AddResult {
   size: number
   files: number
   blocks: number
+  private?: true
+  privateBlocks?: number
 }
 
 export async function add(context: CliContext, path: string, options: AddOptions): Promise<number> {
@@ -30,6 +33,7 @@ export async function add(context: CliContext, path: string, options: AddOptions
     ...(options.chunker === undefined ? {} : { chunker: options.chunker }),
     pin: options.pin === false ? null : typeof options.pin === 'string' ? options.pin : name,
     preserveMode: isTree,
+    ...(options.private === true ? { private: true } : {}),
   }
   return withClient(context, async (client) => {
     const sending: Sending = {
@@ -50,7 +54,12 @@ export async function add(context: CliContext, path: string, options: AddOptions
     if (output.interactive) {
       const what = isTree ? `${formatCount(result.files)} files, ` : ''
       output.note(
-        `added ${printable(name)}: ${what}${formatBytes(result.size)}${params.pin === null ? ', not pinned' : ''}`,
+        `added ${printable(name)}: ${what}${formatBytes(result.size)}${params.pin === null ? ', not pinned' : ''}${options.private === true ? ', private' : ''}`,
+      )
+    }
+    if (result.privateBlocks !== undefined) {
+      output.note(
+        `${formatCount(result.privateBlocks)} of its blocks are private, as a part of other content: outside of this network they are not to be had`,
       )
     }
     return 0

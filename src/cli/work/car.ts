@@ -15,11 +15,20 @@ interface ImportResult {
   size: number
 }
 
-export async function importCar(
-  context: CliContext,
-  file: string,
-  options: { pin?: string | boolean; detach?: boolean },
-): Promise<number> {
+export interface ImportOptions {
+  /** A name, or false for `--no-pin`. */
+  pin?: string | boolean
+  private?: boolean
+  detach?: boolean
+}
+
+export interface ExportOptions {
+  output?: string
+  force?: boolean
+  private?: boolean
+}
+
+export async function importCar(context: CliContext, file: string, options: ImportOptions): Promise<number> {
   const tree = await listNamedSource(file, context.signal)
   const [entry] = tree.entries
   if (entry === undefined || entry.type !== 'file') {
@@ -30,6 +39,7 @@ export async function importCar(
       kind: 'car-import',
       params: {
         pin: options.pin === false ? null : typeof options.pin === 'string' ? options.pin : tree.name,
+        ...(options.private === true ? { private: true } : {}),
       },
       fingerprint: tree.fingerprint,
       sizeBytes: tree.fileBytes,
@@ -53,11 +63,12 @@ export async function importCar(
 export async function exportCar(
   context: CliContext,
   address: string,
-  options: { output?: string; force?: boolean },
+  options: ExportOptions,
 ): Promise<number> {
   return withClient(context, async (client) => {
+    const query = { address, ...(options.private === true ? { private: true } : {}) }
     const open = async (): Promise<AsyncIterable<Uint8Array>> =>
-      (await client.download('/api/v1/content/car', { query: { address }, signal: context.signal })).body
+      (await client.download('/api/v1/content/car', { query, signal: context.signal })).body
     if (options.output === '-') {
       const bytes = await open()
       context.output.startBytes()

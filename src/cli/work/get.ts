@@ -14,6 +14,7 @@ export interface GetOptions {
   /** A path; `-` is standard output. */
   output?: string
   force?: boolean
+  private?: boolean
   detach?: boolean
 }
 
@@ -22,7 +23,7 @@ interface GetResult {
   size: number
   blocks: number
   fetchedBytes: number
-  sources: { peer: string; blocks: number; bytes: number }[]
+  sources: { step: string; peer: string; blocks: number; bytes: number }[]
 }
 
 interface Written {
@@ -67,7 +68,11 @@ export async function get(context: CliContext, address: string, options: GetOpti
       : await Target.at(output, { force })
   return withClient(context, async (client) => {
     // Asked again where the answer was lost: a second job for the same address finds everything held and ends.
-    const begin = () => client.post('/api/v1/content/get', { body: { address }, signal: context.signal })
+    const begin = () =>
+      client.post('/api/v1/content/get', {
+        body: { address, ...(options.private === true ? { private: true } : {}) },
+        signal: context.signal,
+      })
     const job = await patiently(context, client, begin, { first: true })
     if (options.detach === true) {
       printDetached(context, job)

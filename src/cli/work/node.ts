@@ -173,6 +173,13 @@ function provideText(provide: NonNullable<Schema<'StatsReport'>['provide']>): st
   return `${formatCount(records)}, ${formatCount(debtRecords)} overdue, by ${formatDuration(debtOldestMs)} at most`
 }
 
+/** Blocks by the step of the discovery flow that brought them. */
+function stepsText(steps: Schema<'StatsReport'>['steps']): string {
+  return Object.entries(steps)
+    .map(([name, { answered }]) => `${formatCount(answered)} ${name}`)
+    .join(', ')
+}
+
 export async function stats(context: CliContext): Promise<number> {
   return withClient(context, async (client) => {
     const report = await client.get('/api/v1/stats', { signal: context.signal })
@@ -184,6 +191,7 @@ export async function stats(context: CliContext): Promise<number> {
         ['event-loop delay p99', `${own.eventLoopDelayP99Ms.toFixed(1)} ms`],
         ['served', `${formatBytes(content.servedBytes)} in ${formatCount(content.servedBlocks)} blocks`],
         ['fetched', `${formatBytes(content.fetchedBytes)} in ${formatCount(content.fetchedBlocks)} blocks`],
+        ['found', stepsText(report.steps)],
         ['streams', `${content.inboundStreams} in, ${content.outboundStreams} out`],
         ['peers', report.peers],
         ['storage', `${formatBytes(report.storage.usedBytes)} of ${formatBytes(report.storage.quotaBytes)}`],

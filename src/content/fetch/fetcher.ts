@@ -3,6 +3,8 @@ import type { Content, FetchStatistics } from '../../../protocols/content/types.
 import type { Blocks } from '../../storage/types.ts'
 import { blockNotFound, cancelled } from '../errors.ts'
 import type { BlockReader } from '../read/block-reader.ts'
+import type { DiscoverySteps } from '../flow/steps.ts'
+import type { PrivateContent } from '../private/private-content.ts'
 import type { FetchPlan, FetchProgress } from './session.ts'
 import { FetchSession, isUnavailable, planKey } from './session.ts'
 import type { SourceDependencies } from './sources.ts'
@@ -11,14 +13,13 @@ import { PeerSources } from './sources.ts'
 /** DAGs on their way at once; each has streams and up to some MiB in flight. More wait for nothing: they are refused. */
 const MAX_SESSIONS = 64
 
-/** One block from the public IPFS network, verified. */
-export type IpfsStep = (cid: CID, options: { signal: AbortSignal }) => Promise<Uint8Array>
-
 export interface FetcherOptions extends SourceDependencies {
   blocks: Blocks
   content: Pick<Content, 'peers' | 'protocols' | 'fetchDag'>
-  /** Asked block by block where peers have failed; undefined where `content.steps.ipfs` is off. */
-  ipfs?: IpfsStep | undefined
+  /** The steps after the peers. */
+  steps: DiscoverySteps
+  privacy?: PrivateContent | undefined
+  stallTimeoutMs?: number | undefined
 }
 
 interface SharedSession {
@@ -29,7 +30,7 @@ interface SharedSession {
 
 /**
  * Gets what is not held: one session a plan, shared by everybody who wants the same, and ended when the last of them
- * goes. Steps: local store, peers and DHT providers by the content protocol, then (switched on) IPFS by Bitswap.
+ * goes. It asks the own store, then peers by the content protocol, then the steps of `src/content/flow`.
  */
 export class Fetcher {
   readonly #options: FetcherOptions
@@ -125,10 +126,13 @@ export class Fetcher {
   }
 
   #open(plan: FetchPlan): SharedSession {
-    const { blocks, content } = this.#options
+    const { blocks, content, steps, privacy, stallTimeoutMs } = this.#options
     this.#leases += 1
     const sources = (signal: AbortSignal): PeerSources => this.sources(plan.providersOf, signal)
-    const session = FetchSession.open({ plan, blocks, content, sources }, `fetch:${this.#leases}`)
+    const session = FetchSession.open(
+      { plan, blocks, content, steps, privacy, sources, stallTimeoutMs },
+      `fetch:${this.#leases}`,
+    )
     const shared: SharedSession = { session, users: 0 }
     session.then(
       (opened) => {
@@ -154,8 +158,6 @@ export class FetchingReader implements BlockReader {
   #joined: Promise<JoinedSession> | undefined
   #session: FetchSession | undefined
   #isClosed = false
-  /** What came by Bitswap. */
-  readonly ipfsArrived = { blocks: 0, bytes: 0 }
 
   constructor(
     plan: FetchPlan,
@@ -177,14 +179,7 @@ export class FetchingReader implements BlockReader {
     if (this.#isClosed) throw cancelled()
     this.#joined ??= this.#join(this.#plan)
     const { session } = await this.#joined
-    try {
-      return await this.#need(session, cid, signal)
-    } catch (error) {
-      signal.throwIfAborted()
-      const { ipfs } = this.#options
-      if (ipfs === undefined || !isUnavailable(error)) throw error
-      return await this.#askIpfs(ipfs, cid, session, signal)
-    }
+    return this.#need(session, cid, signal)
   }
 
   /** What the reader's own fetch has got over the network so far. */
@@ -218,22 +213,6 @@ export class FetchingReader implements BlockReader {
       return await own.need(cid, signal)
     } finally {
       await leave()
-    }
-  }
-
-  async #askIpfs(ipfs: IpfsStep, cid: CID, session: FetchSession, signal: AbortSignal): Promise<Uint8Array> {
-    try {
-      const bytes = await ipfs(cid, { signal })
-      this.ipfsArrived.blocks += 1
-      this.ipfsArrived.bytes += bytes.length
-      return bytes
-    } catch (error) {
-      signal.throwIfAborted()
-      throw blockNotFound(
-        cid,
-        [...session.answers(), { step: 'IPFS', answer: (error as Error).message }],
-        error,
-      )
     }
   }
 }

@@ -9,6 +9,8 @@ import type {
 } from '../../../protocols/content/types.ts'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { Blocks, Lease } from '../../storage/types.ts'
+import type { DiscoverySteps, OuterSteps } from '../flow/steps.ts'
+import type { PrivateContent } from '../private/private-content.ts'
 import { blockNotFound, fetchStalled } from '../errors.ts'
 import type { StepAnswer } from '../errors.ts'
 import type { PeerSources } from './sources.ts'
@@ -44,6 +46,11 @@ export interface SessionOptions {
   plan: FetchPlan
   blocks: Blocks
   content: Pick<Content, 'fetchDag'>
+  steps: DiscoverySteps
+  /** No block from anybody for so long ends it. */
+  stallTimeoutMs?: number | undefined
+  /** What is private here; what a peer says is private becomes so. */
+  privacy?: PrivateContent | undefined
   sources: (signal: AbortSignal) => PeerSources
 }
 
@@ -55,16 +62,19 @@ export class FetchSession {
   readonly #plan: FetchPlan
   readonly #controller = new AbortController()
   readonly #sources: PeerSources
+  readonly #outer: OuterSteps
   readonly #fetch: DagFetch
   readonly #lease: Lease
   readonly #listeners = new Set<(progress: FetchProgress) => void>()
   #state: 'open' | 'complete' | 'failed' = 'open'
 
   private constructor(options: SessionOptions, lease: Lease) {
-    const { plan, blocks, content, sources } = options
+    const { plan, blocks, content, steps, privacy, sources, stallTimeoutMs } = options
     this.#plan = plan
     this.#lease = lease
     this.#sources = sources(this.#controller.signal)
+    this.#outer = steps.open(plan)
+    const startMs = performance.now()
     const touches = new Touches(lease)
     const held: BlockSource = {
       get: async (cid) => {
@@ -81,9 +91,18 @@ export class FetchSession {
       ...(plan.path === undefined ? {} : { path: plan.path }),
       ...(plan.range === undefined ? {} : { range: plan.range }),
       sources: this.#sources,
+      helpers: this.#outer.helpers,
       held,
-      sink: { put: (cid, bytes, options) => blocks.put(cid, bytes, options) },
+      sink: {
+        async put(cid, bytes, { private: isPrivate = false, ...options }) {
+          if (privacy === undefined) return blocks.put(cid, bytes, options)
+          const isKnown = privacy.isPrivate(cid)
+          if (isPrivate && !isKnown && cid.equals(plan.dag)) await privacy.markRoot(cid)
+          await (isPrivate || isKnown ? privacy : blocks).put(cid, bytes, options)
+        },
+      },
       signal: this.#controller.signal,
+      ...(stallTimeoutMs === undefined ? {} : { stallTimeoutMs }),
       onProgress: (progress) => {
         for (const listener of this.#listeners) listener(progress)
       },
@@ -97,7 +116,11 @@ export class FetchSession {
           this.#state = 'failed'
         },
       )
-      .finally(() => this.#sources.close())
+      .finally(() => {
+        this.#sources.close()
+        this.#outer.close()
+        steps.count(this.#fetch.statistics, performance.now() - startMs)
+      })
   }
 
   static async open(options: SessionOptions, leaseId: string): Promise<FetchSession> {
@@ -114,7 +137,7 @@ export class FetchSession {
   }
 
   answers(): StepAnswer[] {
-    return this.#sources.answers()
+    return [...this.#sources.answers(), ...this.#outer.answers()]
   }
 
   /** @throws ERR_NOT_FOUND, ERR_FETCH_STALLED, each with what every step answered; whatever the signal aborts with */
@@ -141,6 +164,7 @@ export class FetchSession {
   async close(): Promise<void> {
     this.#controller.abort()
     this.#sources.close()
+    this.#outer.close()
     await this.#lease.release()
   }
 

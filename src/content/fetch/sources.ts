@@ -34,6 +34,8 @@ export interface SourceDependencies {
   isEnabled: boolean
   /** Whether the DHT knows anybody to ask. */
   hasRoutes: () => boolean
+  /** What the DHT is not asked about. */
+  isPrivate: (cid: CID) => boolean
 }
 
 /**
@@ -145,6 +147,11 @@ export class PeerSources implements AsyncIterable<PeerId> {
     }
     try {
       if (this.#connected > 0) await sleep(DHT_HEAD_START_MS, undefined, { signal })
+      // Asked only now: a connected peer may have said so.
+      if (this.#dependencies.isPrivate(this.#root)) {
+        this.#dht = { ...this.#dht, failure: 'not asked: the content is private', isOver: true }
+        return
+      }
       for await (const provider of libp2p.contentRouting.findProviders(this.#root, { signal })) {
         if (provider.id.equals(libp2p.peerId)) continue
         this.#dht.found += 1

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BitswapOptions } from '@helia/bitswap'
 import { withBitswap } from '@helia/bitswap'
 import type { Libp2p, Startable } from '@libp2p/interface'
@@ -8,6 +9,7 @@ import type { CID } from 'multiformats/cid'
 import type { Bandwidth, Flow } from '../../../protocols/shared/bandwidth.ts'
 import { pacedReads, pacedWrites } from '../../../protocols/shared/paced-stream.ts'
 import type { Policy } from '../../trust/contract.ts'
+import { NOTHING_PRIVATE, type PrivateMark } from '../private/types.ts'
 
 /**
  * Wants kept for a peer. A response gathers every wanted block before it is sent, so this many blocks of up to 2 MiB is
@@ -22,6 +24,8 @@ const MAX_STREAMS = 32
 const MAX_QUEUED_SENDS_PER_PEER = 4
 /** A message of 2 MiB where bandwidth is limited to 35 KiB/s. Silence is no load: streams are bounded by connection. */
 const MESSAGE_TIMEOUT_MS = 60_000
+/** A peer that is connected and has a block sends it within a round trip or two. */
+const FIND_PROVIDERS_AFTER_MS = 300
 /** The muxer in which a stream that is not read holds its sender back. */
 const PAUSABLE_MUXER = '/yamux/'
 
@@ -45,6 +49,26 @@ export function boundedBitswap(): BitswapOptions {
 
 type HeliaWithLibp2p = Parameters<typeof withBitswap>[0]
 
+/**
+ * Helia's routing, but that providers are looked for only where nobody connected has sent the block soon: Bitswap asks for
+ * each block of a DAG by itself, and a walk through the DHT for each would be begun only to be broken off.
+ */
+function patientRouting(routing: Helia['routing']): Helia['routing'] {
+  const findProviders: Helia['routing']['findProviders'] = async function* (cid, options) {
+    await sleep(FIND_PROVIDERS_AFTER_MS, undefined, {
+      ...(options?.signal === undefined ? {} : { signal: options.signal }),
+    })
+    yield* routing.findProviders(cid, options)
+  }
+  return new Proxy(routing, {
+    get(proxied, key) {
+      if (key === 'findProviders') return findProviders
+      const value: unknown = Reflect.get(proxied, key, proxied)
+      return typeof value === 'function' ? value.bind(proxied) : value
+    },
+  })
+}
+
 /** Runs work on behalf of a peer, and tells everything called from it whose that is. */
 type Asker = AsyncLocalStorage<string>
 
@@ -53,6 +77,8 @@ export interface BitswapDependencies {
   libp2p: Libp2p
   blockstore: Blockstore
   trust: Policy
+  /** What is neither asked for nor given away. */
+  privacy?: PrivateMark
   /** Asked before messages move; nothing is limited without it. */
   bandwidth?: Bandwidth | undefined
 }
@@ -83,18 +109,18 @@ export class GuardedBitswap implements Startable {
   /** libp2p must have been started. */
   async start(): Promise<void> {
     if (this.#broker !== undefined) return
-    const { helia, libp2p, blockstore, trust, bandwidth } = this.#dependencies
+    const { helia, libp2p, blockstore, trust, bandwidth, privacy = NOTHING_PRIVATE } = this.#dependencies
     this.#running = new AbortController()
     const asker: Asker = new AsyncLocalStorage()
     let broker: BlockBroker | undefined
     const host = {
       status: 'starting',
-      routing: helia.routing,
+      routing: patientRouting(helia.routing),
       logger: helia.logger,
       getHasher: helia.getHasher,
       metrics: helia.metrics,
       libp2p: namingPeers(libp2p, asker, bandwidth, this.#running.signal),
-      blockstore: guardedStore(blockstore, trust, asker),
+      blockstore: guardedStore(blockstore, trust, privacy, asker),
       hasBlockBroker: () => false,
       addBlockBroker: (added: BlockBroker) => {
         broker = added
@@ -171,9 +197,10 @@ function namingPeers(
 }
 
 /** The local blocks that the peer of the current context may have. */
-function guardedStore(blockstore: Blockstore, trust: Policy, asker: Asker): Blockstore {
+function guardedStore(blockstore: Blockstore, trust: Policy, privacy: PrivateMark, asker: Asker): Blockstore {
   const mayHave = (cid: CID): boolean => {
     const peer = asker.getStore()
+    if (privacy.isPrivate(cid)) return false
     return peer !== undefined && trust.decide(peer, 'serve-bitswap', { cid: cid.toString() }).allowed
   }
   return {

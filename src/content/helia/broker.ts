@@ -1,5 +1,6 @@
 import type { BlockBroker } from 'helia'
 import type { Content } from '../../../protocols/content/types.ts'
+import type { PrivateContent } from '../private/private-content.ts'
 
 /** Whoever asks Helia for a block without a signal gets an answer all the same. */
 const RETRIEVE_TIMEOUT_MS = 30_000
@@ -11,16 +12,20 @@ const RETRIEVE_TIMEOUT_MS = 30_000
 export function contentBroker(
   content: Pick<Content, 'fetchBlock'>,
   next?: () => BlockBroker | undefined,
+  privacy?: Pick<PrivateContent, 'isPrivate' | 'put'>,
 ): BlockBroker {
   return {
     name: 'p2pnode',
     async retrieve(cid, options = {}) {
       const signal = options.signal ?? AbortSignal.timeout(RETRIEVE_TIMEOUT_MS)
       try {
-        const { bytes } = await content.fetchBlock(cid, { signal })
+        const { bytes, isPrivate } = await content.fetchBlock(cid, { signal })
+        // Helia stores it, and knows no marks.
+        if (isPrivate) await privacy?.put(cid, bytes, { signal, verified: true })
         return bytes
       } catch (error) {
         signal.throwIfAborted()
+        if (privacy?.isPrivate(cid) === true) throw error
         const bytes = await next?.()?.retrieve?.(cid, { ...options, signal })
         if (bytes === undefined) throw error
         return bytes

@@ -9,13 +9,13 @@ import type { Storage } from '../../storage/types.ts'
 import type { Bandwidth } from '../../../protocols/shared/bandwidth.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Policy } from '../../trust/contract.ts'
-import type { IpfsStep } from '../fetch/fetcher.ts'
+import type { IpfsBlocks } from '../flow/ipfs.ts'
+import type { PrivateContent } from '../private/private-content.ts'
+import type { PrivateMark } from '../private/types.ts'
+import { NOTHING_PRIVATE } from '../private/types.ts'
 import { GuardedBitswap } from './bitswap.ts'
 import { contentBroker } from './broker.ts'
 import { libp2pRouter } from './router.ts'
-
-/** A block that nobody has brought after so long is not to be had from IPFS now. */
-const IPFS_TIMEOUT_MS = 30_000
 
 export interface ContentHeliaOptions {
   /** The node's own, created with `start: false`. */
@@ -23,6 +23,8 @@ export interface ContentHeliaOptions {
   storage: Pick<Storage, 'blocks' | 'datastore'>
   trust: Policy
   content: Pick<Content, 'fetchBlock'>
+  /** What is private here: it is asked of peers of this network alone, and given to nobody else. */
+  privacy?: PrivateContent
   /** Asked before Bitswap's messages move; nothing is limited without it. */
   bandwidth?: Bandwidth
   log: Logger
@@ -37,10 +39,10 @@ export interface ContentHelia {
   /** Bitswap, then Helia. libp2p is its owner's to stop, after this. */
   stop(): Promise<void>
   /**
-   * One verified block by Bitswap, stored.
-   * @throws whatever Helia throws where nobody has it within 30 s
+   * One verified block by Bitswap, from peers that are connected or that the DHT names; not stored.
+   * @throws ERR_CONTENT_PRIVATE; whatever Bitswap throws. Where nobody has it, it waits for the signal.
    */
-  readonly fetchBlock: IpfsStep
+  readonly fetchBlock: IpfsBlocks
 }
 
 /**
@@ -50,7 +52,7 @@ export interface ContentHelia {
  * only so are the steps of start and stop the node's to order and to bound.
  */
 export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
-  const { libp2p, storage, trust, content, bandwidth } = options
+  const { libp2p, storage, trust, content, bandwidth, privacy } = options
   const log = options.log.child({ part: 'helia' })
   const blockstore = storage.blocks.asBlockstore()
   const helia = createHeliaLight({
@@ -58,12 +60,19 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
     datastore: storage.datastore,
     codecs: [dagCbor, dagJson],
     hashers: [sha512],
-    routers: [libp2pRouter(libp2p)],
-    blockBrokers: [contentBroker(content, () => bitswap.broker)],
+    routers: [libp2pRouter(libp2p, privacyOf(privacy))],
+    blockBrokers: [contentBroker(content, () => bitswap.broker, privacy)],
     logger: libp2p.logger,
     ...(libp2p.metrics === undefined ? {} : { metrics: libp2p.metrics }),
   })
-  const bitswap = new GuardedBitswap({ helia, libp2p, blockstore, trust, bandwidth })
+  const bitswap = new GuardedBitswap({
+    helia,
+    libp2p,
+    blockstore,
+    trust,
+    bandwidth,
+    privacy: privacyOf(privacy),
+  })
 
   return {
     helia,
@@ -85,11 +94,14 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
     },
 
     async fetchBlock(cid, { signal }) {
-      const bounded = AbortSignal.any([signal, AbortSignal.timeout(IPFS_TIMEOUT_MS)])
-      const parts: Uint8Array[] = []
-      for await (const part of helia.blockstore.get(cid, { signal: bounded })) parts.push(part)
-      const [only] = parts
-      return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts)
+      privacy?.assertPublic(cid)
+      const bytes = await bitswap.broker?.retrieve?.(cid, { signal })
+      if (bytes === undefined) throw new Error('Bitswap does not run')
+      return bytes
     },
   }
+}
+
+function privacyOf(privacy: PrivateContent | undefined): PrivateMark {
+  return privacy === undefined ? NOTHING_PRIVATE : { isPrivate: (cid) => privacy.isPrivate(cid) }
 }

@@ -1,6 +1,8 @@
 import type { Provider, Router } from 'helia'
 import type { Libp2p, PeerInfo } from '@libp2p/interface'
 import { peerIdFromCID } from '@libp2p/peer-id'
+import { contentPrivate } from '../errors.ts'
+import { NOTHING_PRIVATE, type PrivateMark } from '../private/types.ts'
 
 const ROUTER_NAME = 'libp2p-router'
 
@@ -9,14 +11,23 @@ function toHelia(peer: PeerInfo): Provider {
   return { id: peer.id.toCID(), multiaddrs: peer.multiaddrs, router: ROUTER_NAME, fallback: false }
 }
 
-/** libp2p's routing (the DHT) for Helia, which has such a router but keeps it to itself. */
-export function libp2pRouter(libp2p: Pick<Libp2p, 'contentRouting' | 'peerRouting'>): Router {
+/**
+ * libp2p's routing (the DHT) for Helia, which has such a router but keeps it to itself. It knows nothing of private CIDs.
+ */
+export function libp2pRouter(
+  libp2p: Pick<Libp2p, 'contentRouting' | 'peerRouting'>,
+  { isPrivate }: PrivateMark = NOTHING_PRIVATE,
+): Router {
   const { contentRouting, peerRouting } = libp2p
   return {
     name: ROUTER_NAME,
-    provide: (cid, options) => contentRouting.provide(cid, options),
+    provide: async (cid, options) => {
+      if (isPrivate(cid)) throw contentPrivate(cid)
+      await contentRouting.provide(cid, options)
+    },
     cancelReprovide: (cid, options) => contentRouting.cancelReprovide(cid, options),
     async *findProviders(cid, options) {
+      if (isPrivate(cid)) return
       for await (const peer of contentRouting.findProviders(cid, options)) yield toHelia(peer)
     },
     findPeer: async (peer, options) => toHelia(await peerRouting.findPeer(peerIdFromCID(peer), options)),

@@ -7,7 +7,6 @@ import type { FetchPlan, FetchProgress } from '../fetch/session.ts'
 import { isUnavailable } from '../fetch/session.ts'
 import type { NameResolver } from '../names/types.ts'
 import type { Address } from '../read/address.ts'
-import { walkDag } from '../read/car.ts'
 import { rootedAddress } from '../read/named-address.ts'
 import type { Target } from '../read/resolve.ts'
 import { resolveAddress } from '../read/resolve.ts'
@@ -16,9 +15,6 @@ import { resolveAddress } from '../read/resolve.ts'
 const TRIES_WITHOUT_PROGRESS = 6
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 30_000
-
-/** The name under which blocks that Bitswap brought stand among the sources: it does not tell from whom they came. */
-const IPFS_SOURCE = 'ipfs'
 
 export interface Fetched {
   target: Target
@@ -38,8 +34,6 @@ interface Checkpoint {
 
 export interface FetchAddressOptions {
   fetcher: Fetcher
-  /** Whether blocks can be had one by one where peers have failed. */
-  hasIpfs: boolean
   /** Without it, addresses that begin with a name are refused. */
   names?: NameResolver | undefined
   address: string
@@ -92,7 +86,7 @@ export async function fetchAddress(
 }
 
 async function attempt(
-  { fetcher, hasIpfs, isDeep }: FetchAddressOptions,
+  { fetcher, isDeep }: FetchAddressOptions,
   address: Address,
   context: JobContext<unknown>,
   arrived: Arrived,
@@ -117,12 +111,9 @@ async function attempt(
       const target = await resolveAddress(fetcher.localReader(), address, signal)
       return { target, blocks: statistics.blocks + statistics.heldBlocks }
     })
-  } catch (error) {
-    if (!hasIpfs || !isUnavailable(error)) throw error
   } finally {
     merge(arrived, seen)
   }
-  return await attemptByIpfs(fetcher, plan, address, context, arrived)
 }
 
 /** What the path leads to. Without a path nothing is fetched for it: the fetch of the DAG begins with its root. */
@@ -139,35 +130,6 @@ async function dagOf(
     return (await resolveAddress(reader, address, signal)).cid
   } finally {
     merge(arrived, reader.arrived)
-    await reader.close()
-  }
-}
-
-/** Block by block, in the order of the DAG, with some asked for ahead. */
-async function attemptByIpfs(
-  fetcher: Fetcher,
-  plan: FetchPlan,
-  address: Address,
-  context: JobContext<unknown>,
-  arrived: Arrived,
-): Promise<{ target: Target; blocks: number }> {
-  const { signal } = context
-  const reader = fetcher.reader(plan, false)
-  let blocks = 0
-  let bytes = 0
-  try {
-    const target = await resolveAddress(reader, address, signal)
-    if (plan.scope === 'block') return { target, blocks: 1 }
-    for await (const block of walkDag(reader, target.cid, signal)) {
-      blocks += 1
-      bytes += block.bytes.length
-      context.progress({ done: bytes, unit: 'bytes', counters: { blocks } })
-    }
-    return { target, blocks }
-  } finally {
-    const { ipfsArrived } = reader
-    merge(arrived, reader.arrived)
-    merge(arrived, { ...ipfsArrived, sources: { [IPFS_SOURCE]: { ...ipfsArrived, failures: 0 } } })
     await reader.close()
   }
 }

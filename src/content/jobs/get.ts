@@ -2,6 +2,9 @@ import * as dagPb from '@ipld/dag-pb'
 import type { JobHandler } from '../../jobs/types.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
+import { sourceOf } from '../flow/steps.ts'
+import type { PrivateContent } from '../private/private-content.ts'
+import { parseAddress } from '../read/address.ts'
 import { leaseOfJob } from '../import/add-job.ts'
 import type { NameResolver } from '../names/types.ts'
 import type { Target } from '../read/resolve.ts'
@@ -14,8 +17,8 @@ const CONCURRENT_GETS = 8
 export interface GetJobDependencies {
   storage: Pick<Storage, 'blocks' | 'pins'>
   fetcher: Fetcher
-  /** Whether blocks can be had one by one where peers have failed. */
-  hasIpfs: boolean
+  /** What is private here. */
+  privacy?: PrivateContent | undefined
   /** Without it, addresses that begin with a name are refused. */
   names?: NameResolver | undefined
 }
@@ -28,7 +31,8 @@ export function getJob(dependencies: GetJobDependencies): JobHandler<GetParams, 
     resumable: true,
     title: ({ address }) => `get ${address}`,
     async run(context) {
-      const { address } = context.params
+      const { address, private: isPrivate } = context.params
+      if (isPrivate === true) await dependencies.privacy?.markRoot(parseAddress(address).root)
       const lease = await dependencies.storage.blocks.lease(leaseOfJob(context.id))
       const { target, blocks, arrived } = await fetchAddress(
         { ...dependencies, address, isDeep: true },
@@ -42,7 +46,7 @@ export function getJob(dependencies: GetJobDependencies): JobHandler<GetParams, 
         fetchedBytes: arrived.bytes,
         sources: Object.entries(arrived.sources)
           .filter(([, { blocks }]) => blocks > 0)
-          .map(([peer, { blocks, bytes }]) => ({ peer, blocks, bytes })),
+          .map(([name, { blocks, bytes }]) => ({ ...sourceOf(name), blocks, bytes })),
       }
     },
     discard: (id) => releaseLease(dependencies, id),

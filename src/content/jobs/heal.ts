@@ -1,17 +1,18 @@
 import type { CID } from 'multiformats/cid'
 import type { Content } from '../../../protocols/content/types.ts'
-import type { Fetcher, IpfsStep } from '../fetch/fetcher.ts'
+import type { Fetcher } from '../fetch/fetcher.ts'
+import type { DiscoverySteps } from '../flow/steps.ts'
 
 /**
  * Good bytes for a block that rotted here: from connected peers, then from those that the DHT knows to have it, then from
- * IPFS where that is switched on. Undefined where nobody has it now; the next scrub asks again.
+ * the other steps that are switched on. Undefined where nobody has it now; the next scrub asks again.
  */
 export function healer(dependencies: {
   content: Pick<Content, 'fetchBlock'>
   fetcher: Fetcher
-  ipfs: IpfsStep | undefined
+  steps: DiscoverySteps
 }): (cid: CID, signal: AbortSignal) => Promise<Uint8Array | undefined> {
-  const { content, fetcher, ipfs } = dependencies
+  const { content, fetcher, steps } = dependencies
   return async (cid, signal) => {
     const sources = fetcher.sources(cid, signal)
     try {
@@ -23,6 +24,6 @@ export function healer(dependencies: {
     } finally {
       sources.close()
     }
-    return ipfs?.(cid, { signal }).catch(() => undefined)
+    return steps.block(cid, signal).catch(() => undefined)
   }
 }

@@ -4,11 +4,7 @@ import { parseAddress } from '../read/address.ts'
 import type { PrivateParams, PrivateResult } from '../types.ts'
 import type { PrivateContent } from './private-content.ts'
 
-type Walk = (
-  root: CID,
-  signal: AbortSignal,
-  onBlocks: (blocks: number) => void,
-) => Promise<number>
+type Walk = (root: CID, signal: AbortSignal, onBlocks: (blocks: number) => void) => Promise<number>
 
 /** The jobs `make-private` and `make-public`. One at a time: a second one would take the marks of the first for old ones. */
 export function privateJobs(

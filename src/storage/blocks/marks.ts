@@ -70,9 +70,13 @@ export class PrivateMarks implements Marks {
     await this.#writer.call('marks.root.remove', { cid: cid.bytes.slice() })
   }
 
-  roots({ after, limit = MAX_ROOTS_PER_PAGE }: { after?: CID; limit?: number } = {}): ReturnType<
-    Marks['roots']
-  > {
+  roots({
+    after,
+    limit = MAX_ROOTS_PER_PAGE,
+  }: {
+    after?: CID
+    limit?: number
+  } = {}): ReturnType<Marks['roots']> {
     const rows = this.#rootPage.all(after?.bytes ?? NOTHING, Math.min(limit, MAX_ROOTS_PER_PAGE))
     return rows.map(({ cid, created_ms }) => ({ cid: CID.decode(cid), createdAtMs: created_ms }))
   }

@@ -42,13 +42,7 @@ export class Puts {
   readonly #pending = new Map<string, PendingPut>()
   readonly #touches = new Set<Promise<unknown>>()
 
-  constructor(
-    tiers: Tiers,
-    quota: Quota,
-    disk: DiskReserve,
-    leases: Leases,
-    committer: GroupCommitter,
-  ) {
+  constructor(tiers: Tiers, quota: Quota, disk: DiskReserve, leases: Leases, committer: GroupCommitter) {
     this.#tiers = tiers
     this.#quota = quota
     this.#disk = disk

@@ -1,0 +1,143 @@
+import type { CID } from 'multiformats/cid'
+import type { FetchStatistics, Helper } from '../../../protocols/content/types.ts'
+import type { StepAnswer } from '../errors.ts'
+import { contentPrivate } from '../errors.ts'
+import { NOTHING_PRIVATE, type PrivateMark } from '../private/types.ts'
+import { overlap } from './overlap.ts'
+import type { OuterStep, Step, StepFigures, StepName, StepPlan, StepRun } from './types.ts'
+
+const OUTER_STEPS: readonly OuterStep[] = ['ipfs', 'proxy', 'gateways']
+/** What stands between a step and whom it got a block from, in the name of a source. */
+const SEPARATOR = '/'
+
+export interface DiscoveryStepsOptions {
+  /** Those that are switched on, in any order. */
+  steps: readonly Step[]
+  privacy?: PrivateMark | undefined
+}
+
+/** What the steps do for one fetch. */
+export interface OuterSteps {
+  /** For `Content.fetchDag`. */
+  readonly helpers: readonly Helper[]
+  /** What each of them had to say last, for the message of a failure. */
+  answers(): StepAnswer[]
+  close(): void
+}
+
+/**
+ * The steps of the discovery flow that lie outside of this network, in their order, and what all of them have brought. None
+ * of them is ever asked for what is private.
+ */
+export class DiscoverySteps {
+  readonly #steps: readonly Step[]
+  readonly #privacy: PrivateMark
+  readonly #figures: Record<StepName, StepFigures> = {
+    local: noFigures(),
+    peers: noFigures(),
+    ipfs: noFigures(),
+    proxy: noFigures(),
+    gateways: noFigures(),
+  }
+
+  constructor({ steps, privacy = NOTHING_PRIVATE }: DiscoveryStepsOptions) {
+    this.#steps = OUTER_STEPS.flatMap((name) => steps.filter((step) => step.name === name))
+    this.#privacy = privacy
+  }
+
+  open(plan: StepPlan): OuterSteps {
+    const answers = new Map<OuterStep, string>()
+    const runs: StepRun[] = []
+    const helpers = this.#steps.map((step): Helper => {
+      const run = step.open(plan)
+      runs.push(run)
+      return {
+        headStartMs: step.headStartMs,
+        fetch: (cid, { signal }) => this.#ask(step, run, plan, cid, signal, answers),
+      }
+    })
+    return {
+      helpers,
+      answers: () =>
+        this.#steps.map(({ name }) => ({ step: name, answer: answers.get(name) ?? 'not asked' })),
+      close: () => {
+        for (const run of runs) run.close()
+      },
+    }
+  }
+
+  /** A block by itself, from whichever step brings it first; undefined where none does. Not verified. */
+  async block(cid: CID, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const outer = this.open({ dag: cid, providersOf: cid, scope: 'block' })
+    try {
+      const attempts = outer.helpers.map((helper) => ({
+        headStartMs: helper.headStartMs,
+        run: (own: AbortSignal) => helper.fetch(cid, { signal: own }),
+      }))
+      return (await overlap(attempts, signal))?.bytes
+    } finally {
+      outer.close()
+    }
+  }
+
+  /** Counts what a fetch that has ended found in the own store and had from peers. */
+  count({ heldBlocks, sources }: FetchStatistics, ms: number): void {
+    const { local, peers } = this.#figures
+    local.asked += 1
+    local.answered += heldBlocks
+    const delivered = Object.entries(sources).filter(([name]) => sourceOf(name).step === 'peers')
+    if (delivered.length === 0) return
+    peers.asked += 1
+    peers.ms += ms
+    for (const [, { blocks, bytes }] of delivered) {
+      peers.answered += blocks
+      peers.bytes += bytes
+    }
+  }
+
+  figures(): Record<StepName, StepFigures> {
+    return structuredClone(this.#figures)
+  }
+
+  async #ask(
+    step: Step,
+    run: StepRun,
+    plan: StepPlan,
+    cid: CID,
+    signal: AbortSignal,
+    answers: Map<OuterStep, string>,
+  ): ReturnType<Helper['fetch']> {
+    const isPrivate = [cid, plan.dag, plan.providersOf].find((one) => this.#privacy.isPrivate(one))
+    if (isPrivate !== undefined) {
+      answers.set(step.name, 'not asked: the content is private')
+      throw contentPrivate(isPrivate)
+    }
+    const figures = this.#figures[step.name]
+    const startMs = performance.now()
+    figures.asked += 1
+    try {
+      const { bytes, from } = await run.fetch(cid, { signal })
+      figures.answered += 1
+      figures.bytes += bytes.length
+      answers.set(step.name, 'had some of it')
+      return { bytes, from: from === '' ? step.name : `${step.name}${SEPARATOR}${from}` }
+    } catch (error) {
+      if (!signal.aborted) answers.set(step.name, (error as Error).message)
+      throw error
+    } finally {
+      figures.ms += performance.now() - startMs
+    }
+  }
+}
+
+/** What stands behind the name of a source in `FetchStatistics`: a peer by its id, another step by its name and its own. */
+export function sourceOf(name: string): { step: StepName; peer: string } {
+  const [first = '', ...rest] = name.split(SEPARATOR)
+  const step = OUTER_STEPS.find((outer) => outer === first)
+  if (step === undefined) return { step: 'peers', peer: name }
+  return { step, peer: rest.length === 0 ? step : rest.join(SEPARATOR) }
+}
+
+function noFigures(): StepFigures {
+  return { asked: 0, answered: 0, bytes: 0, ms: 0 }
+}

@@ -320,14 +320,8 @@ async function startServices(
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.
-  const names = startNames({
-    config,
-    state: stateDb,
-    identity,
-    libp2p,
-    isPrivate: discovery.protocol.isPrivate,
-    log,
-  })
+  const { isPrivate } = privacy
+  const names = startNames({ config, state: stateDb, identity, libp2p, isPrivate, log })
   lifecycle.started('names', () => names.stop())
   const content = createContentService({
     config,

@@ -55,7 +55,7 @@ export function createDiscovery({ config, storage, trust, bandwidth }: Discovery
   return {
     privacy,
     protocol: {
-      isPrivate: (cid) => privacy.isPrivate(cid),
+      isPrivate: privacy.isPrivate,
       proxy: new ProxyService({
         steps: () => toIpfs,
         trust,

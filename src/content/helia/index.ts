@@ -11,7 +11,6 @@ import type { Logger } from '../../telemetry/types.ts'
 import type { Policy } from '../../trust/contract.ts'
 import type { IpfsBlocks } from '../flow/ipfs.ts'
 import type { PrivateContent } from '../private/private-content.ts'
-import type { PrivateMark } from '../private/types.ts'
 import { NOTHING_PRIVATE } from '../private/types.ts'
 import { GuardedBitswap } from './bitswap.ts'
 import { contentBroker } from './broker.ts'
@@ -60,7 +59,7 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
     datastore: storage.datastore,
     codecs: [dagCbor, dagJson],
     hashers: [sha512],
-    routers: [libp2pRouter(libp2p, privacyOf(privacy))],
+    routers: [libp2pRouter(libp2p, privacy)],
     blockBrokers: [contentBroker(content, () => bitswap.broker, privacy)],
     logger: libp2p.logger,
     ...(libp2p.metrics === undefined ? {} : { metrics: libp2p.metrics }),
@@ -71,7 +70,7 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
     blockstore,
     trust,
     bandwidth,
-    privacy: privacyOf(privacy),
+    privacy: privacy ?? NOTHING_PRIVATE,
   })
 
   return {
@@ -100,8 +99,4 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
       return bytes
     },
   }
-}
-
-function privacyOf(privacy: PrivateContent | undefined): PrivateMark {
-  return privacy === undefined ? NOTHING_PRIVATE : { isPrivate: (cid) => privacy.isPrivate(cid) }
 }

@@ -45,9 +45,8 @@ export class PrivateContent implements PrivateMark {
     this.#marks = marks
   }
 
-  isPrivate(cid: CID): boolean {
-    return this.#marks.has(cid)
-  }
+  /** Bound, so that it can be handed on by itself. */
+  readonly isPrivate = (cid: CID): boolean => this.#marks.has(cid)
 
   /** @throws ERR_CONTENT_PRIVATE */
   assertPublic(cid: CID): void {

@@ -55,9 +55,8 @@ type HeliaWithLibp2p = Parameters<typeof withBitswap>[0]
  */
 function patientRouting(routing: Helia['routing']): Helia['routing'] {
   const findProviders: Helia['routing']['findProviders'] = async function* (cid, options) {
-    await sleep(FIND_PROVIDERS_AFTER_MS, undefined, {
-      ...(options?.signal === undefined ? {} : { signal: options.signal }),
-    })
+    const { signal } = options ?? {}
+    await sleep(FIND_PROVIDERS_AFTER_MS, undefined, signal === undefined ? {} : { signal })
     yield* routing.findProviders(cid, options)
   }
   return new Proxy(routing, {

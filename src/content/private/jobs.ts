@@ -1,4 +1,4 @@
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import type { JobContext, JobHandler } from '../../jobs/types.ts'
 import { parseAddress } from '../read/address.ts'
 import type { PrivateParams, PrivateResult } from '../types.ts'

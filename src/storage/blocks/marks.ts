@@ -57,7 +57,7 @@ export class PrivateMarks implements Marks {
   async add(cids: readonly CID[]): Promise<void> {
     for (let start = 0; start < cids.length; start += MARKS_PER_SLICE) {
       const slice = cids.slice(start, start + MARKS_PER_SLICE)
-      await Promise.all(slice.map((cid) => this.#add(cid)))
+      await Promise.all(slice.flatMap((cid) => this.#add(cid) ?? []))
     }
   }
 

@@ -263,6 +263,7 @@ async function startServices(
   lifecycle.started('bandwidth', () => bandwidth.stop())
   const discovery = createDiscovery({ config, storage, trust, bandwidth })
   const { privacy } = discovery
+  const { blocks } = storage
   const libp2p = await createLibp2p({
     ...libp2pOptions({
       config,
@@ -276,14 +277,7 @@ async function startServices(
       gossip: gossip.rules,
       dhtNamespaces: [ipnsNamespace],
       services: {
-        content: contentProtocol({
-          networkName,
-          blocks: storage.blocks,
-          ...discovery.protocol,
-          trust,
-          bandwidth,
-          log,
-        }),
+        content: contentProtocol({ networkName, blocks, ...discovery.protocol, trust, bandwidth, log }),
         chunk: chunkProtocol({ networkName, holder: vault.holder, trust, bandwidth, log }),
       },
     }),

@@ -1,4 +1,4 @@
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import { isSupportedHash, keyOf, matches } from '../../../protocols/content/hash.ts'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import { gatewayFailed } from '../errors.ts'

@@ -134,7 +134,10 @@ export class ServerStream {
       this.#planner.notify()
     }
     // 'end' comes after the last message, 'close' in any case.
-    stream.addEventListener('end', onClientEnd)
+    stream.addEventListener('end', () => {
+      // A reset cuts frames too, and is nobody's fault; it has its own event.
+      if (stream.status === 'open' || stream.status === 'closing') onClientEnd()
+    })
     stream.addEventListener('close', () => this.#end.abort(streamFailed('closed')))
     if (stream.readableEnded) onClientEnd()
     if (stream.status !== 'open' && stream.status !== 'closing') this.#end.abort(streamFailed('closed'))
@@ -158,12 +161,13 @@ export class ServerStream {
     if (this.#end.signal.aborted) return
     const reason = error instanceof Error ? error : new Error(String(error))
     const { peer, trust, log, stream } = this.#init
-    if (reason instanceof ProtocolViolationError) {
-      trust.report(peer, 'protocol-violation', { protocol: 'content', rule: reason.rule })
-    }
     log.debug({ peer, error: reason.message }, 'content stream aborted')
     this.#end.abort(reason)
     stream.abort(reason)
+    // Last: whoever hears it may end the connection, and with it this stream.
+    if (reason instanceof ProtocolViolationError) {
+      trust.report(peer, 'protocol-violation', { protocol: 'content', rule: reason.rule })
+    }
   }
 
   #onMessage(bytes: Uint8Array): void {

@@ -12,6 +12,7 @@ import type { Logger } from '../telemetry/types.ts'
 import type { EvidenceDetail } from '../trust/contract.ts'
 import type { VaultService } from '../vault/types.ts'
 import type { Timeouts } from './limits.ts'
+import type { LedgerAudit, TrustedPeer, TrustList } from './schemas/trust.ts'
 import type { ConfigReport, DoctorReport, IdReport, ReadyReport, StatusReport } from './schemas/node.ts'
 
 /** As much of state.db as tokens need. */
@@ -32,6 +33,11 @@ export interface TrustAdministration {
   allow(peer: string): unknown
   disallow(peer: string): boolean
   list(): { blocked: ListEntry[]; allowed: ListEntry[] }
+  explain(peer: string): Static<typeof TrustedPeer>
+  peers(query: { limit?: number; afterPeer?: string }): Static<typeof TrustList>
+  /** null: what was seen counts again. */
+  setScore(peer: string, score: number | null): Static<typeof TrustedPeer>
+  audit(signal: AbortSignal): Promise<Static<typeof LedgerAudit>>
   /** In the order it came, at most `limit` rows; `afterId` continues a page. */
   evidence(query: { peer?: string; limit?: number; afterId?: number }): {
     evidence: {

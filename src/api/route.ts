@@ -80,6 +80,7 @@ export interface Route {
 export type Tag =
   | 'node'
   | 'network'
+  | 'trust'
   | 'jobs'
   | 'content'
   | 'names'

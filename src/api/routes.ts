@@ -9,6 +9,7 @@ import { nodeRoutes } from './routes/node.ts'
 import { privateRoutes } from './routes/private.ts'
 import { storageRoutes } from './routes/storage.ts'
 import { tokenRoutes } from './routes/tokens.ts'
+import { trustRoutes } from './routes/trust.ts'
 import { vaultRoutes } from './routes/vault.ts'
 import { vaultFileRoutes } from './routes/vault-files.ts'
 import { vaultStateRoutes } from './routes/vault-state.ts'
@@ -17,6 +18,7 @@ import { vaultStateRoutes } from './routes/vault-state.ts'
 export const routes: readonly Route[] = [
   ...nodeRoutes,
   ...networkRoutes,
+  ...trustRoutes,
   ...jobRoutes,
   ...contentRoutes,
   ...nameRoutes,

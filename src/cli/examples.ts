@@ -17,6 +17,13 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   status: [{ command: 'status --ready', does: 'for scripts: exits with 1 unless the node serves' }],
   connect: [{ command: 'connect /ip4/ADDRESS/tcp/4700/p2p/PEER', does: 'as `p2pnode id` prints it there' }],
   peers: [{ command: 'peers --known', does: 'who was here before and is away' }],
+  'trust ls': [{ command: 'trust ls', does: 'everybody of whom something is known' }],
+  'trust show': [{ command: 'trust show PEER', does: 'why it has the score that it has' }],
+  'trust set': [
+    { command: 'trust set PEER 0.9', does: 'a friend, whatever is seen of it' },
+    { command: 'trust set PEER --clear', does: 'let what was seen count again' },
+  ],
+  'trust audit': [{ command: 'trust audit', does: 'exits with 5 where stored evidence was tampered with' }],
   put: [
     { command: 'put README.md', does: 'a file; prints its link' },
     { command: 'put docs --name manual', does: 'a folder under a name of your own' },

@@ -1025,6 +1025,72 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/trust/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check that no stored evidence was changed, taken out or put in
+         * @description Access: the scope read.
+         */
+        get: operations["auditTrust"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trust/peers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Peers of whom something is known, with their scores
+         * @description By peer id. Whoever is not here is a newcomer.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["listTrust"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trust/peers/{peer}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the score of a peer comes from
+         * @description Access: the scope read.
+         */
+        get: operations["explainTrust"];
+        put?: never;
+        /**
+         * Say what a peer is worth, or take it back
+         * @description Access: the scope admin.
+         */
+        post: operations["setTrust"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/uploads": {
         parameters: {
             query?: never;
@@ -1894,6 +1960,26 @@ export interface components {
              */
             force: boolean;
         };
+        LedgerAudit: {
+            checkpoint: {
+                /** @description SHA-256, hexadecimal */
+                hash: string;
+                id: number;
+            };
+            firstBroken: {
+                id: number;
+                reason: string;
+            } | null;
+            head: {
+                /** @description SHA-256, hexadecimal */
+                hash: string;
+                id: number;
+            };
+            ok: boolean;
+            /** @description entries of the last minutes, not in the chain yet */
+            unsealed: number;
+            verified: number;
+        };
         LinkBody: {
             /** @description a capability link: a secret */
             link: string;
@@ -2133,6 +2219,10 @@ export interface components {
             /** @description how long the answer may be kept */
             ttlMs: number;
         };
+        SetScore: {
+            /** @description null: what was seen counts again */
+            score: number | null;
+        };
         ShareBody: {
             /** @description a capability link: a secret */
             link: string;
@@ -2317,6 +2407,50 @@ export interface components {
                 /** @enum {string} */
                 scope: "read" | "write" | "admin";
             }[];
+        };
+        TrustedPeer: {
+            bannedUntilMs: number | null;
+            baseline: number;
+            /** @description how well the peer is known */
+            confidence: number;
+            /** @description what the peer may */
+            decisions: {
+                action: string;
+                allowed: boolean;
+                measure: string;
+                threshold: number;
+                value: number;
+            }[];
+            honesty: number;
+            listed: "blocked" | "allowed" | null;
+            /** @description what the operator said instead */
+            override: number | null;
+            peer: string;
+            reliability: number;
+            /** @description honesty, or the mean of honesty and reliability where that is less */
+            score: number;
+            /** @description the same for who is to keep something: messages add nothing, lost columns take */
+            storageScore: number;
+            terms: {
+                halfLifeMs: number;
+                sum: string;
+                /** @description what it adds to the baseline now, or takes from it */
+                value: number;
+                /** @description what it counts for */
+                views: string[];
+            }[];
+            /** @description everything that was ever reported */
+            totals: {
+                count: number;
+                kind: string;
+                /** @description milliseconds since the Unix epoch */
+                lastMs: number;
+            }[];
+        };
+        TrustList: {
+            /** @description where the next page begins */
+            nextAfterPeer: string | null;
+            peers: components["schemas"]["TrustedPeer"][];
         };
         Unpinned: {
             removed: components["schemas"]["PinRecord"][];
@@ -4382,6 +4516,136 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    auditTrust: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description what was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerAudit"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listTrust: {
+        parameters: {
+            query?: {
+                /** @description a peer id or did:key */
+                afterPeer?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrustList"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    explainTrust: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a peer id or did:key */
+                peer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the score, term by term */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrustedPeer"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    setTrust: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a peer id or did:key */
+                peer: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetScore"];
+            };
+        };
+        responses: {
+            /** @description the score as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrustedPeer"];
                 };
             };
             /** @description a failure */

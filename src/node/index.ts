@@ -234,7 +234,12 @@ async function startServices(
   signal.throwIfAborted()
 
   // Whom to believe, and who is there.
-  const trust = createTrust({ state: stateDb, log, networkName: config.network.name })
+  const trust = createTrust({
+    state: stateDb,
+    log,
+    networkName: config.network.name,
+    thresholds: config.trust.thresholds,
+  })
   trust.start()
   lifecycle.started('trust', () => trust.stop())
 

@@ -94,8 +94,11 @@ export interface Evidence {
 }
 
 export interface Scores {
-  /** The peer's score in [0, 1]; 0.5 is a newcomer. */
-  score(peer: string): number
+  /**
+   * The peer's score in [0, 1]; 0.5 is a newcomer. For `storage` it is what the peer kept, served and proved that counts, and
+   * nothing that it said.
+   */
+  score(peer: string, purpose?: 'storage'): number
 }
 
 export interface Trust extends Policy, Evidence, Scores {}

@@ -18,6 +18,13 @@ export function listFull(list: string, maxEntries: number): P2pnodeError {
   )
 }
 
+/** Scores are numbers from 0 to 1. */
+export function scoreInvalid(score: number): P2pnodeError {
+  return new P2pnodeError('ERR_SCORE_INVALID', 'usage', `a score is a number from 0 to 1, not ${score}`, {
+    details: { score },
+  })
+}
+
 /** Foreign text in a message is cut, so that a message stays a line. */
 function shorten(text: string): string {
   return text.length > 100 ? `${text.slice(0, 100)}…` : text

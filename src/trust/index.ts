@@ -1,17 +1,25 @@
 import type { Logger } from '../telemetry/types.ts'
-import type { Action, Decision, Trust } from './contract.ts'
+import type { Action, Decision, EvidenceKind, Trust } from './contract.ts'
+import { scoreInvalid } from './errors.ts'
 import type { EvidenceQuery, EvidenceRow, TrustState } from './ledger.ts'
+import type { AuditReport } from './chain.ts'
+import { banFor } from './bans.ts'
+import { explain, type PeerReport } from './explain.ts'
 import { openLedger } from './ledger.ts'
 import type { ListEntry } from './lists.ts'
 import { openPeerLists } from './lists.ts'
+import { viewsAt } from './model/account.ts'
+import { SUMS, WEIGHTS } from './model/weights.ts'
+import { openScorekeeper } from './scores.ts'
 import { parsePeer } from './subject.ts'
+import { measured, reaches, RULES, type Thresholds } from './thresholds.ts'
 
+export type { AuditReport } from './chain.ts'
+export type { PeerReport } from './explain.ts'
 export type { EvidenceQuery, EvidenceRow } from './ledger.ts'
 export type { ListEntry } from './lists.ts'
 export { parsePeer } from './subject.ts'
-
-/** A newcomer's score, and until there is a model behind the contract everybody's. */
-const NEWCOMER_SCORE = 0.5
+export type { Thresholds } from './thresholds.ts'
 
 export type DenialReason = Extract<Decision, { allowed: false }>['reason']
 
@@ -19,6 +27,8 @@ export interface TrustOptions {
   state: TrustState
   log: Logger
   networkName: string
+  /** Least scores, by what they are for; without them nobody is refused for a score. */
+  thresholds?: Thresholds
   /** Milliseconds since the Unix epoch; tests pass their own. */
   now?: () => number
 }
@@ -44,6 +54,18 @@ export interface TrustService extends Trust {
   list(): { blocked: ListEntry[]; allowed: ListEntry[] }
   /** Stored evidence in the order it came, at most `limit` rows a page. @throws ERR_PEER_INVALID */
   evidence(query?: EvidenceQuery): { evidence: EvidenceRow[]; nextAfterId: number | null }
+  /** What is known of a peer, and what follows from it, term by term. @throws ERR_PEER_INVALID */
+  explain(peer: string): PeerReport
+  /** Everybody of whom something is known, by peer id; `afterPeer` continues a page. */
+  peers(query?: { limit?: number; afterPeer?: string }): { peers: PeerReport[]; nextAfterPeer: string | null }
+  /**
+   * What the operator says that a peer is worth, instead of the model and until it is taken back with null. Ends a ban.
+   *
+   * @throws ERR_PEER_INVALID, ERR_SCORE_INVALID
+   */
+  setScore(peer: string, score: number | null): PeerReport
+  /** Checks that no stored evidence was changed, taken out or put in. @throws the signal's reason */
+  audit(signal: AbortSignal): Promise<AuditReport>
   /** How often what was refused for which reason since start: `{ dial: { 'deny-list': 3 } }`. */
   denials(): Partial<Record<Action, Partial<Record<DenialReason, number>>>>
   /** Reports that could not be kept since start. */
@@ -57,18 +79,23 @@ export interface TrustService extends Trust {
 
 const ALLOWED: Decision = Object.freeze({ allowed: true })
 const DENY_LIST: Decision = Object.freeze({ allowed: false, reason: 'deny-list' })
+const BANNED: Decision = Object.freeze({ allowed: false, reason: 'banned' })
+const LOW_SCORE: Decision = Object.freeze({ allowed: false, reason: 'score' })
 const NOT_ON_ALLOW_LIST: Decision = Object.freeze({ allowed: false, reason: 'not-on-allow-list' })
 
 /**
- * Policy out of two lists, evidence into the state database, and a constant score.
+ * Policy out of two lists and the scores of peers, which follow from the evidence; all of it in the state database. What an operator
+ * has listed beats what was seen: a blocked peer is refused and one on the allow list admitted, whatever its score.
  *
  * `decide` takes peers in the text form that `PeerId.toString()` gives, as the contract says: it is asked for every
  * message and does not parse.
  */
-export function createTrust({ state, log, networkName, now = Date.now }: TrustOptions): TrustService {
+export function createTrust(options: TrustOptions): TrustService {
+  const { state, log, networkName, thresholds, now = Date.now } = options
   const partLog = log.child({ part: 'trust', network: networkName })
   const lists = openPeerLists(state.db, now)
-  const ledger = openLedger(state, partLog, now)
+  const scores = openScorekeeper(state, now)
+  const ledger = openLedger({ state, log: partLog, now, companion: scores })
   const denials: Partial<Record<Action, Partial<Record<DenialReason, number>>>> = {}
   const listeners = new Set<() => void>()
 
@@ -80,11 +107,50 @@ export function createTrust({ state, log, networkName, now = Date.now }: TrustOp
     return decision
   }
 
-  function judge(peer: string): Decision {
+  function judge(peer: string, action: Action): Decision {
     if (lists.has('block', peer)) {
       return DENY_LIST
     }
-    return lists.isEmpty('allow') || lists.has('allow', peer) ? ALLOWED : NOT_ON_ALLOW_LIST
+    if (!lists.isEmpty('allow')) {
+      return lists.has('allow', peer) ? ALLOWED : NOT_ON_ALLOW_LIST
+    }
+    if (thresholds === undefined) {
+      return ALLOWED
+    }
+    const nowMs = now()
+    const views = scores.views(peer, nowMs)
+    if (isBanned(peer, nowMs)) {
+      return BANNED
+    }
+    const { threshold, measure } = RULES[action]
+    return reaches(measured(views, measure), thresholds[threshold]) ? ALLOWED : LOW_SCORE
+  }
+
+  /** Whoever was asked for its views is in memory. */
+  function isBanned(peer: string, nowMs: number): boolean {
+    const ban = scores.remembered(peer)?.ban
+    return ban !== undefined && ban !== null && nowMs < ban.untilMs
+  }
+
+  /** Shuts out for a time who has fallen below what a connection asks for: scores rise again with time alone. */
+  function noted(peer: string, kind: EvidenceKind, atMs: number): void {
+    const entry = scores.note(peer, kind, atMs)
+    if (thresholds === undefined || SUMS[WEIGHTS[kind].sum].sign > 0 || entry.override !== null) {
+      return
+    }
+    if (isBanned(peer, atMs) || reaches(viewsAt(entry.account, atMs).honesty, thresholds.connect)) {
+      return
+    }
+    entry.ban = banFor(entry.ban, atMs)
+    scores.changed(entry)
+    // Whoever reports is in the midst of something, which a listener may end together with the connection.
+    queueMicrotask(() => changed('no longer trusted', { peer }))
+  }
+
+  function reportOf(peer: string): PeerReport {
+    const entry = scores.find(peer)
+    const listed = lists.has('block', peer) ? 'blocked' : lists.has('allow', peer) ? 'allowed' : null
+    return explain({ peer, entry, listed, thresholds, nowMs: now() })
   }
 
   function changed(what: string, entry: { peer: string }): void {
@@ -99,11 +165,18 @@ export function createTrust({ state, log, networkName, now = Date.now }: TrustOp
   }
 
   return {
-    decide: (peer, action) => count(action, judge(peer)),
+    decide: (peer, action) => count(action, judge(peer, action)),
     decideAddress: (address, family) =>
       count('accept', lists.blocksAddress(address, family) ? DENY_LIST : ALLOWED),
-    report: (peer, kind, detail) => ledger.report(peer, kind, detail),
-    score: () => NEWCOMER_SCORE,
+    report(peer, kind, detail) {
+      ledger.report(peer, kind, detail)
+      try {
+        noted(peer, kind, now())
+      } catch (error) {
+        partLog.warn({ err: error, peer, kind }, 'evidence did not reach the score')
+      }
+    },
+    score: (peer, purpose) => measured(scores.views(peer, now()), purpose ?? 'score'),
 
     block(subject, reason) {
       const entry = lists.add('block', subject, reason)
@@ -132,6 +205,24 @@ export function createTrust({ state, log, networkName, now = Date.now }: TrustOp
     list: () => ({ blocked: lists.entries('block'), allowed: lists.entries('allow') }),
     evidence: ({ peer, ...page } = {}) =>
       ledger.page(peer === undefined ? page : { ...page, peer: parsePeer(peer) }),
+    explain: (peer) => reportOf(parsePeer(peer)),
+    peers({ limit = 100, afterPeer = '' } = {}) {
+      const page = scores.page({ limit, afterPeer })
+      return {
+        peers: page.map(({ peer }) => reportOf(peer)),
+        nextAfterPeer: page.length === limit ? (page.at(-1)?.peer ?? null) : null,
+      }
+    },
+    setScore(peer, score) {
+      if (score !== null && !(score >= 0 && score <= 1)) {
+        throw scoreInvalid(score)
+      }
+      const name = parsePeer(peer)
+      scores.set(name, score, now())
+      changed(score === null ? 'scored by what was seen' : 'scored by hand', { peer: name })
+      return reportOf(name)
+    },
+    audit: (signal) => ledger.audit(signal),
     denials: () => structuredClone(denials),
     droppedEvidence: () => ledger.dropped(),
     onChange(listener) {

@@ -1,5 +1,7 @@
+import { setImmediate as yieldToLoop } from 'node:timers/promises'
 import type { StateDatabase } from '../storage/state/types.ts'
 import type { Logger } from '../telemetry/types.ts'
+import { type AuditReport, openChain } from './chain.ts'
 import type { EvidenceDetail, EvidenceKind } from './contract.ts'
 
 /** Rows waiting to be written. A row is about 300 bytes, so the queue stays below 3 MB; what is over is counted and dropped. */
@@ -7,6 +9,10 @@ export const QUEUE_MAX_ROWS = 10_000
 /** Rows of one transaction: a few milliseconds on the event loop. What is over goes with the next second's. */
 export const FLUSH_MAX_ROWS = 500
 export const FLUSH_INTERVAL_MS = 1_000
+/** Batches that a stop writes: the queue and all accounts that wait, and an end where the disk refuses them. */
+const FLUSH_ALL_MAX = 100
+/** Steps of sealing at a stop; what is left is sealed after the next start. */
+const SEAL_ALL_MAX = 20
 /**
  * Rows of one peer and kind in one minute that are stored each with its own detail. What comes after is one row with a
  * count, so that a peer that misbehaves a thousand times a second fills neither the queue nor the disk.
@@ -54,6 +60,8 @@ export interface Ledger {
   report(peer: string, kind: EvidenceKind, detail?: EvidenceDetail): void
   /** Ascending by id. Queued rows are written first, one batch of them, so that an answer is not behind a report. */
   page(query: EvidenceQuery): { evidence: EvidenceRow[]; nextAfterId: number | null }
+  /** Checks the chain through all entries. @throws the signal's reason */
+  audit(signal: AbortSignal): Promise<AuditReport>
   /** Reports that were lost because the queue was full or the disk refused them. */
   dropped(): number
   start(): void
@@ -91,8 +99,24 @@ interface Row {
 /** What trust needs of state.db. */
 export type TrustState = Pick<StateDatabase, 'db' | 'writeRelaxed'>
 
-export function openLedger(state: TrustState, log: Logger, now: () => number): Ledger {
+/** What follows from evidence, and is written in the same transactions: a score that outlives its reasons could not be explained. */
+export interface LedgerCompanion {
+  write(): void
+  written(): void
+  hasUnwritten(): boolean
+  retain(nowMs: number, limit: number): boolean
+}
+
+export interface LedgerOptions {
+  state: TrustState
+  log: Logger
+  now: () => number
+  companion: LedgerCompanion
+}
+
+export function openLedger({ state, log, now, companion }: LedgerOptions): Ledger {
   const { db } = state
+  const chain = openChain(state)
   const insert = db.prepare('INSERT INTO evidence (peer, kind, detail, at_ms, count) VALUES (?, ?, ?, ?, ?)')
   const update = db.prepare('UPDATE evidence SET detail = ?, at_ms = ?, count = ? WHERE id = ?')
   const pageOfAll = db.prepare<[number, number], Row>(
@@ -176,14 +200,18 @@ export function openLedger(state: TrustState, log: Logger, now: () => number): L
 
   /** Writes one batch. A disk that refuses is no reason to stop serving: the batch is counted as dropped. */
   function flush(): void {
-    if (queue.length === 0) {
+    if (queue.length === 0 && !companion.hasUnwritten()) {
       return
     }
     const batch = queue.slice(0, FLUSH_MAX_ROWS)
     queue = queue.slice(batch.length)
     try {
       // Relaxed: a power loss may take the last evidence, which is no more than not having seen it.
-      state.writeRelaxed(() => write(batch))
+      state.writeRelaxed(() => {
+        write(batch)
+        companion.write()
+      })
+      companion.written()
     } catch (error) {
       for (const row of batch) {
         droppedReports += row.count
@@ -203,17 +231,44 @@ export function openLedger(state: TrustState, log: Logger, now: () => number): L
   }
 
   function flushAll(): void {
-    while (queue.length > 0) {
+    let batches = 0
+    while ((queue.length > 0 || companion.hasUnwritten()) && batches < FLUSH_ALL_MAX) {
       flush()
+      batches++
+    }
+  }
+
+  /** Nothing is added to any entry any more: all of them can be sealed, unless there are too many for a stop. */
+  function sealAll(): void {
+    groups = new Map()
+    try {
+      for (let step = 0; step < SEAL_ALL_MAX && chain.seal(firstOpenId()); step++);
+    } catch (error) {
+      log.warn({ err: error }, 'the last evidence could not be sealed')
     }
   }
 
   function flushOnTimer(): void {
     flushTimer = undefined
     flush()
-    if (running && queue.length > 0) {
+    if (running && (queue.length > 0 || companion.hasUnwritten())) {
       flushTimer = setTimeout(flushOnTimer, FLUSH_INTERVAL_MS).unref()
     }
+  }
+
+  /** The first entry to which evidence may still be added; those before it can be sealed. */
+  function firstOpenId(): number {
+    if (Math.floor(now() / MINUTE_MS) !== minute) {
+      groups = new Map()
+    }
+    let first = (newestId.get() ?? 0) + 1
+    for (const group of groups.values()) {
+      first = Math.min(first, Number(group.rowId ?? first))
+    }
+    for (const { group } of queue) {
+      first = Math.min(first, Number(group?.rowId ?? first))
+    }
+    return first
   }
 
   /** Removes what is too old or too much, one small step. True when there may be more. */
@@ -224,7 +279,7 @@ export function openLedger(state: TrustState, log: Logger, now: () => number): L
     const firstKeptId = (newestId.get() ?? 0) - RETENTION_MAX_ROWS + 1
     let through: number | undefined
     for (const row of rows) {
-      if (row.at_ms >= cutoffMs && row.id >= firstKeptId) {
+      if ((row.at_ms >= cutoffMs && row.id >= firstKeptId) || row.id > chain.sealedThrough) {
         break
       }
       through = row.id
@@ -233,14 +288,20 @@ export function openLedger(state: TrustState, log: Logger, now: () => number): L
       return false
     }
     const lastId = through
-    state.writeRelaxed(() => eraseThrough.run(lastId))
+    state.writeRelaxed(() => {
+      chain.removeThrough(lastId)
+      eraseThrough.run(lastId)
+    })
+    chain.settled()
     return through === rows.at(-1)?.id && rows.length === RETENTION_STEP_ROWS
   }
 
   function retainOnTimer(): void {
     let more = false
     try {
-      more = retain()
+      const unsealed = chain.seal(firstOpenId())
+      more = companion.retain(now(), RETENTION_STEP_ROWS)
+      more = retain() || more || unsealed
     } catch (error) {
       log.warn({ err: error }, 'old evidence could not be removed')
     }
@@ -281,6 +342,7 @@ export function openLedger(state: TrustState, log: Logger, now: () => number): L
         nextAfterId: rows.length === bounded ? (rows.at(-1)?.id ?? null) : null,
       }
     },
+    audit: (signal) => chain.verify(signal, () => yieldToLoop()),
     dropped: () => droppedReports,
     start() {
       if (running) {
@@ -296,6 +358,7 @@ export function openLedger(state: TrustState, log: Logger, now: () => number): L
       clearTimeout(retentionTimer)
       flushTimer = undefined
       flushAll()
+      sealAll()
     },
   }
 }

@@ -49,6 +49,7 @@ describe('what the README and the help show can be typed as it stands', () => {
   const fill = (command: string): string[] =>
     command
       .replace('/ip4/ADDRESS/tcp/4700/p2p/PEER', other.address)
+      .replace('PEER', other.ready.peerId)
       .replace(/^rm LINK$/, `rm ${doomed}`)
       .replaceAll('LINK', link)
       .replaceAll('NAME', name)

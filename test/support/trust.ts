@@ -6,7 +6,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { didFromPeerId } from '../../src/identity/index.ts'
 import { openState } from '../../src/storage/state/index.ts'
 import type { StateDatabase } from '../../src/storage/state/types.ts'
-import type { TrustService } from '../../src/trust/index.ts'
+import type { Thresholds, TrustService } from '../../src/trust/index.ts'
 import { createTrust } from '../../src/trust/index.ts'
 import { quietLogger } from './network.ts'
 
@@ -20,12 +20,13 @@ export interface TrustFixture {
 }
 
 /** Trust over a real state.db in a folder of its own, with a clock that the test moves. */
-export async function openTrust(): Promise<TrustFixture> {
+export async function openTrust(options: { thresholds?: Thresholds } = {}): Promise<TrustFixture> {
   const home = await mkdtemp(join(tmpdir(), 'p2pnode-trust-'))
   const log = quietLogger()
   const state = await openState({ path: join(home, 'state.db'), log })
   const clock = { nowMs: 1_700_000_000_000 }
-  const reopen = (): TrustService => createTrust({ state, log, networkName: 'test', now: () => clock.nowMs })
+  const reopen = (): TrustService =>
+    createTrust({ state, log, networkName: 'test', now: () => clock.nowMs, ...options })
   const trust = reopen()
   return {
     trust,

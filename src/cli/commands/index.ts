@@ -13,6 +13,7 @@ import type { Run } from './register.ts'
 import { registerSimulate } from './simulate.ts'
 import { registerStorage } from './storage.ts'
 import { registerTokens } from './tokens.ts'
+import { registerTrust } from './trust.ts'
 import { registerVault } from './vault.ts'
 
 /** Every command, in the order in which help lists them. */
@@ -24,6 +25,7 @@ export function registerAll(program: Command, run: Run): void {
   registerNames(program, run)
   registerPrivate(program, run)
   registerPeers(program, run)
+  registerTrust(program, run)
   registerJobs(program, run)
   registerStorage(program, run)
   registerConfig(program, run)

@@ -8,6 +8,7 @@ import { createHealthTable } from './migration-6.ts'
 import { createPeerTable } from './migration-7.ts'
 import { createProvideTable } from './migration-8.ts'
 import { createNameTables } from './migration-9.ts'
+import { createTrustTables } from './migration-10.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -35,4 +36,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 7, name: 'peers that were connected', run: createPeerTable },
   { version: 8, name: 'provider records', run: createProvideTable },
   { version: 9, name: 'names and their records', run: createNameTables },
+  { version: 10, name: 'what is known of peers', run: createTrustTables },
 ]

@@ -67,7 +67,7 @@ export function createPlacer(dependencies: PlacerDependencies): Placer {
         continue
       }
       // Proportional to the room, so that all fill up alike, and to the score.
-      const weight = Math.max(1, freeBytes) * Math.max(LEAST_SCORE, trust.score(name))
+      const weight = Math.max(1, freeBytes) * Math.max(LEAST_SCORE, trust.score(name, 'storage'))
       found.push({ peer, name, freeBytes, weight, network })
     }
     reasons = refused

@@ -99,7 +99,7 @@ function noteOf(peer: Schema<'TrustedPeer'>): string {
 
 function explained(context: CliContext, peer: Schema<'TrustedPeer'>): string {
   const head = [
-    `${peer.peer}`,
+    peer.peer,
     `score ${peer.score.toFixed(3)} = the lesser of honesty ${peer.honesty.toFixed(3)} and its mean with reliability ${peer.reliability.toFixed(3)}`,
     `to keep something ${peer.storageScore.toFixed(3)}; known with a confidence of ${peer.confidence.toFixed(2)}`,
     noteOf(peer),

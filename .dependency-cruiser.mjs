@@ -65,6 +65,12 @@ export default {
       'A protocol is a libp2p service that knows nothing of the daemon.',
     ),
     room(
+      'protocol-keep',
+      'protocols/keep/',
+      [],
+      'A protocol is a libp2p service that knows nothing of the daemon.',
+    ),
+    room(
       'workers',
       'src/workers/',
       ['src/telemetry/'],
@@ -124,6 +130,7 @@ export default {
         'src/telemetry/',
         'src/tar/',
         'protocols/content/',
+        'protocols/keep/',
       ],
       'A service stands on storage, jobs and protocols, not on other services.',
     ),

@@ -269,6 +269,56 @@ export const schema = Section({
         default: false,
       }),
     }),
+    announce: Section({
+      publish: boolean({
+        description:
+          'Tell everybody in the network, by gossip, of what is added or pinned here: its CID, name and size.',
+        default: false,
+      }),
+      receive: boolean({
+        description: 'Listen to what others announce: for events and for pin policies.',
+        default: true,
+      }),
+      autoFetch: boolean({
+        description:
+          'Fetch what peers of a score of trust.thresholds.autoFetch announce, without pinning it.',
+        default: false,
+      }),
+      budget: size({
+        description: 'What may be fetched so in 24 hours.',
+        default: '1GiB',
+        from: '1MiB',
+        to: '4PiB',
+      }),
+    }),
+    keep: Section({
+      offer: share({
+        description:
+          'Part of the quota for public content that others ask this node to keep a copy of: a size, or a percentage of storage.quota.',
+        default: '10%',
+        of: 'storage.quota',
+        from: '0',
+        to: '4PiB',
+      }),
+      term: duration({
+        description: 'How long others are asked to keep copies of ours; asked again when a third is left.',
+        default: '30d',
+        from: '10s',
+        to: '90d',
+      }),
+      probeInterval: duration({
+        description: 'How often those who keep a copy are asked for a block of it.',
+        default: '1h',
+        from: '100ms',
+        to: '7d',
+      }),
+      grace: duration({
+        description: 'How long one who keeps a copy may be silent before another takes its place.',
+        default: '2h',
+        from: '0',
+        to: '30d',
+      }),
+    }),
     provide: Section({
       strategy: choice(['roots', 'pinned', 'off'], {
         description:
@@ -387,6 +437,8 @@ export const schema = Section({
       store: threshold('store columns here', 0.3),
       place: threshold('be given columns to keep', 0.4),
       proxy: threshold('have this node fetch from elsewhere for it', 0.6),
+      keep: threshold('have this node keep public content for it', 0.5),
+      autoFetch: threshold('have what it announces fetched', 0.7),
       catalogue: threshold('have its catalogue entries kept', 0.3),
     }),
   }),

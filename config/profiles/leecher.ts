@@ -9,4 +9,5 @@ export const leecher: Differences = {
   'storage.offer': '0%',
   'storage.memory': '16MiB',
   'content.provide.strategy': 'off',
+  'content.keep.offer': '0%',
 }

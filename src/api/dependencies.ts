@@ -1,6 +1,8 @@
 import type { Writable } from 'node:stream'
 import type { Static } from 'typebox'
 import type { Content } from '../../protocols/content/types.ts'
+import type { Announcements } from '../content/announce/index.ts'
+import type { PinPolicies } from '../content/policy/types.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { NameService } from '../content/names/types.ts'
 import type { ContentService } from '../content/types.ts'
@@ -92,6 +94,10 @@ export interface ApiDependencies {
   /** Whether a link alone, without a token, reads over loopback (`vault.publicRead`). */
   publicRead: boolean
   contentStatistics: Content['statistics']
+  /** What is kept without being told each time. */
+  policies?: PinPolicies
+  /** What others announce, for events. */
+  announcements?: Pick<Announcements, 'onAnnouncement'>
   /** Provider records of this node. */
   provideStatistics?: () => ProvideStatistics
   storage: Pick<Storage, 'blocks' | 'pins'>

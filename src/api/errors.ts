@@ -121,6 +121,9 @@ export const notAVaultFile = (path: string | undefined, type: string): ApiError 
     { details: { type } },
   )
 
+export const policiesUnavailable = (): ApiError =>
+  new ApiError('ERR_POLICIES_ABSENT', 'unavailable', 'This node runs without pin policies')
+
 export const vaultAbsent = (): ApiError =>
   new ApiError('ERR_VAULT_ABSENT', 'unavailable', 'This node runs without a vault')
 

@@ -4,7 +4,7 @@ import type { ApiContext } from './context.ts'
 import type { ApiDependencies } from './dependencies.ts'
 import { buildDocument } from './document.ts'
 import { EventHub } from './events/hub.ts'
-import { publishJobs, publishPeers, publishStatus } from './events/sources.ts'
+import { publishAnnouncements, publishJobs, publishPeers, publishStatus } from './events/sources.ts'
 import { TIMEOUTS } from './limits.ts'
 import { presentUsage } from './present.ts'
 import { ReadLog } from './read-log.ts'
@@ -76,6 +76,7 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
   const ends = [
     publishJobs(events, dependencies.jobs),
     publishPeers(events, dependencies.network),
+    publishAnnouncements(events, dependencies.announcements),
     status.stop,
   ]
   let announced: ApiFile | undefined

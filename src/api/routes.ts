@@ -7,6 +7,7 @@ import { nameRoutes } from './routes/names.ts'
 import { networkRoutes } from './routes/network.ts'
 import { nodeRoutes } from './routes/node.ts'
 import { privateRoutes } from './routes/private.ts'
+import { policyRoutes } from './routes/policies.ts'
 import { storageRoutes } from './routes/storage.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { trustRoutes } from './routes/trust.ts'
@@ -27,6 +28,7 @@ export const routes: readonly Route[] = [
   ...vaultFileRoutes,
   ...vaultStateRoutes,
   ...storageRoutes,
+  ...policyRoutes,
   ...eventRoutes,
   ...tokenRoutes,
   ...documentRoutes,

@@ -74,6 +74,20 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { command: 'car import copy.car --pin copy', does: 'the blocks of it, with its roots pinned' },
   ],
   'pin add': [{ command: 'pin add CID --name keep', does: 'fetch what is missing, and keep it' }],
+  'pin policy add': [
+    {
+      command: 'pin policy add copies --copies 3 --min-score 0.5',
+      does: 'three other nodes keep what is pinned',
+    },
+    {
+      command: 'pin policy add auto --min-score 0.7 --budget 10GiB',
+      does: 'pin what trusted peers announce',
+    },
+    { command: 'pin policy add recent --window 7d --budget 5GiB', does: 'keep what was read within a week' },
+  ],
+  'pin policy ls': [{ command: 'pin policy ls', does: 'what they keep' }],
+  'pin policy copies': [{ command: 'pin policy copies', does: 'who keeps them' }],
+  'pin policy rm': [{ command: 'pin policy rm 1', does: 'the first of them' }],
   'pin rm': [{ command: 'pin rm CID --name keep', does: 'let go of it' }],
   'name publish': [
     { command: 'name publish CID', does: "under the node's own key; prints the name" },

@@ -269,6 +269,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/copies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Copies of own content that other nodes promised to keep
+         * @description Access: the scope read.
+         */
+        get: operations["listCopies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/doctor": {
         parameters: {
             query?: never;
@@ -298,7 +318,7 @@ export interface paths {
         };
         /**
          * What happens, as it happens
-         * @description Server-sent events `job`, `peer` and `status`; the schema lists the data of each by name. `Last-Event-ID` goes on after that event; where it is no longer known, `reset` is sent first.
+         * @description Server-sent events `job`, `peer`, `announcement` and `status`; the schema lists the data of each by name. `Last-Event-ID` goes on after that event; where it is no longer known, `reset` is sent first.
          *
          *     Access: the scope read.
          */
@@ -732,6 +752,54 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pin-policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is kept without being told each time
+         * @description Access: the scope read.
+         */
+        get: operations["listPinPolicies"];
+        put?: never;
+        /**
+         * Keep by a rule
+         * @description `auto` pins what peers announce, `recent` keeps what was read lately, `copies` has other nodes keep copies.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["addPinPolicy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pin-policies/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a policy
+         * @description Pins that it made are removed, promises of others are given back.
+         *
+         *     Access: the scope write.
+         */
+        delete: operations["removePinPolicy"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1750,6 +1818,16 @@ export interface components {
             /** @description a peer id or did:key */
             peer: string;
         };
+        AnnouncementEvent: {
+            atMs: number;
+            /** @description the peer that signed it */
+            author: string;
+            cid: string;
+            /** @enum {string} */
+            kind: "file" | "directory" | "other";
+            name: string;
+            size: number | null;
+        };
         BlockList: {
             blocked: components["schemas"]["ListEntry"][];
         };
@@ -1789,6 +1867,15 @@ export interface components {
             outboundStreams: number;
             servedBlocks: number;
             servedBytes: number;
+        };
+        CopyList: {
+            copies: {
+                cid: string;
+                peer: string;
+                provenMs: number | null;
+                /** @description milliseconds since the Unix epoch */
+                untilMs: number;
+            }[];
         };
         CreatedToken: {
             id: string;
@@ -1842,6 +1929,7 @@ export interface components {
             };
         };
         EventData: {
+            announcement: components["schemas"]["AnnouncementEvent"];
             job: components["schemas"]["JobRecord"];
             peer: components["schemas"]["PeerEvent"];
             reset: components["schemas"]["ResetEvent"];
@@ -2103,6 +2191,47 @@ export interface components {
             name: string;
             /** @enum {string} */
             state: "pinning" | "pinned" | "unpinning";
+        };
+        PolicyList: {
+            policies: {
+                /** @description milliseconds since the Unix epoch */
+                createdAtMs: number;
+                id: number;
+                /** @description what it keeps; for copies the roots it looks after */
+                items: number;
+                /** @description copies that others promised */
+                promised?: number;
+                rule: components["schemas"]["PolicyRule"];
+                /** @description roots with fewer copies than wanted */
+                short?: number;
+                usedBytes: number;
+            }[];
+        };
+        PolicyRecord: {
+            /** @description milliseconds since the Unix epoch */
+            createdAtMs: number;
+            id: number;
+            rule: components["schemas"]["PolicyRule"];
+        };
+        PolicyRule: {
+            budgetBytes: number;
+            /** @enum {string} */
+            kind: "auto";
+            minScore: number;
+            /** @description only what this peer announces */
+            peer?: string;
+        } | {
+            budgetBytes: number;
+            /** @enum {string} */
+            kind: "recent";
+            windowMs: number;
+        } | {
+            /** @description a CID */
+            cid?: string;
+            copies: number;
+            /** @enum {string} */
+            kind: "copies";
+            minScore: number;
         };
         PrivateList: {
             roots: {
@@ -3123,6 +3252,35 @@ export interface operations {
             };
         };
     };
+    listCopies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description at most 1 000 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CopyList"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
     doctor: {
         parameters: {
             query?: never;
@@ -3155,7 +3313,7 @@ export interface operations {
     events: {
         parameters: {
             query?: {
-                /** @description comma-separated: jobs, peers, storage; without it all of them */
+                /** @description comma-separated: jobs, peers, storage, content; without it all of them */
                 topics?: string;
             };
             header?: never;
@@ -4010,6 +4168,99 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["KnownPeerList"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listPinPolicies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description every policy, and what it does at the moment */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyList"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    addPinPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyRule"];
+            };
+        };
+        responses: {
+            /** @description the policy */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRecord"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    removePinPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the policy that was */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRecord"];
                 };
             };
             /** @description a failure */

@@ -12,7 +12,7 @@ export type NodeEvent = {
 }[keyof EventData]
 
 export interface EventsOptions {
-  topics?: ('jobs' | 'peers' | 'storage')[]
+  topics?: ('jobs' | 'peers' | 'storage' | 'content')[]
   /** Goes on after this event. */
   lastEventId?: string
   signal: AbortSignal

@@ -24,9 +24,13 @@ import type { PrivateContent } from './private/private-content.ts'
 import { Fetcher } from './fetch/fetcher.ts'
 import { addJob } from './import/add-job.ts'
 import { carImportJob } from './import/car-job.ts'
+import type { Announcements } from './announce/index.ts'
+import { described } from './announce/describe.ts'
+import { acquireJob } from './jobs/acquire.ts'
 import { getJob, pinJob } from './jobs/get.ts'
 import { healer } from './jobs/heal.ts'
 import { gcJob, scrubJob } from './jobs/maintenance.ts'
+import type { RunningPolicies } from './policy/index.ts'
 import { createProvides, type ProvideConfig, type ProvideStatistics } from './provide/index.ts'
 import type { NameResolver } from './names/types.ts'
 import { AddressedContent } from './service.ts'
@@ -52,6 +56,10 @@ export interface ContentServiceOptions {
   steps?: readonly Step[]
   /** Whether the DHT knows anybody to ask; by default, whether anybody is connected. */
   hasRoutes?: () => boolean
+  /** Told of what was added and pinned. */
+  announcements?: Pick<Announcements, 'isPublishing' | 'tell'>
+  /** Told of what is read, pinned and acquired. */
+  policies?: Pick<RunningPolicies, 'onRead' | 'onPinsChanged' | 'onAcquired' | 'onGivenUp'>
   /** Where addresses that begin with a name lead; without it they are refused. */
   names?: NameResolver
 }
@@ -69,7 +77,7 @@ export interface RunningContentService extends ContentService {
 
 const JOURNAL_SUFFIX = '.entries'
 
-/** Registers the job kinds `add`, `car-import`, `get`, `pin`, `gc` and `scrub` with `jobs`. */
+/** Registers the job kinds `add`, `car-import`, `get`, `pin`, `acquire`, `gc` and `scrub` with `jobs`. */
 export function createContentService(options: ContentServiceOptions): RunningContentService {
   const { config, home, storage, jobs, libp2p, trust, content, names } = options
   const log = options.log.child({ part: 'content' })
@@ -101,21 +109,40 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     isPrivate,
     log,
   })
-  const onAdded = (cid: string): void => {
-    const root = CID.parse(cid)
-    if (!isPrivate(root)) provides.add(root)
+  const { announcements, policies } = options
+  const onAdded = (text: string): void => {
+    const cid = CID.parse(text)
+    policies?.onPinsChanged()
+    if (isPrivate(cid)) return
+    provides.add(cid)
+    if (announcements?.isPublishing === true) void tell(cid)
   }
+  const tell = async (cid: CID): Promise<void> => {
+    try {
+      announcements?.tell(await described(cid, service, storage))
+    } catch (error) {
+      log.debug({ cid: cid.toString(), error: String(error) }, 'what was added could not be announced')
+    }
+  }
+  const onRead = (cid: CID, sizeBytes: number): void => policies?.onRead(cid, sizeBytes)
   const getting = { storage, fetcher, privacy, names }
 
   jobs.register(addJob({ storage, jobsFolder, privateContent: privacy, onAdded }))
   jobs.register(carImportJob({ storage, privateContent: privacy, onAdded }))
-  jobs.register(getJob(getting))
+  jobs.register(getJob({ ...getting, onRead }))
   jobs.register(pinJob({ ...getting, onPinned: onAdded }))
+  jobs.register(
+    acquireJob({
+      ...getting,
+      onAcquired: (params) => policies?.onAcquired(params),
+      onGivenUp: (params) => policies?.onGivenUp(params),
+    }),
+  )
   jobs.register(gcJob(storage.maintenance))
   jobs.register(scrubJob(storage, healer({ content, fetcher, steps })))
   for (const job of privacy === undefined ? [] : privateJobs(privacy)) jobs.register(job)
 
-  const service = new AddressedContent({ fetcher, content, libp2p, names, privacy })
+  const service = new AddressedContent({ fetcher, content, libp2p, names, privacy, onRead })
   return {
     resolve: (address, readOptions) => service.resolve(address, readOptions),
     ls: (address, readOptions) => service.ls(address, readOptions),

@@ -22,6 +22,8 @@ export interface ServiceDependencies {
   fetcher: Fetcher
   content: Pick<Content, 'peers'>
   libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
+  /** Told of a file that was read to its end. */
+  onRead?: (cid: CID, sizeBytes: number) => void
   /** Without it, addresses that begin with a name are refused. */
   names?: NameResolver | undefined
   privacy?: PrivateContent | undefined
@@ -36,13 +38,15 @@ export class AddressedContent implements Omit<ContentService, 'provide' | 'steps
   readonly #libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
   readonly #names: NameResolver | undefined
   readonly #privacy: PrivateContent | undefined
+  readonly #onRead: ServiceDependencies['onRead']
 
-  constructor({ fetcher, content, libp2p, names, privacy }: ServiceDependencies) {
+  constructor({ fetcher, content, libp2p, names, privacy, onRead }: ServiceDependencies) {
     this.#fetcher = fetcher
     this.#content = content
     this.#libp2p = libp2p
     this.#names = names
     this.#privacy = privacy
+    this.#onRead = onRead
   }
 
   async resolve(address: string, options: ReadOptions): Promise<Resolved> {
@@ -76,11 +80,14 @@ export class AddressedContent implements Omit<ContentService, 'provide' | 'steps
         : { scope: 'entity', ...rangeOf(offset, length) }
     return this.#read(address, options, plan, ({ cid, node, resolved }, reader) => {
       if (node.type !== 'file') throw notAFile(address, resolved.type)
-      return readFile(reader, cid, {
+      const { size } = resolved
+      const bytes = readFile(reader, cid, {
         offset,
         ...(length === undefined ? {} : { length }),
         signal: options.signal,
       })
+      const isWhole = size !== null && offset === 0 && (length === undefined || length >= size)
+      return isWhole ? told(bytes, () => this.#onRead?.(cid, size)) : bytes
     })
   }
 
@@ -215,6 +222,12 @@ function publicOnly(reader: BlockReader, privacy: PrivateContent): BlockReader {
       return bytes
     },
   }
+}
+
+/** Tells when all has been taken. */
+async function* told<Item>(items: AsyncIterable<Item>, onEnd: () => void): AsyncGenerator<Item> {
+  yield* items
+  onEnd()
 }
 
 /** No range at all for a whole file, so that readers of it share one fetch. */

@@ -1,6 +1,6 @@
 import { isLinkLocal, isPrivate } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { forgetOldest } from './forget-oldest.ts'
+import { forgetOldest } from '../../protocols/shared/forget-oldest.ts'
 import type { NetworkSettings } from './settings.ts'
 
 /** Addresses that an operator or the local network named, kept for the gater; more are forgotten oldest first. */

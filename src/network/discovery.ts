@@ -17,7 +17,7 @@ import type { AddressPolicy } from './addresses.ts'
 import { peerOf } from './addresses.ts'
 import { backoffMs } from './backoff.ts'
 import { addressInvalid } from './errors.ts'
-import { forgetOldest } from './forget-oldest.ts'
+import { forgetOldest } from '../../protocols/shared/forget-oldest.ts'
 import { forgetKeepAlive } from './keep-alive.ts'
 import { CONNECTION_LIMITS } from './limits.ts'
 

@@ -1,5 +1,5 @@
 import type { Datastore, Key } from 'interface-datastore'
-import { forgetOldest } from './forget-oldest.ts'
+import { forgetOldest } from '../../protocols/shared/forget-oldest.ts'
 
 export interface RecordQuota {
   /** Keys that start with this are counted; they look like `<prefix>/record/…` and `<prefix>/provider/<cid>/<peer>`. */

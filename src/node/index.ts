@@ -3,11 +3,13 @@ import { createLibp2p } from 'libp2p'
 import type { Config, Sources } from '../../config/index.ts'
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { content as contentProtocol } from '../../protocols/content/index.ts'
+import { keep as keepProtocol } from '../../protocols/keep/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, createApi } from '../api/index.ts'
 import { createContentHelia } from '../content/helia/index.ts'
 import { createDiscovery } from '../content/flow/index.ts'
 import { createContentService } from '../content/index.ts'
+import { announcementsTopic } from '../content/announce/index.ts'
 import { ipnsNamespace, type NameService } from '../content/names/index.ts'
 import type { ContentService } from '../content/types.ts'
 import { createGossip } from '../gossip/index.ts'
@@ -43,6 +45,7 @@ import { Lifecycle } from './lifecycle.ts'
 import { startNames } from './names.ts'
 import { type AskPassphrase, rememberingPassphrase } from './passphrase.ts'
 import { reportsOf } from './reports.ts'
+import { createKeeping } from './keeping.ts'
 import { observeServices } from './service-metrics.ts'
 import { version } from '../../config/version.ts'
 
@@ -248,7 +251,8 @@ async function startServices(
   lifecycle.started('api listener', () => listening.api?.close())
 
   const networkName = config.network.name
-  const gossip = createGossip({ networkName, topics: [deletionsTopic(networkName)], trust, log })
+  const topics = [deletionsTopic(networkName), announcementsTopic()]
+  const gossip = createGossip({ networkName, topics, trust, log })
   const vault = createVault({
     home: lock.home,
     config,
@@ -268,6 +272,8 @@ async function startServices(
   lifecycle.started('bandwidth', () => bandwidth.stop())
   const discovery = createDiscovery({ config, storage, trust, bandwidth })
   const { privacy } = discovery
+  const { isPrivate } = privacy
+  const keeping = createKeeping({ config, state: stateDb, storage, jobs, trust, gossip, isPrivate, log })
   const { blocks } = storage
   const libp2p = await createLibp2p({
     ...libp2pOptions({
@@ -284,6 +290,7 @@ async function startServices(
       services: {
         content: contentProtocol({ networkName, blocks, ...discovery.protocol, trust, bandwidth, log }),
         chunk: chunkProtocol({ networkName, holder: vault.holder, trust, bandwidth, log }),
+        keep: keepProtocol({ networkName, holder: keeping.policies.holder, trust, log }),
       },
     }),
     start: false,
@@ -319,7 +326,6 @@ async function startServices(
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.
-  const { isPrivate } = privacy
   const names = startNames({ config, state: stateDb, identity, libp2p, isPrivate, log })
   lifecycle.started('names', () => names.stop())
   const content = createContentService({
@@ -335,10 +341,16 @@ async function startServices(
     steps: discovery.begin({ libp2p, content: libp2p.services.content, ipfs: helia.fetchBlock }),
     hasRoutes: () => knownRoutes(libp2p.services.dht) > 0,
     names,
+    ...keeping,
     log,
   })
   await content.start()
   lifecycle.started('content', () => content.stop())
+  keeping.announcements.start()
+  lifecycle.started('announcements', () => keeping.announcements.stop())
+  const { services } = libp2p
+  keeping.policies.start({ libp2p, keep: services.keep, content: services.content })
+  lifecycle.started('policies', () => keeping.policies.stop())
   lifecycle.started('vault', () => vault.stop())
   const privateFiles = await vault.start({
     libp2p,
@@ -362,6 +374,7 @@ async function startServices(
     vault,
     bandwidth,
     provides: content.provideStatistics,
+    ...keeping,
     isServing: () => ['ready', 'degraded'].includes(health().state),
   })
   const api: Api = await createApi({
@@ -375,6 +388,7 @@ async function startServices(
     jobs,
     content,
     names,
+    ...keeping,
     vault: privateFiles,
     publicRead: config.vault.publicRead,
     contentStatistics: () => libp2p.services.content.statistics(),

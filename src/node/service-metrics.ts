@@ -1,4 +1,6 @@
 import type { Content } from '../../protocols/content/types.ts'
+import type { Announcements } from '../content/announce/index.ts'
+import type { PinPolicies } from '../content/policy/types.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { StepFigures } from '../content/flow/types.ts'
 import type { ContentService } from '../content/types.ts'
@@ -21,6 +23,8 @@ export interface MeasuredServices {
   vault: Pick<Vault, 'statistics'>
   bandwidth: Pick<BandwidthLimiter, 'statistics' | 'waiting'>
   provides: () => ProvideStatistics
+  policies: Pick<PinPolicies, 'statistics'>
+  announcements: Pick<Announcements, 'statistics'>
   /** Whether the node would be called ready. */
   isServing: () => boolean
 }
@@ -110,6 +114,7 @@ export function observeServices(services: MeasuredServices): void {
   observeVault(metrics, vault)
   observeBandwidth(metrics, services.bandwidth)
   observeProvides(metrics, services.provides)
+  observeKeeping(metrics, services)
 }
 
 /** What each step of the discovery flow was asked and brought. */
@@ -152,6 +157,35 @@ function observeBandwidth(
     'gauge',
     { name: 'p2pnode_bandwidth_waiting', help: 'Streams that wait for their turn.', labels: ['direction'] },
     () => Object.entries(bandwidth.waiting()).map(([direction, value]) => ({ labels: { direction }, value })),
+  )
+}
+
+/** What is kept for others, what others keep, and what is told of new content. */
+function observeKeeping(
+  metrics: MeasuredServices['metrics'],
+  { policies, announcements }: Pick<MeasuredServices, 'policies' | 'announcements'>,
+): void {
+  const gauge = (name: string, help: string, read: () => number): void =>
+    metrics.observed('gauge', { name: `p2pnode_${name}`, help }, () => [{ value: read() }])
+  gauge(
+    'keep_promises',
+    'Public content that this node keeps for others.',
+    () => policies.statistics().promises,
+  )
+  gauge('keep_promised_bytes', 'Bytes of the offer in use for it.', () => policies.statistics().promisedBytes)
+  gauge('copies', 'Copies of own public content that others keep.', () => policies.statistics().copies)
+  gauge('copies_short_roots', 'Roots with fewer copies than a pin policy wants.', () => {
+    return policies.statistics().shortRoots
+  })
+  const lost = { name: 'p2pnode_copies_lost_total', help: 'Copies that vanished or ran out.' }
+  metrics.observed('counter', lost, () => [{ value: policies.statistics().lostCopies }])
+  const told = {
+    name: 'p2pnode_announcements_total',
+    help: 'Announcements of public content: own ones that were sent or dropped, and those of others.',
+    labels: ['event'] as const,
+  }
+  metrics.observed('counter', told, () =>
+    Object.entries(announcements.statistics()).map(([event, value]) => ({ labels: { event }, value })),
   )
 }
 

@@ -29,6 +29,10 @@ export type Action =
   | 'place'
   /** this node fetches from elsewhere for the peer */
   | 'proxy'
+  /** the peer asks this node to keep public content for it */
+  | 'keep'
+  /** this node asks the peer to keep public content for it */
+  | 'entrust'
   /** an entry of the public catalogue signed by the peer */
   | 'catalogue'
   /** a DHT record that the peer wants kept here */

@@ -13,6 +13,7 @@ export interface Thresholds {
   readonly place: number
   readonly proxy: number
   readonly catalogue: number
+  readonly keep: number
 }
 
 /** What of a peer is asked for an action: that it never lied, that it keeps what it is given, or all together. */
@@ -38,6 +39,8 @@ export const RULES: Readonly<Record<Action, Rule>> = {
   place: { threshold: 'place', measure: 'storage' },
   proxy: { threshold: 'proxy', measure: 'score' },
   catalogue: { threshold: 'catalogue', measure: 'honesty' },
+  keep: { threshold: 'keep', measure: 'score' },
+  entrust: { threshold: 'place', measure: 'score' },
 }
 
 /** Sums of decimal fractions miss by less; 0.5 less four times 0.1 is 0.1. */

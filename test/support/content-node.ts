@@ -5,11 +5,21 @@ import { loadConfig } from '../../config/index.ts'
 import type { Config } from '../../config/index.ts'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { createLibp2p } from 'libp2p'
-import type { Libp2p } from '@libp2p/interface'
+import type { GossipSub } from '@libp2p/gossipsub'
+import type { CID } from 'multiformats/cid'
+import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { Content } from '../../protocols/content/index.ts'
 import { content as contentProtocol } from '../../protocols/content/index.ts'
 import type { Bandwidth } from '../../protocols/shared/bandwidth.ts'
+import { keep as keepProtocol } from '../../protocols/keep/index.ts'
+import type { Keep } from '../../protocols/keep/types.ts'
+import {
+  type Announcements,
+  announcementsTopic,
+  createAnnouncements,
+} from '../../src/content/announce/index.ts'
+import { createPolicies, type PoliciesConfig, type RunningPolicies } from '../../src/content/policy/index.ts'
 import { createContentHelia } from '../../src/content/helia/index.ts'
 import type { ContentHelia } from '../../src/content/helia/index.ts'
 import { createDiscovery } from '../../src/content/flow/index.ts'
@@ -32,10 +42,13 @@ import { type NetworkChanges, testSettings } from './network.ts'
 
 export interface ContentNode {
   home: string
+  privateKey: PrivateKey
   storage: OpenStorage
   jobs: Jobs
   trust: TrustService
-  libp2p: Libp2p<{ content: Content }>
+  libp2p: Libp2p<{ content: Content; keep: Keep }>
+  announcements: Announcements
+  policies: RunningPolicies
   helia: ContentHelia
   content: RunningContentService
   privacy: PrivateContent
@@ -63,10 +76,21 @@ const DEFAULT_CONFIG = (
   await loadConfig({ home: join(tmpdir(), 'p2pnode-no-such-home'), env: {}, flags: {} })
 ).config
 
+const POLICIES: PoliciesConfig = {
+  offerBytes: 2 ** 30,
+  minScore: 0.5,
+  termMs: 3_600_000,
+  probeIntervalMs: 600_000,
+  graceMs: 600_000,
+  autoFetch: { isOn: false, budgetBytes: 2 ** 30, minScore: 0.5 },
+}
+
 /** Everything below the API as the daemon composes it, on loopback and in a folder of its own. */
 export async function startContentNode(
   options: {
     home?: string
+    /** Of a node that is started again. */
+    privateKey?: PrivateKey
     ipfs?: boolean
     /** Other steps and bounds than those of a node that asks its peers alone. */
     discovery?: Partial<Omit<Config['content'], 'steps'>> & { steps?: Partial<Config['content']['steps']> }
@@ -77,17 +101,24 @@ export async function startContentNode(
     /** Stands before the node's trust where Bitswap asks it. */
     bitswapPolicy?: Policy['decide']
     bandwidth?: Bandwidth
+    /** Whether what is added is announced. */
+    publish?: boolean
+    policies?: Partial<PoliciesConfig>
+    /** What stands for the score of each peer. */
+    score?: (peer: string) => number
+    isPrivate?: (cid: CID) => boolean
+    quotaBytes?: number
   } = {},
 ): Promise<ContentNode> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'p2pnode-content-')))
-  const privateKey = await generateKeyPair('Ed25519')
+  const privateKey = options.privateKey ?? (await generateKeyPair('Ed25519'))
   const identity = { privateKey, peerId: peerIdFromPrivateKey(privateKey) }
   const state = await openState({ path: join(home, 'state.db'), log: quiet })
   const storage = await openStorage({
     home,
     config: {
-      quotaBytes: 2 ** 33,
-      offerBytes: 2 ** 32,
+      quotaBytes: options.quotaBytes ?? 2 ** 33,
+      offerBytes: Math.min(2 ** 32, (options.quotaBytes ?? 2 ** 33) / 2),
       durability: 'relaxed',
       memoryBytes: 2 ** 23,
       scrubRateBytesPerSecond: 2 ** 30,
@@ -96,8 +127,9 @@ export async function startContentNode(
     log: quiet,
   })
   const jobs = createJobs({ state, log: quiet, sourceTimeoutMs: 60_000, retentionMs: 3_600_000 })
-  const trust = createTrust({ state, log: quiet, networkName: 'test' })
-  trust.start()
+  const model = createTrust({ state, log: quiet, networkName: 'test' })
+  model.start()
+  const trust = { ...model, score: options.score ?? model.score }
   const { steps: on, ...otherwise } = options.discovery ?? {}
   const contentConfig: Config['content'] = {
     ...DEFAULT_CONFIG.content,
@@ -112,8 +144,26 @@ export async function startContentNode(
     trust,
     bandwidth,
   })
-  const { privacy } = discovery
-  const gossip = createGossip({ networkName: 'test', topics: [], trust, log: quiet })
+  const privacy =
+    options.isPrivate === undefined ? discovery.privacy : withMark(discovery.privacy, options.isPrivate)
+  const { isPrivate } = privacy
+  const gossip = createGossip({ networkName: 'test', topics: [announcementsTopic()], trust, log: quiet })
+  const announcements = createAnnouncements({
+    config: { publish: options.publish ?? false, receive: true },
+    gossip,
+    isPrivate,
+    log: quiet,
+  })
+  const policies = createPolicies({
+    config: { ...POLICIES, ...options.policies },
+    state,
+    storage,
+    jobs,
+    trust,
+    announcements,
+    isPrivate,
+    log: quiet,
+  })
   const libp2p = (await createLibp2p({
     ...libp2pOptions({
       config: testSettings({ dht: options.dht ?? 'server', ...options.network }),
@@ -131,10 +181,11 @@ export async function startContentNode(
           trust,
           log: quiet,
         }),
+        keep: keepProtocol({ networkName: 'test', holder: policies.holder, trust, log: quiet }),
       },
     }),
     start: false,
-  })) as unknown as Libp2p<{ content: Content }>
+  })) as unknown as Libp2p<{ content: Content; keep: Keep; pubsub: GossipSub }>
   const protocol = libp2p.services.content
   const policy = options.bitswapPolicy === undefined ? trust : { decide: options.bitswapPolicy }
   const helia = createContentHelia({
@@ -147,6 +198,7 @@ export async function startContentNode(
     log: quiet,
   })
   await helia.start()
+  gossip.start(libp2p.services.pubsub)
   const content = createContentService({
     config: { content: contentConfig },
     home,
@@ -159,8 +211,12 @@ export async function startContentNode(
     log: quiet,
     privacy,
     steps: discovery.begin({ libp2p, content: protocol, ipfs: helia.fetchBlock }),
+    announcements,
+    policies,
   })
   await content.start()
+  announcements.start()
+  policies.start({ libp2p, keep: libp2p.services.keep, content: protocol })
   await jobs.start()
 
   const ended = async (job: JobRecord): Promise<unknown> => {
@@ -189,10 +245,13 @@ export async function startContentNode(
 
   const node: ContentNode = {
     home,
+    privateKey,
     storage,
     jobs,
     trust,
     libp2p,
+    announcements,
+    policies,
     helia,
     content,
     privacy,
@@ -210,6 +269,9 @@ export async function startContentNode(
     importCar: (bytes, params) => upload('car-import', params, bytes),
     async stop({ keepHome = false } = {}) {
       await jobs.stop()
+      await policies.stop()
+      announcements.stop()
+      gossip.stop()
       await content.stop()
       await helia.stop()
       await boundedStop(libp2p, 3_000)
@@ -220,6 +282,17 @@ export async function startContentNode(
     },
   }
   return node
+}
+
+/** The same, but that the test says what is private. */
+function withMark<Privacy extends object>(privacy: Privacy, isPrivate: (cid: CID) => boolean): Privacy {
+  return new Proxy(privacy, {
+    get(target, key) {
+      if (key === 'isPrivate') return isPrivate
+      const value: unknown = Reflect.get(target, key, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
 }
 
 function knows(one: ContentNode, other: ContentNode): boolean {

@@ -12,7 +12,7 @@ import {
 import type { EventData } from '../schemas/events.ts'
 import { EventRing, type SentEvent } from './ring.ts'
 
-export type EventTopic = 'jobs' | 'peers' | 'storage'
+export type EventTopic = 'jobs' | 'peers' | 'storage' | 'content'
 
 type Events = Static<typeof EventData>
 
@@ -76,7 +76,10 @@ export class EventHub {
 
   #serve(response: ServerResponse, admission: Admission): void {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
-    const client: Client = { response, topics: new Set(admission.topics ?? ['jobs', 'peers', 'storage']) }
+    const client: Client = {
+      response,
+      topics: new Set(admission.topics ?? ['jobs', 'peers', 'storage', 'content']),
+    }
     // A comment, so that the client knows at once that it is connected.
     response.write(': p2pnode\n\n')
     if (admission.lastEventId !== undefined) this.#resume(client, admission.lastEventId)

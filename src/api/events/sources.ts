@@ -1,4 +1,5 @@
 import type { Static } from 'typebox'
+import type { Announcements } from '../../content/announce/index.ts'
 import type { JobRecord, Jobs } from '../../jobs/types.ts'
 import type { Network } from '../../network/types.ts'
 import { JOB_EVENT_INTERVAL_MS, MAX_TRACKED_JOBS, STATUS_SAMPLE_INTERVAL_MS } from '../limits.ts'
@@ -73,6 +74,24 @@ export function publishJobs(hub: EventHub, jobs: Pick<Jobs, 'onChange'>): () => 
 /** Connections that came and went. */
 export function publishPeers(hub: EventHub, network: Pick<Network, 'onChange'>): () => void {
   return network.onChange(({ type, peer }) => hub.publish('peers', 'peer', { type, peer }))
+}
+
+/** What others announce as it is heard. */
+export function publishAnnouncements(
+  hub: EventHub,
+  announcements: Pick<Announcements, 'onAnnouncement'> | undefined,
+): () => void {
+  const end = announcements?.onAnnouncement(({ cid, name, sizeBytes, kind, author, atMs }) =>
+    hub.publish('content', 'announcement', {
+      cid: cid.toString(),
+      name,
+      size: sizeBytes,
+      kind,
+      author,
+      atMs,
+    }),
+  )
+  return () => end?.()
 }
 
 /** The node's own state when it changed, looked at while anybody listens; `publishNow` looks at once. */

@@ -7,8 +7,8 @@ export const EventQuery = Type.Object(
   {
     topics: Type.Optional(
       Type.String({
-        pattern: '^(jobs|peers|storage)(,(jobs|peers|storage))*$',
-        description: 'comma-separated: jobs, peers, storage; without it all of them',
+        pattern: '^(jobs|peers|storage|content)(,(jobs|peers|storage|content))*$',
+        description: 'comma-separated: jobs, peers, storage, content; without it all of them',
       }),
     ),
   },
@@ -19,6 +19,19 @@ export const EventQuery = Type.Object(
 export const PeerEvent = Type.Object(
   { type: Type.Enum(['connected', 'disconnected'], { type: 'string' }), peer: Type.String() },
   { $id: 'PeerEvent' },
+)
+
+/** `data` of the event `announcement`: name, size and kind are what the author says. */
+export const AnnouncementEvent = Type.Object(
+  {
+    cid: Type.String(),
+    name: Type.String(),
+    size: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
+    kind: Type.Enum(['file', 'directory', 'other'], { type: 'string' }),
+    author: Type.String({ description: 'the peer that signed it' }),
+    atMs: Type.Integer(),
+  },
+  { $id: 'AnnouncementEvent' },
 )
 
 /** `data` of the event `status`. */
@@ -32,6 +45,12 @@ export const ResetEvent = Type.Object({ reason: Type.String() }, { $id: 'ResetEv
 
 /** What an event stream carries, by the event's name. */
 export const EventData = Type.Object(
-  { job: JobRecord, peer: PeerEvent, status: StatusEvent, reset: ResetEvent },
+  {
+    job: JobRecord,
+    peer: PeerEvent,
+    announcement: AnnouncementEvent,
+    status: StatusEvent,
+    reset: ResetEvent,
+  },
   { $id: 'EventData' },
 )

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import { registerPinPolicies } from './pin-policies.ts'
 import type { Run } from './register.ts'
 
 const kindOption = (): Option =>
@@ -51,4 +52,6 @@ export function registerPins(program: Command, run: Run): void {
           (await work()).list(context, { ...options, ...(cid === undefined ? {} : { cid }) }),
         ),
     )
+
+  registerPinPolicies(pin, run)
 }

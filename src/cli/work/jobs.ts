@@ -115,7 +115,7 @@ export async function events(context: CliContext, topics: string | undefined): P
   })
 }
 
-const TOPICS = ['jobs', 'peers', 'storage'] as const
+const TOPICS = ['jobs', 'peers', 'storage', 'content'] as const
 
 function topicsOf(text: string): (typeof TOPICS)[number][] {
   return text.split(',').map((name) => {

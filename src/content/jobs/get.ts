@@ -1,4 +1,5 @@
 import * as dagPb from '@ipld/dag-pb'
+import type { CID } from 'multiformats/cid'
 import type { JobHandler } from '../../jobs/types.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
@@ -24,7 +25,9 @@ export interface GetJobDependencies {
 }
 
 /** The `get` job: fetches everything below an address into the store. What is held already is not fetched again. */
-export function getJob(dependencies: GetJobDependencies): JobHandler<GetParams, GetResult> {
+export function getJob(
+  dependencies: GetJobDependencies & { onRead?: (cid: CID, sizeBytes: number) => void },
+): JobHandler<GetParams, GetResult> {
   return {
     kind: 'get',
     concurrency: CONCURRENT_GETS,
@@ -39,9 +42,11 @@ export function getJob(dependencies: GetJobDependencies): JobHandler<GetParams, 
         context,
       )
       await lease.release()
+      const size = await sizeOf(dependencies, target)
+      dependencies.onRead?.(target.cid, size)
       return {
         cid: target.cid.toString(),
-        size: await sizeOf(dependencies, target),
+        size,
         blocks,
         fetchedBytes: arrived.bytes,
         sources: Object.entries(arrived.sources)
@@ -77,7 +82,7 @@ export function pinJob(
   }
 }
 
-async function releaseLease({ storage }: GetJobDependencies, id: string): Promise<void> {
+export async function releaseLease({ storage }: GetJobDependencies, id: string): Promise<void> {
   await (await storage.blocks.lease(leaseOfJob(id))).release()
 }
 

@@ -28,7 +28,7 @@ export async function announce(
     onProgress: (event: { type: string; detail?: unknown }) => {
       if (event.type === 'kad-dht:query:peer-response' && messageOf(event.detail) === ADD_PROVIDER) taken += 1
     },
-  } as Parameters<Libp2p['contentRouting']['provide']>[1])
+  })
   signal.throwIfAborted()
   if (taken === 0) throw new Error('no node of the DHT took the record')
 }

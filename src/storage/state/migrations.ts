@@ -9,6 +9,7 @@ import { createPeerTable } from './migration-7.ts'
 import { createProvideTable } from './migration-8.ts'
 import { createNameTables } from './migration-9.ts'
 import { createTrustTables } from './migration-10.ts'
+import { createPolicyTables } from './migration-11.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -37,4 +38,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 8, name: 'provider records', run: createProvideTable },
   { version: 9, name: 'names and their records', run: createNameTables },
   { version: 10, name: 'what is known of peers', run: createTrustTables },
+  { version: 11, name: 'pin policies and promises', run: createPolicyTables },
 ]

@@ -13,6 +13,7 @@ const THRESHOLDS: Thresholds = {
   store: 0.3,
   place: 0.4,
   proxy: 0.6,
+  keep: 0.5,
   catalogue: 0.3,
 }
 

@@ -10,6 +10,7 @@
  */
 import { listenError } from '../listen-error.ts'
 import { urlOf } from '../url-of.ts'
+import { stopping } from '../errors.ts'
 import { TIMEOUTS } from './limits.ts'
 import { createGatewayServer } from './server.ts'
 import type { GatewayDependencies } from './types.ts'
@@ -39,7 +40,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     closing.abort()
     app.server.closeIdleConnections()
     await requests.ended(closeGraceMs)
-    ended.abort(new Error('the gateway stops'))
+    ended.abort(stopping())
     const closed = app.close()
     app.server.closeAllConnections()
     await closed

@@ -46,7 +46,8 @@ export async function* writeScopedCar(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   yield carHeader(request.root)
-  const stack: Visit[] = firstVisits(request).toReversed()
+  // Deeper than the walk goes is an error here: without a budget of its own it would end as if nothing were missing.
+  const stack: Visit[] = firstVisits({ ...request, depthBudget: Infinity }).toReversed()
   const written = new Set<string>()
   const walked = new Set<string>()
   const early = new EarlyReads(reader, signal)

@@ -28,6 +28,8 @@ import type { GatewayNames } from './types.ts'
 export interface GatewayContentOptions {
   blocks: GatewayBlocks
   names: GatewayNames | undefined
+  /** Whether others may be asked, for blocks and for names. */
+  mayFetch: boolean
   isDeserialized: boolean
 }
 
@@ -56,10 +58,10 @@ export class GatewayContent {
 
   /** Whether the name leads anywhere; an error of the resolver counts as no. */
   async hasName(name: string, signal: AbortSignal): Promise<boolean> {
-    const { names } = this.#options
+    const { names, mayFetch } = this.#options
     if (names === undefined) return false
     try {
-      await names.resolve(name, { signal })
+      await names.resolve(name, { signal, offline: !mayFetch })
       return true
     } catch {
       signal.throwIfAborted()
@@ -87,7 +89,7 @@ export class GatewayContent {
     refuseServiceWorker(target, headers)
     const negotiated = negotiate(text(headers['accept']), target.query)
     if (negotiated.format === 'ipns-record') return this.#record(request)
-    const { rootCid, namePath, ttlMs } = await this.#resolve(target, signal)
+    const { rootCid, namePath, ttlMs } = await this.#resolve(request)
     const open = (plan: ReadPlan): OpenReader => {
       const reader = this.#options.blocks.open(plan, isOnlyIfCached(headers))
       readers.push(reader)
@@ -132,15 +134,17 @@ export class GatewayContent {
     return answer(exchangeOf(end, path, target.search), this.#options.isDeserialized)
   }
 
-  async #resolve(
-    { root }: Target,
-    signal: AbortSignal,
-  ): Promise<{ rootCid: CID; namePath: string[]; ttlMs: number | undefined }> {
+  async #resolve({
+    target: { root },
+    headers,
+    signal,
+  }: ContentRequest): Promise<{ rootCid: CID; namePath: string[]; ttlMs: number | undefined }> {
     if (root.namespace === 'ipfs') return { rootCid: root.cid, namePath: [], ttlMs: undefined }
-    const { names } = this.#options
+    const { names, mayFetch } = this.#options
     if (names === undefined) throw notImplemented('this gateway resolves no names')
+    const offline = !mayFetch || isOnlyIfCached(headers)
     try {
-      const { path, ttlMs } = await names.resolve(root.name, { signal })
+      const { path, ttlMs } = await names.resolve(root.name, { signal, offline })
       const [, text = '', ...namePath] = path.split('/').filter((name) => name !== '')
       const rootCid = readCid(text)
       if (rootCid === undefined) throw new Error(`it leads to ${path.slice(0, 128)}`)
@@ -151,16 +155,17 @@ export class GatewayContent {
   }
 
   /** The record of a name, for a client that verifies it. */
-  async #record({ target, isHead, signal }: ContentRequest): Promise<Answer> {
+  async #record({ target, headers, isHead, signal }: ContentRequest): Promise<Answer> {
     const { root, path, query } = target
     if (root.namespace !== 'ipns' || root.key === undefined || path.length > 0)
       throw badRequest('only /ipns/KEY, without a path, has a record')
-    const { names } = this.#options
+    const { names, mayFetch } = this.#options
     if (names?.record === undefined) throw notImplemented('this gateway has no records')
+    const asked = { signal, offline: !mayFetch || isOnlyIfCached(headers) }
     try {
-      const record = await names.record(root.name, { signal })
-      const { ttlMs } = await names.resolve(root.name, { signal })
-      const headers = {
+      const record = await names.record(root.name, asked)
+      const { ttlMs } = await names.resolve(root.name, asked)
+      const told = {
         ...cacheControl({ ttlMs }),
         'x-content-type-options': 'nosniff',
         'x-ipfs-path': `/ipns/${root.name}`,
@@ -172,7 +177,7 @@ export class GatewayContent {
           query.get('filename') ?? `${root.name}.ipns-record`,
         ),
       }
-      return { status: 200, headers, chunks: isHead ? [] : [record], route: 'record' }
+      return { status: 200, headers: told, chunks: isHead ? [] : [record], route: 'record' }
     } catch (error) {
       throw unresolved(root.name, true, error, signal)
     }

@@ -127,7 +127,8 @@ export async function createGatewayServer(
 function contentOf({ settings, content, names, privateMark }: GatewayDependencies): GatewayContent {
   const denied = settings.denied.map(readCid).filter((cid): cid is CID => cid !== undefined)
   const blocks = new GatewayBlocks({ content, privateMark, denied, mayFetch: settings.fetch })
-  return new GatewayContent({ blocks, names, isDeserialized: settings.deserialized })
+  const { fetch: mayFetch, deserialized: isDeserialized } = settings
+  return new GatewayContent({ blocks, names, mayFetch, isDeserialized })
 }
 
 interface ContentRoute {

@@ -35,7 +35,7 @@ export interface GatewayNames extends NameResolver {
    * The record of an IPNS name as it was signed.
    * @throws as `resolve` does
    */
-  record?(name: string, options: { signal: AbortSignal }): Promise<Uint8Array>
+  record?(name: string, options: { signal: AbortSignal; offline?: boolean }): Promise<Uint8Array>
 }
 
 export interface GatewayDependencies {

@@ -35,7 +35,7 @@ export async function nodeGateway(options: NodeGatewayOptions): Promise<Gateway 
     settings: config.gateway,
     names: {
       resolve: (name, query) => names.resolve(name, query),
-      record: async (name, query) => (await names.record(name, query)).bytes,
+      record: (name, query) => names.record(name, query),
     },
     decideAddress: (address, family) => trust.decideAddress(address, family),
     routes: config.gateway.routing ? [routingRoutes({ routing, names, isPrivate, log: rest.log })] : [],

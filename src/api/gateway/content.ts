@@ -163,21 +163,20 @@ export class GatewayContent {
     if (names?.record === undefined) throw notImplemented('this gateway has no records')
     const asked = { signal, offline: !mayFetch || isOnlyIfCached(headers) }
     try {
-      const record = await names.record(root.name, asked)
-      const { ttlMs } = await names.resolve(root.name, asked)
+      const { bytes, ttlMs } = await names.record(root.name, asked)
       const told = {
         ...cacheControl({ ttlMs }),
         'x-content-type-options': 'nosniff',
         'x-ipfs-path': `/ipns/${root.name}`,
-        etag: `"${Buffer.from(record).toString('base64url').slice(-43)}"`,
+        etag: `"${Buffer.from(bytes).toString('base64url').slice(-43)}"`,
         'content-type': MEDIA_TYPES['ipns-record'],
-        'content-length': record.byteLength,
+        'content-length': bytes.byteLength,
         'content-disposition': contentDisposition(
           'attachment',
           query.get('filename') ?? `${root.name}.ipns-record`,
         ),
       }
-      return { status: 200, headers: told, chunks: isHead ? [] : [record], route: 'record' }
+      return { status: 200, headers: told, chunks: isHead ? [] : [bytes], route: 'record' }
     } catch (error) {
       throw unresolved(root.name, true, error, signal)
     }

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Bandwidth } from '../../../protocols/shared/bandwidth.ts'
-import type { NameResolver } from '../../content/names/types.ts'
+import type { NameRecord, NameResolver } from '../../content/names/types.ts'
 import type { PrivateMark } from '../../content/private/types.ts'
 import type { ContentService } from '../../content/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
@@ -35,7 +35,10 @@ export interface GatewayNames extends NameResolver {
    * The record of an IPNS name as it was signed.
    * @throws as `resolve` does
    */
-  record?(name: string, options: { signal: AbortSignal; offline?: boolean }): Promise<Uint8Array>
+  record?(
+    name: string,
+    options: { signal: AbortSignal; offline?: boolean },
+  ): Promise<Pick<NameRecord, 'bytes' | 'ttlMs'>>
 }
 
 export interface GatewayDependencies {

@@ -44,7 +44,7 @@ const names: GatewayNames = {
     return { path, ttlMs: 90_500 }
   },
   async record(name) {
-    return new TextEncoder().encode(`record of ${name}`)
+    return { bytes: new TextEncoder().encode(`record of ${name}`), ttlMs: 60_000 }
   },
 }
 
@@ -239,8 +239,8 @@ describe('routes of other services', () => {
       names,
       routes: [
         (app) => {
-          app.get('/routing/v1/providers/:cid', async (request) => ({ asked: request.params }))
-          app.put('/routing/v1/ipns/:name', async (request) => ({ got: request.body }))
+          app.get('/routing/v1/providers/:cid', (request, reply) => reply.send({ asked: request.params }))
+          app.put('/routing/v1/ipns/:name', (request, reply) => reply.send({ got: request.body }))
         },
       ],
     })

@@ -1,6 +1,7 @@
 import { Object as Section } from 'typebox'
 import type { Static, TObject, TSchema } from 'typebox'
 import { boolean, choice, duration, integer, list, number, rate, share, size, text } from './leaves.ts'
+import { routerKeys } from './router-keys.ts'
 
 /**
  * Every key that an operator may set: what it means, its default and its bounds. The defaults are those of a worker on a
@@ -254,6 +255,15 @@ export const schema = Section({
       from: '1m',
       to: '48h',
     }),
+    capabilities: Section({
+      interval: duration({
+        description: 'Peers are told of content that has come or gone here at most so often.',
+        default: '10m',
+        from: '1s',
+        to: '1d',
+      }),
+    }),
+    router: routerKeys,
     steps: Section({
       peers: boolean({
         description: 'Ask connected peers and those found for missing blocks.',

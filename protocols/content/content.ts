@@ -1,4 +1,10 @@
-import { type PeerId, type Startable, serviceCapabilities, serviceDependencies } from '@libp2p/interface'
+import {
+  type Connection,
+  type PeerId,
+  type Startable,
+  serviceCapabilities,
+  serviceDependencies,
+} from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { DagFetchSession } from './fetch.ts'
 import { fetchBlock } from './fetch-block.ts'
@@ -85,10 +91,17 @@ export class ContentService implements Content, Startable {
     this.#running = new AbortController()
     for (const [index, protocol] of this.protocols.entries()) {
       const speakers = this.#speakers[index]!
+      const listener = index === 0 ? this.#init.capabilities : undefined
       const topology = {
         notifyOnLimitedConnection: true,
-        onConnect: (peer: PeerId) => void speakers.set(peer.toString(), peer),
-        onDisconnect: (peer: PeerId) => void speakers.delete(peer.toString()),
+        onConnect: (peer: PeerId, connection: Connection) => {
+          speakers.set(peer.toString(), peer)
+          listener?.onPeer(peer, connection.direction === 'outbound')
+        },
+        onDisconnect: (peer: PeerId) => {
+          speakers.delete(peer.toString())
+          listener?.onPeerGone(peer)
+        },
       }
       this.#topologyIds.push(await registrar.register(protocol, topology))
       await registrar.handle(protocol, (stream, connection) => this.#server.accept(stream, connection), {

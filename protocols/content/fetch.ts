@@ -96,8 +96,9 @@ export class DagFetchSession implements DagFetch, SourceListener {
     this.#sources = new SourceSet({
       ...init,
       root,
-      peers: options.sources,
+      options,
       statistics: this.statistics.sources,
+      knownBytes: () => this.#progress.totalBytes,
       signal: this.#end.signal,
       listener: this,
       onChange: () => this.#wake.notify(),
@@ -235,7 +236,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
     const estimate = (item: Item): number => item.visit.sizeHint || this.#meanBlockBytes
     const able = this.#sources.active.filter((source) => source.stream.isOpen)
     while (this.#ready.length > 0 && able.length > 0) {
-      able.sort((a, b) => a.load - b.load)
+      able.sort((a, b) => a.load - b.load || a.order - b.order)
       const source = able[0]!
       if (source.load >= 1) return
       const batch = source.batch(this.#ready, estimate)
@@ -277,15 +278,12 @@ export class DagFetchSession implements DagFetch, SourceListener {
       onEnd: (error) => {
         if (this.#rootQuestion?.isCancelled === true) this.#passedOver.add(source.name)
         this.#rootQuestion = undefined
-        if (!this.#ended && this.#rootIsOwed(root)) this.#ready.unshift(root)
+        const isOwed = root.state === 'taken' && !root.isCounted
+        if (!this.#ended && isOwed) this.#ready.unshift(root)
         if (error === undefined) this.#wake.notify()
         else this.onLost(source, error)
       },
     })
-  }
-
-  #rootIsOwed(root: Item): boolean {
-    return root.state === 'taken' && !root.isCounted
   }
 
   onBlock(source: Source, item: Item, bytes: Uint8Array, creditBytes: number, isPrivate: boolean): void {

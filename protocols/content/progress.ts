@@ -14,6 +14,11 @@ export class Progress {
   }
 
   /** What the first node that knows says of the whole. */
+  /** What there is in all; undefined as long as nothing has told. */
+  get totalBytes(): number | undefined {
+    return this.#knownBytes || undefined
+  }
+
   expect(totalBytes: number | undefined): void {
     if (totalBytes !== undefined && this.#knownBytes === 0) this.#knownBytes = totalBytes
   }

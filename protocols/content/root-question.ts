@@ -32,7 +32,12 @@ export class RootQuestion {
   constructor(init: RootQuestionInit) {
     this.#init = init
     this.source = init.source
-    const { root, source, onEnd } = init
+    const { root, source } = init
+    const onEnd = (error: Error | undefined): void => {
+      source.setBusy(false)
+      init.onEnd(error)
+    }
+    source.setBusy(true)
     this.#wantId = source.stream.wantDag(
       {
         ...init.want,
@@ -48,7 +53,10 @@ export class RootQuestion {
         onMissing: () => {},
         onDone: () => {
           // Where it was cancelled it is passed over for now: the others are asked first.
-          if (!this.#received.has(root.key)) (root.missedBy ??= new Set()).add(source.name)
+          if (!this.#received.has(root.key)) {
+            ;(root.missedBy ??= new Set()).add(source.name)
+            if (!this.isCancelled) source.miss()
+          }
           onEnd(undefined)
         },
         onLost: (error) => onEnd(error),

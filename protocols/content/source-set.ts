@@ -8,15 +8,20 @@ import { Intake } from './intake.ts'
 import { MAX_ACTIVE_SOURCES, MAX_ATTEMPTS_PER_PEER, MIN_PROGRESS_BYTES, RETRY_AFTER_MS } from './limits.ts'
 import { Source, type SourceListener } from './source.ts'
 import type { StreamPool } from './stream-pool.ts'
-import type { FetchStatistics } from './types.ts'
+import type { FetchDagOptions, FetchStatistics, SourceOutcome } from './types.ts'
+
+/** A fetch that takes longer is worth every source, whatever was thought of its size. */
+const NARROW_MS = 2_000
 
 export interface SourceSetInit {
   root: CID
-  peers: AsyncIterable<PeerId> | Iterable<PeerId>
+  options: Pick<FetchDagOptions, 'sources' | 'sourceCount' | 'onSource'>
   pool: StreamPool
   trust: Policy & Evidence
   log: Logger
   statistics: FetchStatistics['sources']
+  /** What there is to fetch, once it is known. */
+  knownBytes: () => number | undefined
   /** Aborted when the fetch ends. */
   signal: AbortSignal
   listener: SourceListener
@@ -36,12 +41,16 @@ export class SourceSet {
   #benched: PeerId[] = []
   #connecting = 0
   #retrying = 0
+  #nextOrder = 0
+  readonly #startedMs = performance.now()
+  /** Something did not go as it should: as many sources are used as there may be. */
+  #isWide = false
   /** Data that had come from the active sources when there was progress last. */
   #progressBytes = 0
 
   constructor(init: SourceSetInit) {
     this.#init = init
-    this.#intake = new Intake(init.peers, init.signal, init.onChange)
+    this.#intake = new Intake(init.options.sources, init.signal, init.onChange)
     void this.#intake.run(init.onError)
   }
 
@@ -69,7 +78,8 @@ export class SourceSet {
 
   /** Takes on what has become known, up to the bound. */
   engage(): void {
-    while (this.#sources.size + this.#connecting < MAX_ACTIVE_SOURCES) {
+    const most = this.#mostActive()
+    while (this.#sources.size + this.#connecting < most) {
       const peer = this.#intake.take()
       if (peer === undefined) return
       void this.#connect(peer)
@@ -83,6 +93,7 @@ export class SourceSet {
   replaceFor({ missedBy }: Item): boolean {
     // Whoever is on the way may have it.
     if (this.#connecting > 0) return true
+    this.#isWide = true
     const isWaiting = this.#intake.hasWaiting
     const next = isWaiting ? undefined : this.#benched.find((peer) => missedBy?.has(peer.toString()) !== true)
     if (!isWaiting && next === undefined) return false
@@ -100,9 +111,17 @@ export class SourceSet {
     return true
   }
 
+  #mostActive(): number {
+    const { options, knownBytes } = this.#init
+    const { sourceCount } = options
+    if (sourceCount === undefined || this.#isWide || performance.now() - this.#startedMs > NARROW_MS)
+      return MAX_ACTIVE_SOURCES
+    return Math.min(MAX_ACTIVE_SOURCES, Math.max(1, sourceCount(knownBytes())))
+  }
+
   #bench(source: Source): void {
     this.#sources.delete(source)
-    this.#reportServed(source)
+    this.#reportEnd(source, null)
     this.#init.pool.release(source.peer, source.stream)
     this.#attempts.delete(source.name)
     this.#benched.push(source.peer)
@@ -111,7 +130,9 @@ export class SourceSet {
   lost(source: Source, error: Error): void {
     if (this.#init.signal.aborted || !this.#sources.delete(source)) return
     source.statistics.failures += 1
-    this.#reportServed(source)
+    this.#isWide = true
+    const isLie = error instanceof P2pnodeError && error.kind === 'verification'
+    this.#reportEnd(source, isLie ? 'invalid' : 'failed')
     this.#init.log.debug({ peer: source.name, error: error.message }, 'a source was lost')
     // A connection may break and a node restart; who lies or breaks rules is not asked again.
     if (error instanceof P2pnodeError && error.code === 'ERR_STREAM_FAILED') this.#retryLater(source.peer)
@@ -121,14 +142,15 @@ export class SourceSet {
   /** The fetch has ended: gives the streams back. */
   dismiss(): void {
     for (const source of this.#sources) {
-      this.#reportServed(source)
+      this.#reportEnd(source, null)
       this.#init.pool.release(source.peer, source.stream)
     }
     this.#sources.clear()
   }
 
   async #connect(peer: PeerId): Promise<void> {
-    const { pool, trust, root, statistics, signal, listener, log } = this.#init
+    const { pool, trust, root, statistics, signal, listener, options, log } = this.#init
+    const order = this.#nextOrder++
     const name = peer.toString()
     const attempts = (this.#attempts.get(name) ?? 0) + 1
     const isUsed = [...this.#sources].some((source) => source.name === name)
@@ -144,8 +166,10 @@ export class SourceSet {
       }
       const counts = statistics[name] ?? { blocks: 0, bytes: 0, failures: 0 }
       statistics[name] = counts
-      this.#sources.add(new Source({ peer, stream, statistics: counts, listener }))
+      this.#sources.add(new Source({ peer, stream, order, statistics: counts, listener }))
     } catch (error) {
+      this.#isWide = true
+      if (!signal.aborted) options.onSource?.({ ...NOTHING, peer, lost: 'failed' })
       log.debug({ peer: name, error: String(error) }, 'a source could not be reached')
     } finally {
       this.#connecting -= 1
@@ -166,9 +190,21 @@ export class SourceSet {
     setTimeout(retry, RETRY_AFTER_MS * attempts).unref()
   }
 
-  #reportServed(source: Source): void {
-    if (source.receivedBytes === 0) return
+  #reportEnd(source: Source, lost: SourceOutcome['lost']): void {
+    const { peer, receivedBlocks: blocks, receivedBytes: bytes, missedBlocks: missing, latencyMs } = source
+    this.#init.options.onSource?.({
+      peer,
+      blocks,
+      bytes,
+      missing,
+      lost,
+      transferMs: source.busyMs,
+      latencyMs,
+    })
+    if (bytes === 0) return
     const durationMs = Math.round(performance.now() - source.startedMs)
-    this.#init.trust.report(source.name, 'transfer-served', { bytes: source.receivedBytes, durationMs })
+    this.#init.trust.report(source.name, 'transfer-served', { bytes, durationMs })
   }
 }
+
+const NOTHING = { blocks: 0, bytes: 0, missing: 0, transferMs: 0, latencyMs: null }

@@ -52,8 +52,14 @@ export class Source {
   readonly stream: ClientStream
   /** Goes on counting where the same peer was used before. */
   readonly statistics: SourceStatistics
+  /** Its place among the sources of the fetch: the lower, the rather. */
+  readonly order: number
   readonly startedMs = performance.now()
   receivedBytes = 0
+  receivedBlocks = 0
+  missedBlocks = 0
+  /** From the first question to the first answer. */
+  latencyMs: number | null = null
   lastBlockMs = performance.now()
   /** When it was asked after having had nothing to do. */
   askedMs = performance.now()
@@ -67,16 +73,22 @@ export class Source {
   #measuredFromMs = performance.now()
   #measuredBytes = 0
   #missesInRow = 0
+  /** Since when it has had something to do, and for how long before that. */
+  #busySinceMs: number | undefined
+  #busyMs = 0
+  #firstAskedMs: number | undefined
 
   constructor(init: {
     peer: PeerId
     stream: ClientStream
+    order: number
     statistics: SourceStatistics
     listener: SourceListener
   }) {
     this.peer = init.peer
     this.name = init.peer.toString()
     this.stream = init.stream
+    this.order = init.order
     this.statistics = init.statistics
     this.#listener = init.listener
   }
@@ -94,6 +106,29 @@ export class Source {
   get load(): number {
     if (this.#asked.size >= MAX_OUTSTANDING_BLOCKS || this.stream.isFull) return 1
     return this.#askedBytes / this.#targetBytes
+  }
+
+  /** How long it has had something to do. */
+  get busyMs(): number {
+    return this.#busyMs + (this.#busySinceMs === undefined ? 0 : performance.now() - this.#busySinceMs)
+  }
+
+  /** It has been asked, or has nothing to do any more: for what `ask` does not see. */
+  setBusy(isBusy: boolean): void {
+    const now = performance.now()
+    if (isBusy) {
+      this.#busySinceMs ??= now
+      this.#firstAskedMs ??= now
+    } else {
+      this.#busyMs = this.busyMs
+      this.#busySinceMs = undefined
+    }
+  }
+
+  /** It does not have a block that it was asked for. */
+  miss(): void {
+    this.missedBlocks += 1
+    this.#answered()
   }
 
   /** It lacked what it was asked for so often that it is asked only for what others do not have. */
@@ -125,6 +160,7 @@ export class Source {
 
   ask(items: Item[], estimate: (item: Item) => number): void {
     if (this.#asked.size === 0) {
+      this.setBusy(true)
       this.askedMs = performance.now()
       this.#startMeasuring()
     }
@@ -163,6 +199,8 @@ export class Source {
     this.statistics.blocks += 1
     this.statistics.bytes += bytes
     this.receivedBytes += bytes
+    this.receivedBlocks += 1
+    this.#answered()
     this.#missesInRow = 0
     this.#measuredBytes += bytes
     const elapsedMs = now - this.#measuredFromMs
@@ -196,6 +234,7 @@ export class Source {
       const item = this.#take(keyOf(cid))
       if (item === undefined) continue
       this.#missesInRow += 1
+      this.miss()
       this.#listener.onMissing(this, item)
     }
     this.#listener.onReady(this)
@@ -207,7 +246,10 @@ export class Source {
     const items = this.#takeAll(rest)
     if (!wasCancelled) {
       // Refused, or out of some budget of the server's: it will not be asked for these again.
-      for (const item of items) this.#listener.onMissing(this, item)
+      for (const item of items) {
+        this.miss()
+        this.#listener.onMissing(this, item)
+      }
     } else if (items.length > 0) this.#listener.onReturned(this, items)
     this.#listener.onReady(this)
   }
@@ -222,6 +264,10 @@ export class Source {
     return cids.map((cid) => this.#take(keyOf(cid))).filter((item) => item !== undefined)
   }
 
+  #answered(): void {
+    if (this.#firstAskedMs !== undefined) this.latencyMs ??= performance.now() - this.#firstAskedMs
+  }
+
   #startMeasuring(): void {
     this.#measuredFromMs = performance.now()
     this.#measuredBytes = 0
@@ -232,6 +278,7 @@ export class Source {
     if (asked === undefined) return undefined
     this.#asked.delete(key)
     this.#askedBytes -= asked.estimateBytes
+    if (this.#asked.size === 0) this.setBusy(false)
     return asked.item
   }
 }

@@ -65,12 +65,34 @@ export interface FetchDagOptions {
   sources: AsyncIterable<PeerId> | Iterable<PeerId>
   /** Asked, in this order, for what no source has, or has brought in time. */
   helpers?: readonly Helper[]
+  /**
+   * How many of them to use at once for so many bytes, at most 8; undefined: it is not known yet how many. More are used where
+   * one lacks something, breaks off, or the fetch goes on for over two seconds. Without it: 8.
+   */
+  sourceCount?: (bytes: number | undefined) => number
+  /** Told of each source when it is done with. Must not throw. */
+  onSource?: (outcome: SourceOutcome) => void
   held: BlockSource
   sink: BlockSink
   signal: AbortSignal
   /** No block from any source for so long ends the fetch with ERR_FETCH_STALLED. */
   stallTimeoutMs?: number
   onProgress?: (statistics: FetchStatistics & { knownBytes: number }) => void
+}
+
+/** How a source did in one fetch, or in a part of it: one that comes back is told of again. */
+export interface SourceOutcome {
+  peer: PeerId
+  blocks: number
+  bytes: number
+  /** Blocks that it was asked for and did not have, or did not give. */
+  missing: number
+  /** Why it was lost: it sent wrong bytes or broke rules; or it could not be reached, broke off, was silent or too slow. */
+  lost: 'invalid' | 'failed' | null
+  /** How long it had something to send. */
+  transferMs: number
+  /** From the first question to the first answer. */
+  latencyMs: number | null
 }
 
 /** A DAG on its way. */
@@ -148,8 +170,11 @@ export interface Capabilities {
 /** Where capabilities come from and go to. Without it a node tells nothing, and answers nobody. */
 export interface CapabilitiesInit {
   own(): Capabilities
+  /** A peer that takes part has come; `isDialled`: this node called it. Must return at once, like all that follow. */
+  onPeer(peer: PeerId, isDialled: boolean): void
+  onPeerGone(peer: PeerId): void
   /** The DID that belongs to a peer; undefined where it has none. */
   didOf(peer: PeerId): string | undefined
-  /** A peer told this, unasked. Checked and bounded. Must return at once. */
+  /** A peer told this, unasked. Checked and bounded. */
   onTold(peer: PeerId, capabilities: Capabilities): void
 }

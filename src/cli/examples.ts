@@ -47,6 +47,8 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { command: 'add README.md --no-pin --chunker fastcdc', does: 'cut by content; kept until the next gc' },
     { command: 'add notes --private', does: 'for peers of this network alone', byHand: true },
   ],
+  route: [{ command: 'route CID', does: 'every source, and what its score is made of' }],
+  providers: [{ command: 'providers CID', does: 'who has it, and how they did so far' }],
   get: [
     { command: 'get CID -o copy.md', does: 'a file under a name of your own' },
     { command: 'get CID/decisions -o decisions', does: 'a part of a folder' },

@@ -932,11 +932,33 @@ export interface paths {
         };
         /**
          * Where blocks could come from
-         * @description Connected peers first, then what the DHT knows, one JSON text a line as they are found.
+         * @description Connected peers first, the best of them first, then what the DHT knows, one JSON text a line as they are found; each with what was learned of it.
          *
          *     Access: the scope read.
          */
         get: operations["listProviders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/route": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * From whom content would be taken, and why
+         * @description Every source there is, ranked, with each term of its score. Asks the DHT for up to 5 s, and nobody for blocks.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["explainRoute"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2245,9 +2267,21 @@ export interface components {
             cid: string;
         };
         Provider: {
+            bytes: number;
+            bytesPerSecond: number | null;
+            /**
+             * @description what the peer's content filter says about this CID
+             * @enum {string}
+             */
+            claim: "yes" | "no" | "unknown";
+            failures: number;
             /** @enum {string} */
             kind: "connected" | "dht";
+            latencyMs: number | null;
             peer: string;
+            /** @description the router asks the highest first */
+            score: number;
+            successes: number;
         };
         PruneBody: {
             /**
@@ -2347,6 +2381,34 @@ export interface components {
             path: string;
             /** @description how long the answer may be kept */
             ttlMs: number;
+        };
+        RouteReport: {
+            cid: string;
+            /** @description sources that content of this size is worth */
+            count: number;
+            facts: {
+                ageMs: number | null;
+                isPrivate: boolean;
+                sizeBytes: number | null;
+            };
+            /**
+             * @description what the rules of content.router.prefer say together
+             * @enum {string}
+             */
+            preference: "p2p" | "ipfs" | "none";
+            /** @description the best first */
+            sources: {
+                /** @description a peer id, the URL of a gateway, or ipfs */
+                id: string;
+                /** @enum {string} */
+                kind: "peer" | "provider" | "ipfs" | "proxy" | "gateway";
+                score: number;
+                terms: {
+                    name: string;
+                    points: number;
+                    value: string;
+                }[];
+            }[];
         };
         SetScore: {
             /** @description null: what was seen counts again */
@@ -4529,6 +4591,40 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": components["schemas"]["Provider"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    explainRoute: {
+        parameters: {
+            query: {
+                /** @description a CID */
+                cid: string;
+                /** @description bytes, in place of what the root says where it is held */
+                size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the ranking */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteReport"];
                 };
             };
             /** @description a failure */

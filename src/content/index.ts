@@ -21,6 +21,7 @@ import { DiscoverySteps } from './flow/steps.ts'
 import type { Step } from './flow/types.ts'
 import { privateJobs } from './private/jobs.ts'
 import type { PrivateContent } from './private/private-content.ts'
+import type { PeerCapabilities } from './capabilities/index.ts'
 import { Fetcher } from './fetch/fetcher.ts'
 import { addJob } from './import/add-job.ts'
 import { carImportJob } from './import/car-job.ts'
@@ -33,6 +34,7 @@ import { gcJob, scrubJob } from './jobs/maintenance.ts'
 import type { RunningPolicies } from './policy/index.ts'
 import { createProvides, type ProvideConfig, type ProvideStatistics } from './provide/index.ts'
 import type { NameResolver } from './names/types.ts'
+import { SourceGuide, type SourceRouter } from './router/index.ts'
 import { AddressedContent } from './service.ts'
 import type { ContentService } from './types.ts'
 
@@ -54,6 +56,9 @@ export interface ContentServiceOptions {
   privacy?: PrivateContent | undefined
   /** The steps of the discovery flow after the peers, those that are switched on. */
   steps?: readonly Step[]
+  /** From whom content is rather taken, and what peers have told of themselves. */
+  router: SourceRouter
+  capabilities: PeerCapabilities
   /** Whether the DHT knows anybody to ask; by default, whether anybody is connected. */
   hasRoutes?: () => boolean
   /** Told of what was added and pinned. */
@@ -79,7 +84,7 @@ const JOURNAL_SUFFIX = '.entries'
 
 /** Registers the job kinds `add`, `car-import`, `get`, `pin`, `acquire`, `gc` and `scrub` with `jobs`. */
 export function createContentService(options: ContentServiceOptions): RunningContentService {
-  const { config, home, storage, jobs, libp2p, trust, content, names } = options
+  const { config, home, storage, jobs, libp2p, trust, content, router, capabilities, names } = options
   const log = options.log.child({ part: 'content' })
   const { privacy } = options
   const jobsFolder = join(home, 'jobs')
@@ -92,6 +97,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     content,
     libp2p,
     trust,
+    router,
     isEnabled: config.content.steps.peers,
     hasRoutes,
     isPrivate,
@@ -142,7 +148,17 @@ export function createContentService(options: ContentServiceOptions): RunningCon
   jobs.register(scrubJob(storage, healer({ content, fetcher, steps })))
   for (const job of privacy === undefined ? [] : privateJobs(privacy)) jobs.register(job)
 
-  const service = new AddressedContent({ fetcher, content, libp2p, names, privacy, onRead })
+  const service = new AddressedContent({ fetcher, names, privacy, onRead })
+  const guide = new SourceGuide({
+    router,
+    capabilities,
+    isPrivate,
+    content,
+    libp2p,
+    storage,
+    steps: config.content.steps,
+    gateways: config.content.gateways ?? [],
+  })
   return {
     resolve: (address, readOptions) => service.resolve(address, readOptions),
     ls: (address, readOptions) => service.ls(address, readOptions),
@@ -150,7 +166,8 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     tar: (address, readOptions) => service.tar(address, readOptions),
     car: (address, readOptions) => service.car(address, readOptions),
     blocks: (plan, readOptions) => service.blocks(plan, readOptions),
-    providers: (cid, readOptions) => service.providers(cid, readOptions),
+    providers: (cid, readOptions) => guide.providers(cid, readOptions),
+    route: (cid, routeOptions) => guide.route(cid, routeOptions),
     provide: (cid, provideOptions) => provides.provide(cid, provideOptions),
     provideStatistics: () => provides.statistics(),
     markPrivate: (address) => service.markPrivate(address),

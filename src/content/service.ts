@@ -1,6 +1,5 @@
 import type { CID } from 'multiformats/cid'
-import type { Libp2p } from '@libp2p/interface'
-import type { ByteRange, Content } from '../../protocols/content/types.ts'
+import type { ByteRange } from '../../protocols/content/types.ts'
 import { cancelled, notADirectory, notAFile, paramsInvalid } from './errors.ts'
 import type { Fetcher, FetchingReader } from './fetch/fetcher.ts'
 import type { FetchPlan } from './fetch/session.ts'
@@ -20,8 +19,6 @@ import type { ContentService, Entry, OpenReader, ReadOptions, ReadPlan, Resolved
 
 export interface ServiceDependencies {
   fetcher: Fetcher
-  content: Pick<Content, 'peers'>
-  libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
   /** Told of a file that was read to its end. */
   onRead?: (cid: CID, sizeBytes: number) => void
   /** Without it, addresses that begin with a name are refused. */
@@ -32,18 +29,14 @@ export interface ServiceDependencies {
 type TargetPlan = Omit<FetchPlan, 'dag' | 'providersOf'>
 
 /** Reads public content by address: local blocks first, and for what is missing the discovery flow. */
-export class AddressedContent implements Omit<ContentService, 'provide' | 'steps'> {
+export class AddressedContent implements Omit<ContentService, 'provide' | 'providers' | 'route' | 'steps'> {
   readonly #fetcher: Fetcher
-  readonly #content: Pick<Content, 'peers'>
-  readonly #libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
   readonly #names: NameResolver | undefined
   readonly #privacy: PrivateContent | undefined
   readonly #onRead: ServiceDependencies['onRead']
 
-  constructor({ fetcher, content, libp2p, names, privacy, onRead }: ServiceDependencies) {
+  constructor({ fetcher, names, privacy, onRead }: ServiceDependencies) {
     this.#fetcher = fetcher
-    this.#content = content
-    this.#libp2p = libp2p
     this.#names = names
     this.#privacy = privacy
     this.#onRead = onRead
@@ -113,24 +106,6 @@ export class AddressedContent implements Omit<ContentService, 'provide' | 'steps
 
   blocks(plan: ReadPlan, { offline = false }: { offline?: boolean } = {}): OpenReader {
     return this.#fetcher.reader(plan, offline)
-  }
-
-  async *providers(
-    cid: CID,
-    { signal }: { signal: AbortSignal },
-  ): AsyncGenerator<{ peer: string; kind: 'connected' | 'dht' }> {
-    const connected = new Set(this.#content.peers().map((peer) => peer.toString()))
-    for (const peer of connected) yield { peer, kind: 'connected' }
-    if (this.#privacy?.isPrivate(cid) === true) return
-    try {
-      for await (const provider of this.#libp2p.contentRouting.findProviders(cid, { signal })) {
-        const peer = provider.id.toString()
-        if (!connected.has(peer) && !provider.id.equals(this.#libp2p.peerId)) yield { peer, kind: 'dht' }
-      }
-    } catch (error) {
-      if (signal.aborted) throw cancelled(error)
-      // Routers report an empty result as an error; there is nothing to tell then.
-    }
   }
 
   async markPrivate(address: string): Promise<void> {

@@ -2,6 +2,10 @@ import type { CID } from 'multiformats/cid'
 import type { ByteRange, Scope } from '../../protocols/content/types.ts'
 import type { BlockReader } from './read/block-reader.ts'
 import type { StepFigures, StepName } from './flow/types.ts'
+import type { Route } from './router/explain.ts'
+import type { Provider } from './router/guide.ts'
+
+export type { Provider, Route }
 
 export type Profile = 'unixfs-v1-2025' | 'unixfs-v0-2015'
 
@@ -169,11 +173,10 @@ export interface ContentService {
   car(address: string, options: ReadOptions & { private?: boolean }): AsyncIterable<Uint8Array>
   /** For whoever walks a DAG by itself. Nothing is asked of anybody before a block is wanted that is not held. */
   blocks(plan: ReadPlan, options?: { offline?: boolean }): OpenReader
-  /** Where blocks could come from: connected peers first, then DHT providers. */
-  providers(
-    cid: CID,
-    options: { signal: AbortSignal },
-  ): AsyncIterable<{ peer: string; kind: 'connected' | 'dht' }>
+  /** Where blocks could come from, with what was learned of each: connected peers first, the best of them first, then DHT providers. */
+  providers(cid: CID, options: { signal: AbortSignal }): AsyncIterable<Provider>
+  /** Every source that there is for a CID, ranked, and why. `sizeBytes`: in place of what the root says, where it is held. */
+  route(cid: CID, options: { signal: AbortSignal; sizeBytes?: number | undefined }): Promise<Route>
   /** Tells the DHT now. @throws ERR_CONTENT_PRIVATE, ERR_PROVIDE_HASH, ERR_PROVIDE_FAILED */
   provide(cid: CID, options: { signal: AbortSignal }): Promise<void>
   /** Resolves when the root of the address is private, before anybody is asked for it. */

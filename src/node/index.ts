@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { createLibp2p } from 'libp2p'
 import type { Config, Sources } from '../../config/index.ts'
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
-import { content as contentProtocol } from '../../protocols/content/index.ts'
 import { keep as keepProtocol } from '../../protocols/keep/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, createApi } from '../api/index.ts'
@@ -47,6 +46,7 @@ import { type AskPassphrase, rememberingPassphrase } from './passphrase.ts'
 import { reportsOf } from './reports.ts'
 import { createKeeping } from './keeping.ts'
 import { observeServices } from './service-metrics.ts'
+import { nodeSources } from './sources.ts'
 import { version } from '../../config/version.ts'
 
 export type { NodeHealth, NodeState } from './health.ts'
@@ -274,7 +274,19 @@ async function startServices(
   const { privacy } = discovery
   const { isPrivate } = privacy
   const keeping = createKeeping({ config, state: stateDb, storage, jobs, trust, gossip, isPrivate, log })
-  const { blocks } = storage
+  const sources = nodeSources({
+    config,
+    did: identity.did,
+    storage,
+    state: stateDb,
+    trust,
+    bandwidth,
+    privateMark: privacy,
+    protocol: discovery.protocol,
+    libp2p: () => libp2p,
+    log,
+  })
+  lifecycle.started('sources', () => sources.stop())
   const libp2p = await createLibp2p({
     ...libp2pOptions({
       config,
@@ -288,7 +300,7 @@ async function startServices(
       gossip: gossip.rules,
       dhtNamespaces: [ipnsNamespace],
       services: {
-        content: contentProtocol({ networkName, blocks, ...discovery.protocol, trust, bandwidth, log }),
+        content: sources.protocol,
         chunk: chunkProtocol({ networkName, holder: vault.holder, trust, bandwidth, log }),
         keep: keepProtocol({ networkName, holder: keeping.policies.holder, trust, log }),
       },
@@ -317,6 +329,7 @@ async function startServices(
     throw startError(error)
   }
   lifecycle.started('helia', () => helia.stop())
+  sources.begin()
   gossip.start(libp2p.services.pubsub)
   lifecycle.started('gossip', () => gossip.stop())
   const network = createNetwork({ libp2p, identity, trust, history: peers.history, log })
@@ -339,6 +352,8 @@ async function startServices(
     content: libp2p.services.content,
     privacy,
     steps: discovery.begin({ libp2p, content: libp2p.services.content, ipfs: helia.fetchBlock }),
+    router: sources.router,
+    capabilities: sources.capabilities,
     hasRoutes: () => knownRoutes(libp2p.services.dht) > 0,
     names,
     ...keeping,

@@ -8,7 +8,7 @@ import { sha256 } from 'multiformats/hashes/sha2'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, type ApiDependencies, createApi } from '../../src/api/index.ts'
 import { createNames } from '../../src/content/names/index.ts'
-import type { ContentService, Entry, Resolved } from '../../src/content/types.ts'
+import type { ContentService, Entry, Provider, Resolved, Route } from '../../src/content/types.ts'
 import type { Jobs } from '../../src/jobs/index.ts'
 import type { AwayPeer, PeerSummary } from '../../src/network/types.ts'
 import type { Pin } from '../../src/storage/types.ts'
@@ -21,6 +21,18 @@ import { type memoryLogger, openJobs, temporaryFolder } from './jobs.ts'
 export const PRIVATE_CID = 'bafkqaaip'
 
 export const PEER = '12D3KooWGRUfLsyJUWbM7ytJbYfSVPHQjKjxZ3VZJ9JYvbhfBPhe'
+
+export const PROVIDER: Provider = {
+  peer: PEER,
+  kind: 'connected',
+  score: 100,
+  claim: 'yes',
+  successes: 1.5,
+  failures: 0,
+  bytes: 1000.5,
+  bytesPerSecond: null,
+  latencyMs: 12,
+}
 
 export const cidOf = async (bytes: Uint8Array): Promise<CID> =>
   CID.createV1(raw.code, await sha256.digest(bytes))
@@ -89,8 +101,20 @@ export class FakeContent implements ContentService {
     throw new Error('the control API does not ask for it')
   }
 
-  async *providers(): AsyncIterable<{ peer: string; kind: 'connected' | 'dht' }> {
-    yield { peer: PEER, kind: 'connected' }
+  async *providers(): AsyncIterable<Provider> {
+    yield PROVIDER
+  }
+
+  async route(cid: CID, { sizeBytes }: { sizeBytes?: number | undefined }): Promise<Route> {
+    return {
+      cid: cid.toString(),
+      facts: { isPrivate: false, sizeBytes: sizeBytes ?? null, ageMs: null },
+      preference: 'none',
+      count: 3,
+      sources: [
+        { kind: 'peer', id: PEER, score: 100, terms: [{ name: 'kind', value: 'peer', points: 100 }] },
+      ],
+    }
   }
 
   async provide(): Promise<void> {}

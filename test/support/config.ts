@@ -28,6 +28,11 @@ export async function loadLayers({
   return { ...(await loadConfig({ home, env, flags })), home }
 }
 
+/** What holds where nobody has set anything; outside of tests too. */
+export async function defaultConfig(): Promise<Config> {
+  return (await loadConfig({ home: join(tmpdir(), 'p2pnode-no-such-home'), env: {}, flags: {} })).config
+}
+
 export async function configOf(layers: Layers): Promise<Config> {
   return (await loadLayers(layers)).config
 }

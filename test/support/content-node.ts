@@ -20,23 +20,26 @@ import {
   createAnnouncements,
 } from '../../src/content/announce/index.ts'
 import { createPolicies, type PoliciesConfig, type RunningPolicies } from '../../src/content/policy/index.ts'
+import { createCapabilities } from '../../src/content/capabilities/index.ts'
 import { createContentHelia } from '../../src/content/helia/index.ts'
 import type { ContentHelia } from '../../src/content/helia/index.ts'
 import { createDiscovery } from '../../src/content/flow/index.ts'
 import type { PrivateContent } from '../../src/content/private/private-content.ts'
 import { createContentService } from '../../src/content/index.ts'
 import type { RunningContentService } from '../../src/content/index.ts'
+import { createSourceRouter, type SourceRouter } from '../../src/content/router/index.ts'
 import type { AddParams, AddResult, CarImportParams } from '../../src/content/types.ts'
 import { createGossip } from '../../src/gossip/index.ts'
 import { createJobs } from '../../src/jobs/index.ts'
 import type { JobRecord, Jobs } from '../../src/jobs/types.ts'
-import { boundedStop, libp2pOptions } from '../../src/network/index.ts'
+import { boundedStop, latencyOf, libp2pOptions } from '../../src/network/index.ts'
 import type { OpenStorage } from '../../src/storage/open.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import { openState } from '../../src/storage/state/index.ts'
 import type { Policy } from '../../src/trust/contract.ts'
 import type { TrustService } from '../../src/trust/index.ts'
 import { createTrust } from '../../src/trust/index.ts'
+import { didFromPeerId } from '../../src/identity/did.ts'
 import { quiet } from './content.ts'
 import { type NetworkChanges, testSettings } from './network.ts'
 
@@ -52,6 +55,8 @@ export interface ContentNode {
   helia: ContentHelia
   content: RunningContentService
   privacy: PrivateContent
+  router: SourceRouter
+  capabilities: ReturnType<typeof createCapabilities>
   address: string
   connect(other: ContentNode): Promise<void>
   /** Runs a job to its end; throws the failure where it did not end well. */
@@ -108,6 +113,8 @@ export async function startContentNode(
     score?: (peer: string) => number
     isPrivate?: (cid: CID) => boolean
     quotaBytes?: number
+    /** Peers are told at most so often of what has changed: at once by default. */
+    tellEveryMs?: number
   } = {},
 ): Promise<ContentNode> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'p2pnode-content-')))
@@ -146,6 +153,33 @@ export async function startContentNode(
   })
   const privacy =
     options.isPrivate === undefined ? discovery.privacy : withMark(discovery.privacy, options.isPrivate)
+  const capabilities = createCapabilities({
+    pins: storage.pins,
+    privateMark: privacy,
+    did: didFromPeerId(identity.peerId) ?? '',
+    own: () => ({
+      role: 'worker',
+      versions: { p2pnode: '0.0.0-test' },
+      ipfs: options.ipfs === true ? 'helia' : 'none',
+      gatewayUrl: null,
+      addresses: libp2p.getMultiaddrs().map((address) => address.toString()),
+      bandwidthBytesPerSecond: null,
+      freeBytes: 2 ** 33,
+    }),
+    intervalMs: options.tellEveryMs ?? 0,
+    times: { settleMs: 0, filterIntervalMs: 0 },
+    trust,
+    log: quiet,
+  })
+  const router = createSourceRouter({
+    config: contentConfig.router,
+    state,
+    capabilities,
+    trust,
+    privateMark: privacy,
+    latencyMs: (peer) => latencyOf(libp2p, peer),
+    log: quiet,
+  })
   const { isPrivate } = privacy
   const gossip = createGossip({ networkName: 'test', topics: [announcementsTopic()], trust, log: quiet })
   const announcements = createAnnouncements({
@@ -176,9 +210,10 @@ export async function startContentNode(
       services: {
         content: contentProtocol({
           networkName: 'test',
-          blocks: storage.blocks,
+          blocks: capabilities.serving(storage.blocks),
           ...discovery.protocol,
           trust,
+          capabilities: capabilities.init,
           log: quiet,
         }),
         keep: keepProtocol({ networkName: 'test', holder: policies.holder, trust, log: quiet }),
@@ -208,12 +243,15 @@ export async function startContentNode(
     libp2p,
     trust,
     content: protocol,
+    router,
+    capabilities,
     log: quiet,
     privacy,
     steps: discovery.begin({ libp2p, content: protocol, ipfs: helia.fetchBlock }),
     announcements,
     policies,
   })
+  capabilities.start(protocol)
   await content.start()
   announcements.start()
   policies.start({ libp2p, keep: libp2p.services.keep, content: protocol })
@@ -255,6 +293,8 @@ export async function startContentNode(
     helia,
     content,
     privacy,
+    router,
+    capabilities,
     address: libp2p.getMultiaddrs()[0]?.toString() ?? '',
     async connect(other) {
       const [address] = other.libp2p.getMultiaddrs()
@@ -273,8 +313,10 @@ export async function startContentNode(
       announcements.stop()
       gossip.stop()
       await content.stop()
+      capabilities.stop()
       await helia.stop()
       await boundedStop(libp2p, 3_000)
+      router.stop()
       trust.stop()
       await storage.close()
       await state.close()

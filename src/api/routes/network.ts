@@ -17,6 +17,8 @@ import {
   PeerSummary,
   Provider,
   ProviderQuery,
+  RouteQuery,
+  RouteReport,
 } from '../schemas/network.ts'
 import { ndjson, StreamAnswer } from '../streaming.ts'
 
@@ -167,7 +169,8 @@ export const networkRoutes: Route[] = [
     tag: 'network',
     access: 'read',
     summary: 'Where blocks could come from',
-    description: 'Connected peers first, then what the DHT knows, one JSON text a line as they are found.',
+    description:
+      'Connected peers first, the best of them first, then what the DHT knows, one JSON text a line as they are found; each with what was learned of it.',
     query: ProviderQuery,
     replies: { 200: { description: 'providers', schema: Provider, type: 'application/x-ndjson' } },
     handle: async ({ query, signal }, { content }) =>
@@ -176,6 +179,20 @@ export const networkRoutes: Route[] = [
         { 'content-type': 'application/x-ndjson' },
         ndjson(content.providers(parseCid(query.cid), { signal }), (provider) => provider),
       ),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/route',
+    operationId: 'explainRoute',
+    tag: 'network',
+    access: 'read',
+    summary: 'From whom content would be taken, and why',
+    description:
+      'Every source there is, ranked, with each term of its score. Asks the DHT for up to 5 s, and nobody for blocks.',
+    query: RouteQuery,
+    replies: { 200: { description: 'the ranking', schema: RouteReport } },
+    handle: async ({ query, signal }, { content }) =>
+      content.route(parseCid(query.cid), { signal, sizeBytes: query.size }),
   }),
   route({
     method: 'POST',

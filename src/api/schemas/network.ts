@@ -101,9 +101,61 @@ export const EvidenceList = Type.Object(
   { $id: 'EvidenceList' },
 )
 
+/** Counted less the longer ago it was, so that it is no whole number. */
+const Lately = Type.Number({ minimum: 0 })
+
 export const ProviderQuery = Type.Object({ cid: CidText }, { additionalProperties: false })
 
 export const Provider = Type.Object(
-  { peer: Type.String(), kind: Type.Enum(['connected', 'dht'], { type: 'string' }) },
+  {
+    peer: Type.String(),
+    kind: Type.Enum(['connected', 'dht'], { type: 'string' }),
+    score: Type.Number({ description: 'the router asks the highest first' }),
+    claim: Type.Enum(['yes', 'no', 'unknown'], {
+      type: 'string',
+      description: "what the peer's content filter says about this CID",
+    }),
+    successes: Lately,
+    failures: Lately,
+    bytes: Lately,
+    bytesPerSecond: Type.Union([Type.Number(), Type.Null()]),
+    latencyMs: Type.Union([Type.Number(), Type.Null()]),
+  },
   { $id: 'Provider' },
+)
+
+export const RouteQuery = Type.Object(
+  {
+    cid: CidText,
+    size: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'bytes, in place of what the root says where it is held' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const RouteReport = Type.Object(
+  {
+    cid: Type.String(),
+    facts: Type.Object({
+      isPrivate: Type.Boolean(),
+      sizeBytes: Type.Union([Count, Type.Null()]),
+      ageMs: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
+    }),
+    preference: Type.Enum(['p2p', 'ipfs', 'none'], {
+      type: 'string',
+      description: 'what the rules of content.router.prefer say together',
+    }),
+    count: Type.Integer({ minimum: 1, description: 'sources that content of this size is worth' }),
+    sources: Type.Array(
+      Type.Object({
+        kind: Type.Enum(['peer', 'provider', 'ipfs', 'proxy', 'gateway'], { type: 'string' }),
+        id: Type.String({ description: 'a peer id, the URL of a gateway, or ipfs' }),
+        score: Type.Number(),
+        terms: Type.Array(Type.Object({ name: Type.String(), value: Type.String(), points: Type.Number() })),
+      }),
+      { description: 'the best first' },
+    ),
+  },
+  { $id: 'RouteReport' },
 )

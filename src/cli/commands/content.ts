@@ -8,7 +8,7 @@ import type { GetOptions } from '../work/get.ts'
 const ADDRESS = 'CID, CID/path, /ipfs/CID/path or /ipns/NAME/path'
 const ANY_ADDRESS = `${ADDRESS}, or of a private file its link, link/path or .manifest file`
 
-/** add, get, cat, ls, car, provide, providers: public content. */
+/** add, get, cat, ls, car, provide, providers, route: public content. */
 export function registerContent(program: Command, run: Run): void {
   program
     .command('add')
@@ -114,6 +114,15 @@ export function registerContent(program: Command, run: Run): void {
     .summary('who has a CID')
     .argument('<cid>')
     .action(async (cid: string, _: unknown, command: Command) =>
-      run(command, async (context) => (await import('../work/read.ts')).providers(context, cid)),
+      run(command, async (context) => (await import('../work/route.ts')).providers(context, cid)),
+    )
+
+  program
+    .command('route')
+    .summary('from whom a CID would be taken, and why')
+    .argument('<cid>')
+    .option('--size <BYTES>', 'size of the content, where the root is not held', wholeNumber(0))
+    .action(async (cid: string, options: { size?: number }, command: Command) =>
+      run(command, async (context) => (await import('../work/route.ts')).route(context, cid, options)),
     )
 }

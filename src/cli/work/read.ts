@@ -2,7 +2,6 @@ import type { Schema } from '../../client/index.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
 import { formatBytes, printable } from '../format.ts'
-import { tableText } from '../table.ts'
 
 export async function cat(
   context: CliContext,
@@ -54,27 +53,6 @@ export async function provide(context: CliContext, cid: string): Promise<number>
   return withClient(context, async (client) => {
     await client.post('/api/v1/provide', { body: { cid }, signal: context.signal })
     context.output.result({ provided: cid }, () => `the network knows now that this node has ${cid}`)
-    return 0
-  })
-}
-
-export async function providers(context: CliContext, cid: string): Promise<number> {
-  return withClient(context, async (client) => {
-    const found: Schema<'Provider'>[] = []
-    for await (const provider of client.lines('/api/v1/providers', {
-      query: { cid },
-      signal: context.signal,
-    }))
-      found.push(provider)
-    context.output.result({ providers: found }, () =>
-      found.length === 0
-        ? 'nobody is known to have it'
-        : tableText(
-            context.output,
-            ['PEER', 'KNOWN BY'],
-            found.map((provider) => [provider.peer, provider.kind]),
-          ),
-    )
     return 0
   })
 }

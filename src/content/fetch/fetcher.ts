@@ -126,11 +126,11 @@ export class Fetcher {
   }
 
   #open(plan: FetchPlan): SharedSession {
-    const { blocks, content, steps, privacy, stallTimeoutMs } = this.#options
+    const { blocks, content, steps, privacy, router, stallTimeoutMs } = this.#options
     this.#leases += 1
     const sources = (signal: AbortSignal): PeerSources => this.sources(plan.providersOf, signal)
     const session = FetchSession.open(
-      { plan, blocks, content, steps, privacy, sources, stallTimeoutMs },
+      { plan, blocks, content, steps, privacy, sources, router, stallTimeoutMs },
       `fetch:${this.#leases}`,
     )
     const shared: SharedSession = { session, users: 0 }

@@ -13,7 +13,8 @@ import type { DiscoverySteps, OuterSteps } from '../flow/steps.ts'
 import type { PrivateContent } from '../private/private-content.ts'
 import { blockNotFound, fetchStalled } from '../errors.ts'
 import type { StepAnswer } from '../errors.ts'
-import type { PeerSources } from './sources.ts'
+import { resultOf } from './outcome.ts'
+import type { PeerSources, SourceDependencies } from './sources.ts'
 import { Touches } from './touches.ts'
 
 /** What is to be fetched. */
@@ -52,6 +53,7 @@ export interface SessionOptions {
   /** What is private here; what a peer says is private becomes so. */
   privacy?: PrivateContent | undefined
   sources: (signal: AbortSignal) => PeerSources
+  router: SourceDependencies['router']
 }
 
 /**
@@ -69,7 +71,7 @@ export class FetchSession {
   #state: 'open' | 'complete' | 'failed' = 'open'
 
   private constructor(options: SessionOptions, lease: Lease) {
-    const { plan, blocks, content, steps, privacy, sources, stallTimeoutMs } = options
+    const { plan, blocks, content, steps, privacy, sources, router, stallTimeoutMs } = options
     this.#plan = plan
     this.#lease = lease
     this.#sources = sources(this.#controller.signal)
@@ -92,6 +94,20 @@ export class FetchSession {
       ...(plan.range === undefined ? {} : { range: plan.range }),
       sources: this.#sources,
       helpers: this.#outer.helpers,
+      ...(router === undefined ? {} : { sourceCount: (bytes) => router.optimalCount(bytes) }),
+      onSource: (outcome) => {
+        const result = resultOf(outcome)
+        if (result === undefined) return
+        const { peer, bytes, transferMs, latencyMs } = outcome
+        router?.report(plan.providersOf, {
+          kind: 'peer',
+          id: peer.toString(),
+          result,
+          bytes,
+          transferMs,
+          latencyMs,
+        })
+      },
       held,
       sink: {
         async put(cid, bytes, { private: isPrivate = false, ...options }) {

@@ -4,6 +4,7 @@ import type { CID } from 'multiformats/cid'
 import type { Content } from '../../../protocols/content/types.ts'
 import type { Policy } from '../../trust/contract.ts'
 import type { StepAnswer } from '../errors.ts'
+import type { SourceRouter } from '../router/types.ts'
 
 /** Peers offered to one fetch; more than it can use at once, so that lost ones are replaced. */
 const MAX_SOURCES = 64
@@ -30,6 +31,8 @@ export interface SourceDependencies {
     'peerId' | 'dial' | 'getConnections' | 'contentRouting' | 'addEventListener' | 'removeEventListener'
   >
   trust: Policy
+  /** Says who is asked first, and how many at once; connected peers are asked in any order without it. */
+  router?: Pick<SourceRouter, 'rank' | 'report' | 'optimalCount'> | undefined
   /** Whether connected peers and those found in the DHT may be asked at all (`content.steps.peers`). */
   isEnabled: boolean
   /** Whether the DHT knows anybody to ask. */
@@ -39,8 +42,8 @@ export interface SourceDependencies {
 }
 
 /**
- * The peers a fetch may ask, as one list that grows: those that are connected and speak the content protocol first, then
- * the providers that the DHT names, dialled as they are found, and any that connect meanwhile. A provider is named twice:
+ * The peers a fetch may ask, as one list that grows: those that are connected and speak the content protocol first, in the
+ * order of the router, then the providers that the DHT names, dialled as they are found, and any that connect meanwhile. A provider is named twice:
  * whoever takes from the list then asks it before others that wait. The list ends when the DHT has nothing more to say.
  */
 export class PeerSources implements AsyncIterable<PeerId> {
@@ -69,7 +72,7 @@ export class PeerSources implements AsyncIterable<PeerId> {
       this.#end()
       return
     }
-    for (const peer of dependencies.content.peers()) this.#offerConnected(peer)
+    for (const peer of this.#ranked(dependencies.content.peers())) this.#offerConnected(peer)
     dependencies.libp2p.addEventListener('peer:identify', this.#onIdentify)
     this.#signal.addEventListener('abort', () => this.#end(), { once: true })
     void this.#askDht().finally(() => this.#end())
@@ -111,6 +114,15 @@ export class PeerSources implements AsyncIterable<PeerId> {
     const { peerId, protocols } = event.detail
     if (this.#dependencies.content.protocols.some((protocol) => protocols.includes(protocol)))
       this.#offerConnected(peerId)
+  }
+
+  /** All of them, the best first. */
+  #ranked(peers: PeerId[]): PeerId[] {
+    const { router } = this.#dependencies
+    if (router === undefined) return peers
+    const byName = new Map(peers.map((peer) => [peer.toString(), peer]))
+    const candidates = [...byName.keys()].map((id) => ({ kind: 'peer' as const, id }))
+    return router.rank(this.#root, candidates).flatMap(({ id }) => byName.get(id) ?? [])
   }
 
   #offerConnected(peer: PeerId): void {

@@ -40,7 +40,7 @@ export type TermName =
   | 'latency'
   | 'success'
   | 'bytes'
-  | 'filter'
+  | 'claim'
   | 'preference'
 
 export interface RankedSource extends Candidate {

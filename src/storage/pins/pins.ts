@@ -25,6 +25,8 @@ export interface PinSet extends Pins {
    * the store is opened, and after blocks were healed.
    */
   resume(): Promise<void>
+  /** Calls back whenever something has been pinned or let go of, until the function that it returns is called. */
+  onChange(listener: () => void): () => void
   /** Stops walking after the step under way; the next `resume` goes on from there. Callers that wait get ERR_STORAGE_CLOSED. */
   close(): Promise<void>
 }
@@ -64,6 +66,7 @@ class WalkedPins implements PinSet {
   /** Callers of `add` by pin, from before they ask the writer: the last one to give up takes the pin with it. */
   readonly #callers = new Map<string, number>()
   readonly #progress = new Map<number, { blocks: number; listeners: Set<(blocks: number) => void> }>()
+  readonly #listeners = new Set<() => void>()
   readonly #closing = new AbortController()
   #driving: Promise<void> | undefined
   #wanted = false
@@ -86,7 +89,10 @@ class WalkedPins implements PinSet {
     try {
       const { pin, revived } = await this.#writer.call<AddReply>('pins.add', args)
       if (revived) this.#removing.resolve(pin.id)
-      if (pin.state === STATE_PINNED) return toPin(pin)
+      if (pin.state === STATE_PINNED) {
+        this.#changed()
+        return toPin(pin)
+      }
       this.#kick()
       await this.#untilPinned(pin, caller, signal, onProgress)
       return { ...toPin(pin), state: 'pinned' }
@@ -128,6 +134,7 @@ class WalkedPins implements PinSet {
     }
     const { pins } = await this.#writer.call<RemoveReply>('pins.remove', args)
     if (pins.length === 0) throw pinNotFound(cid.toString())
+    this.#changed()
     const pending: number[] = []
     for (const entry of pins) {
       if (entry.pin.state === STATE_WAITING || entry.pin.state === STATE_WALKING) {
@@ -161,6 +168,15 @@ class WalkedPins implements PinSet {
   references(options: Parameters<Pins['references']>[0]): CID[] {
     this.#assertOpen()
     return this.#reader.references(options)
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener()
   }
 
   async resume(): Promise<void> {
@@ -260,6 +276,7 @@ class WalkedPins implements PinSet {
     switch (event.type) {
       case 'pinned':
         this.#adding.resolve(event.pin)
+        this.#changed()
         break
       case 'removed':
         this.#removing.resolve(event.pin)

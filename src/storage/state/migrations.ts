@@ -10,6 +10,7 @@ import { createProvideTable } from './migration-8.ts'
 import { createNameTables } from './migration-9.ts'
 import { createTrustTables } from './migration-10.ts'
 import { createPolicyTables } from './migration-11.ts'
+import { createSourceTable } from './migration-12.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -39,4 +40,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 9, name: 'names and their records', run: createNameTables },
   { version: 10, name: 'what is known of peers', run: createTrustTables },
   { version: 11, name: 'pin policies and promises', run: createPolicyTables },
+  { version: 12, name: 'what was learned about sources', run: createSourceTable },
 ]

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import { call } from '../../support/api-calls.ts'
-import { type ApiBench, cidOf, openApi, PEER } from '../../support/api-server.ts'
+import { PROVIDER, type ApiBench, cidOf, openApi, PEER } from '../../support/api-server.ts'
 
 /** What every route answers when all is well; `call` holds each answer against its schema. */
 
@@ -110,11 +110,22 @@ describe('peers', () => {
     expect((await get(`/api/v1/evidence?peer=${PEER}&afterId=3`)).status).toBe(200)
   })
 
+  it('explain from whom content would come', async () => {
+    const cid = (await cidOf(Buffer.from('x'))).toString()
+    expect((await get(`/api/v1/route?cid=${cid}&size=1000`)).json).toMatchObject({
+      cid,
+      facts: { sizeBytes: 1000 },
+      sources: [{ kind: 'peer', id: PEER, terms: [{ name: 'kind', points: 100 }] }],
+    })
+    for (const query of ['cid=no', `cid=${cid}&size=-1`, `cid=${cid}&size=much`, `cid=${cid}&more=1`, ''])
+      expect((await get(`/api/v1/route?${query}`)).status).toBe(400)
+  })
+
   it('provide', async () => {
     const cid = (await cidOf(Buffer.from('x'))).toString()
     const { text, headers } = await get(`/api/v1/providers?cid=${cid}`)
     expect(headers.get('content-type')).toBe('application/x-ndjson')
-    expect(text).toBe(`${JSON.stringify({ peer: PEER, kind: 'connected' })}\n`)
+    expect(text).toBe(`${JSON.stringify(PROVIDER)}\n`)
     expect((await post('/api/v1/provide', { cid })).json).toEqual({})
     expect((await post('/api/v1/provide', { cid: 'no' })).json).toMatchObject({
       error: { code: 'ERR_CID_INVALID' },

@@ -43,6 +43,8 @@ async function startTeller(): Promise<Teller> {
     capabilities: {
       own: () => own,
       didOf: didFromPeerId,
+      onPeer: () => {},
+      onPeerGone: () => {},
       onTold: (peer, capabilities) => void told.push({ peer: peer.toString(), capabilities }),
     },
   })

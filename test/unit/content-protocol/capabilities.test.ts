@@ -83,7 +83,7 @@ describe('capabilities', () => {
     ['a role that turns text around', { role: 'worker\u202e' }, 'malformed-capabilities'],
     [
       'too many versions',
-      { versions: Array(MAX_VERSIONS + 1).fill({ name: 'a', version: '1' }) },
+      { versions: Array.from({ length: MAX_VERSIONS + 1 }, () => ({ name: 'a', version: '1' })) },
       'oversize-capabilities',
     ],
     [

@@ -14,6 +14,7 @@ import {
   content,
   type Content,
   type ContentLimits,
+  type ProxyServer,
 } from '../../protocols/content/index.ts'
 import {
   encodeBlockHeader,
@@ -153,6 +154,8 @@ export async function startNode(
     limits?: Partial<ContentLimits>
     bandwidth?: Bandwidth
     capabilities?: CapabilitiesInit
+    isPrivate?: (cid: CID) => boolean
+    proxy?: ProxyServer
   } = {},
 ): Promise<TestNode> {
   const blocks = options.blocks ?? new MemoryBlocks()
@@ -172,6 +175,8 @@ export async function startNode(
         log: silentLog,
         ...(options.bandwidth === undefined ? {} : { bandwidth: options.bandwidth }),
         ...(options.capabilities === undefined ? {} : { capabilities: options.capabilities }),
+        ...(options.isPrivate === undefined ? {} : { isPrivate: options.isPrivate }),
+        ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
         limits: { sourceIdleMs: 1_000, ...options.limits },
       }),
     },

@@ -7,6 +7,9 @@ export const PROXY_HEAD_START_MS = 4_000
 /** Of the last step: nobody is left to be asked. */
 export const GATEWAYS_HEAD_START_MS = 10_000
 
+/** Roots of which it is remembered who brought them, some 200 bytes each. */
+export const MAX_REMEMBERED_ROOTS = 1_024
+
 /** Providers of a root that are dialled, so that Bitswap has somebody to ask for its parts. */
 export const MAX_DIALLED_PROVIDERS = 5
 export const PROVIDERS_TIMEOUT_MS = 15_000

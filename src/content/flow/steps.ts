@@ -1,5 +1,8 @@
 import type { CID } from 'multiformats/cid'
 import type { FetchStatistics, Helper } from '../../../protocols/content/types.ts'
+import { LRUCache } from 'lru-cache'
+import { keyOf } from '../../../protocols/content/hash.ts'
+import { MAX_REMEMBERED_ROOTS } from './limits.ts'
 import type { StepAnswer } from '../errors.ts'
 import { contentPrivate } from '../errors.ts'
 import { NOTHING_PRIVATE, type PrivateMark } from '../private/types.ts'
@@ -32,6 +35,8 @@ export interface OuterSteps {
 export class DiscoverySteps {
   readonly #steps: readonly Step[]
   readonly #privacy: PrivateMark
+  /** By root: the step that brought the last block of it, which is asked first when more of it is wanted. */
+  readonly #leads = new LRUCache<string, OuterStep>({ max: MAX_REMEMBERED_ROOTS })
   readonly #figures: Record<StepName, StepFigures> = {
     local: noFigures(),
     peers: noFigures(),
@@ -48,7 +53,9 @@ export class DiscoverySteps {
   open(plan: StepPlan): OuterSteps {
     const answers = new Map<OuterStep, string>()
     const runs: StepRun[] = []
-    const helpers = this.#steps.map((step): Helper => {
+    const lead = this.#leads.get(keyOf(plan.providersOf))
+    const order = this.#steps.toSorted((a, b) => Number(b.name === lead) - Number(a.name === lead))
+    const helpers = order.map((step): Helper => {
       const run = step.open(plan)
       runs.push(run)
       return {
@@ -117,6 +124,7 @@ export class DiscoverySteps {
     figures.asked += 1
     try {
       const { bytes, from } = await run.fetch(cid, { signal })
+      this.#leads.set(keyOf(plan.providersOf), step.name)
       figures.answered += 1
       figures.bytes += bytes.length
       answers.set(step.name, 'had some of it')

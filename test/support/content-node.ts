@@ -99,7 +99,7 @@ export async function startContentNode(
     ipfs?: boolean
     /** Other steps and bounds than those of a node that asks its peers alone. */
     discovery?: Partial<Omit<Config['content'], 'steps'>> & { steps?: Partial<Config['content']['steps']> }
-    /** Least score to be fetched for; everybody has 0.5. */
+    /** Thresholds hold, and this is the least score to be fetched for; newcomers have 0.5. */
     proxyThreshold?: number
     dht?: 'server' | 'client'
     network?: NetworkChanges
@@ -134,7 +134,15 @@ export async function startContentNode(
     log: quiet,
   })
   const jobs = createJobs({ state, log: quiet, sourceTimeoutMs: 60_000, retentionMs: 3_600_000 })
-  const model = createTrust({ state, log: quiet, networkName: 'test' })
+  const { proxyThreshold } = options
+  const model = createTrust({
+    state,
+    log: quiet,
+    networkName: 'test',
+    ...(proxyThreshold === undefined
+      ? {}
+      : { thresholds: { ...DEFAULT_CONFIG.trust.thresholds, proxy: proxyThreshold } }),
+  })
   model.start()
   const trust = { ...model, score: options.score ?? model.score }
   const { steps: on, ...otherwise } = options.discovery ?? {}
@@ -144,13 +152,7 @@ export async function startContentNode(
     steps: { peers: true, ipfs: options.ipfs ?? false, proxy: false, gateways: false, ...on },
   }
   const { bandwidth } = options
-  const thresholds = { ...DEFAULT_CONFIG.trust.thresholds, proxy: options.proxyThreshold ?? 0.6 }
-  const discovery = createDiscovery({
-    config: { content: contentConfig, trust: { thresholds } },
-    storage,
-    trust,
-    bandwidth,
-  })
+  const discovery = createDiscovery({ config: { content: contentConfig }, storage, trust, bandwidth })
   const privacy =
     options.isPrivate === undefined ? discovery.privacy : withMark(discovery.privacy, options.isPrivate)
   const capabilities = createCapabilities({

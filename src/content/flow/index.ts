@@ -16,7 +16,7 @@ import type { Bandwidth } from '../../../protocols/shared/bandwidth.ts'
 import type { Storage } from '../../storage/types.ts'
 import { PrivateContent } from '../private/private-content.ts'
 import type { PrivateMark } from '../private/types.ts'
-import type { Policy, Scores } from '../../trust/contract.ts'
+import type { Policy } from '../../trust/contract.ts'
 import { gatewaysStep } from './gateways.ts'
 import { type IpfsBlocks, ipfsStep } from './ipfs.ts'
 import { proxyStep } from './proxy.ts'
@@ -24,9 +24,9 @@ import { type ProxyQuota, ProxyService } from './proxy-server.ts'
 import type { Step } from './types.ts'
 
 export interface DiscoveryOptions {
-  config: { readonly content: Config['content']; readonly trust: Pick<Config['trust'], 'thresholds'> }
+  config: Pick<Config, 'content'>
   storage: Pick<Storage, 'blocks' | 'marks'>
-  trust: Policy & Scores
+  trust: Policy
   bandwidth?: Bandwidth | undefined
 }
 
@@ -45,7 +45,6 @@ export interface Discovery {
 
 export function createDiscovery({ config, storage, trust, bandwidth }: DiscoveryOptions): Discovery {
   const { steps: on, deadlines, gateways, proxy } = config.content
-  const least = config.trust.thresholds.proxy
   const privacy = new PrivateContent(storage)
   let toIpfs: readonly Step[] = []
   const quotaOf = ({ requests, trafficBytes }: Config['content']['proxy']['perPeer']): ProxyQuota => ({
@@ -59,7 +58,6 @@ export function createDiscovery({ config, storage, trust, bandwidth }: Discovery
       proxy: new ProxyService({
         steps: () => toIpfs,
         trust,
-        isTrusted: (peer) => trust.score(peer) >= least,
         perPeer: quotaOf(proxy.perPeer),
         inAll: quotaOf(proxy.inAll),
       }),

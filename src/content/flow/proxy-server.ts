@@ -16,9 +16,8 @@ export interface ProxyQuota {
 export interface ProxyServerOptions {
   /** Of this node's own, those that lead to IPFS; never the step that asks another proxy, so that no request goes in a circle. */
   steps: () => readonly Step[]
+  /** Says who is trusted enough (`trust.thresholds.proxy`). */
   trust: Policy
-  /** Whether the peer is trusted enough (`trust.thresholds.proxy`). */
-  isTrusted: (peer: string) => boolean
   perPeer: ProxyQuota
   inAll: ProxyQuota
   /** Milliseconds that only go forward; tests pass their own. */
@@ -50,8 +49,8 @@ export class ProxyService implements ProxyServer {
 
   /** Counts the request where it is admitted. */
   admits(peer: string, cid: CID): boolean {
-    const { steps, trust, isTrusted, perPeer, inAll } = this.#options
-    if (steps().length === 0 || !isTrusted(peer)) return false
+    const { steps, trust, perPeer, inAll } = this.#options
+    if (steps().length === 0) return false
     if (!trust.decide(peer, 'proxy', { cid: cid.toString() }).allowed) return false
     const use = this.#useOf(peer)
     this.#whole = this.#current(this.#whole)

@@ -178,7 +178,7 @@ describe('a proxy', () => {
   it('refuses whom it does not trust enough, and asks nobody for them', async () => {
     const holder = await node({})
     const gateway = await gatewayOf(holder)
-    const proxy = await node({ gateways: true }, { gateways: [gateway.url] })
+    const proxy = await node({ gateways: true }, { gateways: [gateway.url], proxyThreshold: 0.6 })
     const asker = await node({ proxy: true })
     await asker.connect(proxy)
     const { cid } = await holder.add(randomBytes(1_000))

@@ -26,7 +26,6 @@ function service(options: Partial<ConstructorParameters<typeof ProxyService>[0]>
   return new ProxyService({
     steps: () => [step('ipfs', bytes)],
     trust: { decide: () => ({ allowed: true }) },
-    isTrusted: () => true,
     perPeer: { requests: 3, bytes: 10_000 },
     inAll: { requests: 5, bytes: 100_000 },
     ...options,
@@ -41,7 +40,6 @@ describe('who is fetched for', () => {
     const proxy = service()
     expect([1, 2, 3, 4].map(() => proxy.admits('a', cid))).toEqual([true, true, true, false])
     expect([1, 2, 3].map(() => proxy.admits('b', cid))).toEqual([true, true, false])
-    expect(service({ isTrusted: () => false }).admits('a', cid)).toBe(false)
     const denied = service({ trust: { decide: () => ({ allowed: false, reason: 'deny-list' }) } })
     expect(denied.admits('a', cid)).toBe(false)
     expect(service({ steps: () => [] }).admits('a', cid)).toBe(false)

@@ -178,15 +178,15 @@ describe('outside of the network', () => {
       message: expect.stringMatching(/private/) as string,
     })
     expect(recorded).toEqual([])
-    // Bitswap's side: a plain want for each block, at a node that holds all of them.
+    // Bitswap's side: a plain want for the root and for a leaf, at a node that holds both.
     await asker.connect(holder)
-    for (const one of cids) {
+    for (const one of cids.slice(0, 2)) {
       const wanted = asker.helia.fetchBlock(one, { signal: AbortSignal.timeout(500) })
       await expect(wanted).rejects.toThrow()
     }
     const plain = await node({ ipfs: true })
     await plain.connect(holder)
-    for (const one of cids) {
+    for (const one of cids.slice(0, 2)) {
       const wanted = plain.helia.fetchBlock(one, { signal: AbortSignal.timeout(300) })
       await expect(wanted).rejects.toThrow()
     }

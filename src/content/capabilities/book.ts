@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { RootFilter } from '../../../protocols/content/index.ts'
 import type { Capabilities } from '../../../protocols/content/types.ts'
-import { MAX_FILTERS_BYTES, MAX_PEERS } from './limits.ts'
+import { MAX_FILTERS_BYTES, MAX_FILTERS_PER_INTERVAL, MAX_PEERS } from './limits.ts'
 
 /** Whether a peer says that it keeps a DAG; `unknown` where it says nothing. */
 export type Claim = 'yes' | 'no' | 'unknown'
@@ -11,8 +11,8 @@ interface Entry {
   filter: RootFilter | undefined
   /** The block that `filter` is out of, or that was of no use. */
   filterCid: CID | undefined
-  /** When a filter was asked for last, by `performance.now()`. */
-  filterAskedMs: number
+  /** How many filters were asked for in the interval that began at `sinceMs`, by `performance.now()`. */
+  asked: { sinceMs: number; count: number }
 }
 
 /** What peers have told, bounded in entries and bytes: those that told longest ago are forgotten first. */
@@ -31,7 +31,7 @@ export class CapabilityBook {
       // While a new one is not here the old one is right about most.
       filter: filter === null ? undefined : known?.filter,
       filterCid: known?.filterCid,
-      filterAskedMs: known?.filterAskedMs ?? -Infinity,
+      asked: known?.asked ?? { sinceMs: -Infinity, count: 0 },
     })
     return filter === null || known?.filterCid?.equals(filter.cid) === true ? null : filter
   }
@@ -40,9 +40,10 @@ export class CapabilityBook {
   takeTurn(peer: string, intervalMs: number): boolean {
     const entry = this.#entries.get(peer)
     const now = performance.now()
-    if (entry === undefined || now - entry.filterAskedMs < intervalMs) return false
-    entry.filterAskedMs = now
-    return true
+    if (entry === undefined) return false
+    if (now - entry.asked.sinceMs >= intervalMs) entry.asked = { sinceMs: now, count: 0 }
+    entry.asked.count += 1
+    return entry.asked.count <= MAX_FILTERS_PER_INTERVAL
   }
 
   /** Undefined: the block was no filter that could be used. */

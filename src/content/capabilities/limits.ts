@@ -6,8 +6,12 @@ export const MAX_PEERS = 512
 /** Filters of all of them: 128 of the largest, or thousands of the usual few KiB. */
 export const MAX_FILTERS_BYTES = 8 * 1024 * 1024
 
-/** A peer's filter is fetched at most so often, whatever it says has changed: 64 KiB in it are 220 B a second. */
-export const FILTER_INTERVAL_MS = 5 * 60_000
+/**
+ * Filters of one peer that are fetched in a time, whatever it says has changed: the one it comes with, and the one that is made
+ * of what it adds first. Three of 64 KiB in it are 330 B a second.
+ */
+export const FILTER_INTERVAL_MS = 10 * 60_000
+export const MAX_FILTERS_PER_INTERVAL = 3
 
 /** A filter comes in one block of at most 64 KiB; a peer that needs longer is too slow to be asked for content. */
 export const FILTER_TIMEOUT_MS = 20_000

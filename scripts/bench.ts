@@ -15,14 +15,17 @@ import { locateRows } from './bench/locate-rows.ts'
 import { idleRows, responseRows } from './bench/node-rows.ts'
 import { provideRows } from './bench/provide-rows.ts'
 import { holds, printTable, type Row } from './bench/report.ts'
-import { memoryRows, transferRows } from './bench/transfer-rows.ts'
+import { memoryRows, smallFileRows, sourceRows, transferRows } from './bench/transfer-rows.ts'
 import { transportRows } from './bench/transport-rows.ts'
 import { vaultRows } from './bench/vault-rows.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    only: { type: 'string', default: 'response,transfer,transports,memory,idle,vault,locate,provide' },
+    only: {
+      type: 'string',
+      default: 'response,transfer,sources,files,transports,memory,idle,vault,locate,provide',
+    },
     size: { type: 'string', default: '1GiB' },
     'memory-size': { type: 'string', default: '4GiB' },
     'idle-seconds': { type: 'string', default: '60' },
@@ -44,6 +47,8 @@ const runs = Number(values.runs)
 const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
   response: (lab) => responseRows(lab, Math.max(3, runs)),
   transfer: (lab) => transferRows(lab, { bytes: bytesOf(values.size), runs }),
+  sources: (lab) => sourceRows(lab, Math.min(bytesOf(values.size), 128 * 2 ** 20)),
+  files: (lab) => smallFileRows(lab, { files: 10_000, bytes: bytesOf(values.size) }),
   transports: (lab) => transportRows(lab, { bytes: bytesOf(values.size), runs }),
   memory: (lab) => memoryRows(lab, bytesOf(values['memory-size'])),
   vault: (lab) => vaultRows(lab, { bytes: bytesOf(values.size), runs }),

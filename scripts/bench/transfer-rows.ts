@@ -1,3 +1,4 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Daemon, Lab } from '../../test/support/daemon.ts'
 import { hashFile, writeRandomFile } from './files.ts'
@@ -260,5 +261,93 @@ export async function memoryRows(lab: Lab, bytes: number): Promise<Row[]> {
     row('adding', adding.peakBytes),
     row('fetching', fetching.peakBytes),
     row('serving', serving.peakBytes),
+  ]
+}
+
+/** Sources whose links our own limiter caps alike, what each holds at it. */
+const CAP = '8MiB/s'
+/** The largest number of sources is a prime: nothing divides evenly. */
+const SOURCE_COUNTS = [1, 2, 3, 5]
+
+/** One file from one to five sources, each capped alike by the limiter of the node: how the speed grows with them. */
+export async function sourceRows(lab: Lab, bytes: number): Promise<Row[]> {
+  const path = join(await lab.folder(), 'capped')
+  await writeRandomFile(path, bytes)
+  const seeds: Daemon[] = []
+  let cid = ''
+  for (let copy = 0; copy < Math.max(...SOURCE_COUNTS); copy += 1) {
+    const node = await lab.daemon({
+      set: { 'storage.quota': '40GiB', 'limits.bandwidth.protocols.content.out': CAP },
+    })
+    cid = (await node.json<{ cid: string }>(['add', path])).cid
+    seeds.push(node)
+  }
+  const servedBytes = async (): Promise<number> => {
+    const stats = await Promise.all(seeds.map((node) => node.json<Stats>(['stats'])))
+    return stats.reduce((sum, each) => sum + each.content.servedBytes, 0)
+  }
+  const rows: Row[] = []
+  let oneMs = 0
+  for (const count of SOURCE_COUNTS) {
+    const before = await servedBytes()
+    const addresses = seeds.slice(0, count).map(({ address }) => address)
+    const { durationMs, node } = await fetchIntoStore(lab, addresses, cid, bytes)
+    const sent = (await servedBytes()) - before
+    await node.stop()
+    if (count === 1) oneMs = durationMs
+    rows.push({
+      name: `${count} source${count === 1 ? '' : 's'} that give ${CAP} each`,
+      measured: `${round(rate(bytes, durationMs))} MiB/s, ${round(sent / bytes)} × the file sent`,
+      against: `1 source ${round(rate(bytes, oneMs))} MiB/s`,
+      value: oneMs / durationMs,
+      unit: '×',
+      ...(count === 3 ? { hold: { atLeast: 2.7 } } : {}),
+    })
+  }
+  for (const node of seeds) await node.stop()
+  return rows
+}
+
+/** Small files in one directory, and how soon a reader of a large file gets its first byte. */
+export async function smallFileRows(lab: Lab, options: { files: number; bytes: number }): Promise<Row[]> {
+  const { files, bytes } = options
+  const folder = join(await lab.folder(), 'many')
+  await mkdir(folder)
+  for (let file = 0; file < files; file += 1)
+    await writeFile(join(folder, `file-${file}.txt`), `${file} `.repeat(1 + (file % 200)))
+  const path = join(await lab.folder(), 'large')
+  await writeRandomFile(path, bytes)
+  const seed = await lab.daemon({ set: { 'storage.quota': '40GiB' } })
+  const tree = await seed.json<{ cid: string; size: number }>(['add', folder], { timeoutMs: 600_000 })
+  const large = await seed.json<{ cid: string }>(['add', path], { timeoutMs: 600_000 })
+  const fetched = await fetchIntoStore(lab, [seed.address], tree.cid, tree.size)
+  await fetched.node.stop()
+
+  const reader = await lab.daemon({ set: { 'storage.quota': '40GiB' } })
+  await reader.json(['connect', seed.address])
+  const token = (await readFile(join(reader.home, 'api.token'), 'utf8')).trim()
+  const startedAtMs = performance.now()
+  const response = await fetch(`${reader.ready.api}/api/v1/content/cat?address=${large.cid}`, {
+    headers: { authorization: `Bearer ${token}` },
+  })
+  const body = response.body?.getReader()
+  await body?.read()
+  const firstByteMs = performance.now() - startedAtMs
+  await body?.cancel()
+  await Promise.all([reader.stop(), seed.stop()])
+  return [
+    {
+      name: `fetch of ${files} small files in a directory`,
+      measured: `${round((files * 1_000) / fetched.durationMs)} files/s`,
+      value: (files * 1_000) / fetched.durationMs,
+      unit: 'files/s',
+    },
+    {
+      name: `first byte of ${round(bytes / MIB)} MiB from a peer`,
+      measured: `${round(firstByteMs)} ms`,
+      value: firstByteMs,
+      unit: 'ms',
+      hold: { atMost: 100 },
+    },
   ]
 }

@@ -71,6 +71,12 @@ export default {
       'A protocol is a libp2p service that knows nothing of the daemon.',
     ),
     room(
+      'protocol-message',
+      'protocols/message/',
+      [],
+      'A protocol is a libp2p service that knows nothing of the daemon.',
+    ),
+    room(
       'workers',
       'src/workers/',
       ['src/telemetry/'],
@@ -115,7 +121,7 @@ export default {
     room(
       'gossip',
       'src/gossip/',
-      ['src/storage/', 'src/identity/', 'src/telemetry/'],
+      ['src/storage/', 'src/identity/', 'src/telemetry/', 'protocols/message/'],
       'Gossip carries messages for services and knows none of them.',
     ),
     room(

@@ -6,6 +6,7 @@ import type { PinPolicies } from '../content/policy/types.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { NameService } from '../content/names/types.ts'
 import type { ContentService } from '../content/types.ts'
+import type { AppMessages } from '../gossip/messages/types.ts'
 import type { Jobs } from '../jobs/types.ts'
 import type { Network } from '../network/types.ts'
 import type { Storage } from '../storage/types.ts'
@@ -96,6 +97,7 @@ export interface ApiDependencies {
   contentStatistics: Content['statistics']
   /** What is kept without being told each time. */
   policies?: PinPolicies
+  messages?: AppMessages
   /** What others announce, for events. */
   announcements?: Pick<Announcements, 'onAnnouncement'>
   /** Provider records of this node. */

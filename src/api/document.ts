@@ -34,6 +34,7 @@ export async function buildDocument(routes: readonly Route[], version: string): 
         { name: 'node', description: 'the process, its health and figures' },
         { name: 'network', description: 'peers, lists, evidence, providers' },
         { name: 'trust', description: 'who is believed how much, and why' },
+        { name: 'messages', description: 'what applications say to each other' },
         { name: 'jobs', description: 'long operations and uploads' },
         { name: 'content', description: 'public content by address' },
         { name: 'names', description: 'mutable names: IPNS and DNSLink' },

@@ -124,6 +124,12 @@ export const notAVaultFile = (path: string | undefined, type: string): ApiError 
 export const policiesUnavailable = (): ApiError =>
   new ApiError('ERR_POLICIES_ABSENT', 'unavailable', 'This node runs without pin policies')
 
+export const messagesAbsent = (): ApiError =>
+  new ApiError('ERR_MESSAGES_ABSENT', 'unavailable', 'This node carries no messages')
+
+export const messageEncoding = (): ApiError =>
+  new ApiError('ERR_MESSAGE_ENCODING', 'usage', 'The data of a message is standard base64 with its padding')
+
 export const vaultAbsent = (): ApiError =>
   new ApiError('ERR_VAULT_ABSENT', 'unavailable', 'This node runs without a vault')
 

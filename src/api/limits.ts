@@ -107,3 +107,6 @@ export const TIMEOUTS: Timeouts = {
   /** How long `close` waits for running requests before their connections are destroyed. */
   closeGraceMs: 3_000,
 }
+
+/** An empty line in a quiet stream of messages: below the idle timeouts of clients and proxies. */
+export const MESSAGE_HEARTBEAT_MS = 15_000

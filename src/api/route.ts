@@ -81,6 +81,7 @@ export type Tag =
   | 'node'
   | 'network'
   | 'trust'
+  | 'messages'
   | 'jobs'
   | 'content'
   | 'names'

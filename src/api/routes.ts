@@ -3,6 +3,7 @@ import { contentRoutes } from './routes/content.ts'
 import { documentRoutes } from './routes/document.ts'
 import { eventRoutes } from './routes/events.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { messageRoutes } from './routes/messages.ts'
 import { nameRoutes } from './routes/names.ts'
 import { networkRoutes } from './routes/network.ts'
 import { nodeRoutes } from './routes/node.ts'
@@ -20,6 +21,7 @@ export const routes: readonly Route[] = [
   ...nodeRoutes,
   ...networkRoutes,
   ...trustRoutes,
+  ...messageRoutes,
   ...jobRoutes,
   ...contentRoutes,
   ...nameRoutes,

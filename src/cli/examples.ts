@@ -23,6 +23,17 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { command: 'trust set PEER 0.9', does: 'a friend, whatever is seen of it' },
     { command: 'trust set PEER --clear', does: 'let what was seen count again' },
   ],
+  'pubsub pub': [
+    { command: 'pubsub pub weather sunny', does: 'to everybody who listens' },
+    {
+      command: 'pubsub pub weather rain --to PEER',
+      does: 'to one peer, that must be listening',
+      byHand: true,
+    },
+  ],
+  'pubsub sub': [{ command: 'pubsub sub weather', does: 'until it is stopped', byHand: true }],
+  'pubsub topics': [{ command: 'pubsub topics', does: 'what is listened to here' }],
+  'pubsub peers': [{ command: 'pubsub peers weather', does: 'who of the neighbours hears it' }],
   'trust audit': [{ command: 'trust audit', does: 'exits with 5 where stored evidence was tampered with' }],
   put: [
     { command: 'put README.md', does: 'a file; prints its link' },

@@ -535,6 +535,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is said under a topic, as it is said
+         * @description One JSON text a line; an empty line now and then tells that the node is there. With `Accept: text/event-stream`, events `message` with the same data.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["listen"];
+        put?: never;
+        /**
+         * Say something to all who listen to a topic, or to one peer
+         * @description Access: the scope write.
+         */
+        post: operations["sendMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages/peers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Neighbours that hear a topic
+         * @description Those that follow the part of the gossip in which the topic lies; they may listen to another one there.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["listMessagePeers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages/topics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Topics that somebody on this node listens to
+         * @description Access: the scope read.
+         */
+        get: operations["listMessageTopics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/names": {
         parameters: {
             query?: never;
@@ -1983,6 +2051,24 @@ export interface components {
             /** @description a capability link: a secret */
             link: string;
         };
+        HeardMessage: {
+            /** @description base64 */
+            data: string;
+            /** @description to this node alone */
+            direct: boolean;
+            /** @description messages that there was no room for */
+            droppedBefore: number;
+            /** @description peer id, proven */
+            sender: string;
+            /** @description decimal; greater than in every earlier message of the sender */
+            sequence: string;
+            /** @description the same where it is UTF-8 */
+            text: string | null;
+            /** @description milliseconds since the Unix epoch */
+            timeMs: number;
+            /** @description one line, chosen by applications */
+            topic: string;
+        };
         IdReport: {
             agent: string;
             did: string;
@@ -2114,6 +2200,24 @@ export interface components {
         MakePrivate: {
             /** @description a CID */
             cid: string;
+        };
+        MessagePeers: {
+            peers: string[];
+        };
+        MessageSent: {
+            /** @description to so many neighbours it went at once; 1 where one peer has taken it */
+            neighbours: number;
+            /** @description the one peer, or null: all who listen */
+            to: string | null;
+            /** @description one line, chosen by applications */
+            topic: string;
+        };
+        MessageTopics: {
+            topics: {
+                listeners: number;
+                /** @description one line, chosen by applications */
+                topic: string;
+            }[];
         };
         NameKey: {
             createdAtMs: number | null;
@@ -2409,6 +2513,14 @@ export interface components {
                     value: string;
                 }[];
             }[];
+        };
+        SendMessage: {
+            /** @description base64, at most 49 152 bytes */
+            data: string;
+            /** @description a peer id or did:key */
+            to?: string;
+            /** @description one line, chosen by applications */
+            topic: string;
         };
         SetScore: {
             /** @description null: what was seen counts again */
@@ -3808,6 +3920,132 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listen: {
+        parameters: {
+            query: {
+                /** @description one line, chosen by applications */
+                topic: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description messages */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["HeardMessage"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    sendMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendMessage"];
+            };
+        };
+        responses: {
+            /** @description sent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageSent"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listMessagePeers: {
+        parameters: {
+            query: {
+                /** @description one line, chosen by applications */
+                topic: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description peers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessagePeers"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listMessageTopics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description topics */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageTopics"];
                 };
             };
             /** @description a failure */

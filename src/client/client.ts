@@ -52,9 +52,15 @@ export type DownloadPath =
   | '/api/v1/backup'
   | '/metrics'
 
-export type LinesPath = '/api/v1/content/ls' | '/api/v1/providers'
+interface Lines {
+  '/api/v1/content/ls': Schema<'Entry'>
+  '/api/v1/messages': Schema<'HeardMessage'>
+  '/api/v1/providers': Schema<'Provider'>
+}
 
-type Line<Path extends LinesPath> = Path extends '/api/v1/content/ls' ? Schema<'Entry'> : Schema<'Provider'>
+export type LinesPath = keyof Lines
+
+type Line<Path extends LinesPath> = Lines[Path]
 
 /** Streams of bytes whose question holds a secret, which an address would give away. */
 export type PostedDownloadPath =

@@ -3,6 +3,7 @@ import { createLibp2p } from 'libp2p'
 import type { Config, Sources } from '../../config/index.ts'
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { keep as keepProtocol } from '../../protocols/keep/index.ts'
+import { message as messageProtocol } from '../../protocols/message/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, createApi } from '../api/index.ts'
 import { createContentHelia } from '../content/helia/index.ts'
@@ -12,6 +13,7 @@ import { announcementsTopic } from '../content/announce/index.ts'
 import { ipnsNamespace, type NameService } from '../content/names/index.ts'
 import type { ContentService } from '../content/types.ts'
 import { createGossip } from '../gossip/index.ts'
+import { createAppMessages } from '../gossip/messages/index.ts'
 import { loadOrCreateIdentity } from '../identity/index.ts'
 import { createJobs, type Jobs } from '../jobs/index.ts'
 import {
@@ -251,7 +253,8 @@ async function startServices(
   lifecycle.started('api listener', () => listening.api?.close())
 
   const networkName = config.network.name
-  const topics = [deletionsTopic(networkName), announcementsTopic()]
+  const messages = createAppMessages({ state: stateDb, log, self: identity.peerId.toString() })
+  const topics = [deletionsTopic(networkName), announcementsTopic(), ...messages.rules]
   const gossip = createGossip({ networkName, topics, trust, log })
   const vault = createVault({
     home: lock.home,
@@ -302,6 +305,7 @@ async function startServices(
       services: {
         content: sources.protocol,
         chunk: chunkProtocol({ networkName, holder: vault.holder, trust, bandwidth, log }),
+        message: messageProtocol({ networkName, take: messages.take, trust, log }),
         keep: keepProtocol({ networkName, holder: keeping.policies.holder, trust, log }),
       },
     }),
@@ -332,6 +336,8 @@ async function startServices(
   sources.begin()
   gossip.start(libp2p.services.pubsub)
   lifecycle.started('gossip', () => gossip.stop())
+  messages.start({ gossip, message: libp2p.services.message })
+  lifecycle.started('messages', () => messages.stop())
   const network = createNetwork({ libp2p, identity, trust, history: peers.history, log })
   lifecycle.started('network', () => network.close())
   const seeker = createSeeker({ libp2p, log, expectsPeers: config.network.bootstrap.length > 0 })
@@ -389,6 +395,7 @@ async function startServices(
     vault,
     bandwidth,
     provides: content.provideStatistics,
+    messages,
     ...keeping,
     isServing: () => ['ready', 'degraded'].includes(health().state),
   })
@@ -404,6 +411,7 @@ async function startServices(
     content,
     names,
     ...keeping,
+    messages,
     vault: privateFiles,
     publicRead: config.vault.publicRead,
     contentStatistics: () => libp2p.services.content.statistics(),

@@ -5,6 +5,7 @@ import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { StepFigures } from '../content/flow/types.ts'
 import type { ContentService } from '../content/types.ts'
 import type { Gossip } from '../gossip/index.ts'
+import type { AppMessages } from '../gossip/messages/types.ts'
 import type { Jobs } from '../jobs/index.ts'
 import type { BandwidthLimiter } from '../network/index.ts'
 import type { OpenStorage } from '../storage/open.ts'
@@ -24,6 +25,7 @@ export interface MeasuredServices {
   bandwidth: Pick<BandwidthLimiter, 'statistics' | 'waiting'>
   provides: () => ProvideStatistics
   policies: Pick<PinPolicies, 'statistics'>
+  messages: Pick<AppMessages, 'statistics'>
   announcements: Pick<Announcements, 'statistics'>
   /** Whether the node would be called ready. */
   isServing: () => boolean
@@ -110,6 +112,10 @@ export function observeServices(services: MeasuredServices): void {
   }
   metrics.observed('counter', messages, () =>
     Object.entries(gossip.statistics()).map(([result, value]) => ({ labels: { result }, value })),
+  )
+  const said = { name: 'p2pnode_messages_total', help: 'What applications said.', labels: ['event'] as const }
+  metrics.observed('counter', said, () =>
+    Object.entries(services.messages.statistics()).map(([event, value]) => ({ labels: { event }, value })),
   )
   observeVault(metrics, vault)
   observeBandwidth(metrics, services.bandwidth)

@@ -9,6 +9,7 @@ import { registerNode } from './node.ts'
 import { registerPeers } from './peers.ts'
 import { registerPins } from './pins.ts'
 import { registerPrivate } from './private.ts'
+import { registerPubsub } from './pubsub.ts'
 import type { Run } from './register.ts'
 import { registerSimulate } from './simulate.ts'
 import { registerStorage } from './storage.ts'
@@ -26,6 +27,7 @@ export function registerAll(program: Command, run: Run): void {
   registerPrivate(program, run)
   registerPeers(program, run)
   registerTrust(program, run)
+  registerPubsub(program, run)
   registerJobs(program, run)
   registerStorage(program, run)
   registerConfig(program, run)

@@ -11,6 +11,7 @@ import { createNameTables } from './migration-9.ts'
 import { createTrustTables } from './migration-10.ts'
 import { createPolicyTables } from './migration-11.ts'
 import { createSourceTable } from './migration-12.ts'
+import { createMessageTable } from './migration-13.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -41,4 +42,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 10, name: 'what is known of peers', run: createTrustTables },
   { version: 11, name: 'pin policies and promises', run: createPolicyTables },
   { version: 12, name: 'what was learned about sources', run: createSourceTable },
+  { version: 13, name: 'messages that were heard', run: createMessageTable },
 ]

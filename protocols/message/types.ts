@@ -1,0 +1,31 @@
+import type { PeerId } from '@libp2p/interface'
+
+export interface Envelope {
+  topic: string
+  /** Greater than that of every earlier message of the sender. */
+  sequence: bigint
+  /** By the sender's clock. */
+  timeMs: number
+  payload: Uint8Array
+}
+
+export interface Receipt {
+  /** A number of `Status`. */
+  status: number
+  /** That of the envelope. */
+  sequence: bigint
+}
+
+/** Says what becomes of a message; a number of `Status`. Must end within a few milliseconds. */
+export type TakeMessage = (sender: string, envelope: Envelope) => number
+
+export interface Messages {
+  readonly protocols: readonly string[]
+  /**
+   * Sends one message to one peer and resolves when the peer has taken it.
+   *
+   * @throws ERR_MESSAGE_UNSUPPORTED (the peer does not know the protocol), ERR_MESSAGE_REFUSED (with `status` in its details),
+   * ERR_PEER_UNREACHABLE, ERR_CANCELLED
+   */
+  send(peer: PeerId, envelope: Envelope, signal: AbortSignal): Promise<void>
+}

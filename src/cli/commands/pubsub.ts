@@ -1,0 +1,42 @@
+import type { Command } from 'commander'
+import { type Run, wholeNumber } from './register.ts'
+
+/** pubsub pub, sub, topics, peers: what applications say to each other through their nodes. */
+export function registerPubsub(program: Command, run: Run): void {
+  const work = () => import('../work/pubsub.ts')
+  const pubsub = program.command('pubsub').summary('signed messages between applications: say, hear')
+
+  pubsub
+    .command('pub')
+    .summary('say something to all who listen to a topic, or to one peer')
+    .argument('<topic>', 'one line of your choice')
+    .argument('[text]', 'what to say (default: what comes from standard input)')
+    .option('--to <PEER>', 'to this peer alone; fails unless it was taken there')
+    .action(async (topic: string, text: string | undefined, options: { to?: string }, command: Command) =>
+      run(command, async (context) => (await work()).pub(context, topic, text, options.to)),
+    )
+
+  pubsub
+    .command('sub')
+    .summary('print what is said under a topic, until it is stopped')
+    .argument('<topic>')
+    .option('--count <N>', 'stop after so many', wholeNumber(1))
+    .action(async (topic: string, options: { count?: number }, command: Command) =>
+      run(command, async (context) => (await work()).sub(context, topic, options.count)),
+    )
+
+  pubsub
+    .command('topics')
+    .summary('topics that somebody on this node listens to')
+    .action(async (_: unknown, command: Command) =>
+      run(command, async (context) => (await work()).topics(context)),
+    )
+
+  pubsub
+    .command('peers')
+    .summary('neighbours that hear a topic')
+    .argument('<topic>')
+    .action(async (topic: string, _: unknown, command: Command) =>
+      run(command, async (context) => (await work()).peers(context, topic)),
+    )
+}

@@ -159,6 +159,7 @@ export default {
       'src/api/',
       [
         'src/(storage|jobs|content|vault|trust|network|telemetry|identity)/',
+        'src/gossip/messages/types\\.ts',
         'protocols/content/(types|links)\\.ts',
       ],
       'The API shows services; no service knows the API. Codecs and scopes are those of the protocol.',

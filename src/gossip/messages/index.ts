@@ -31,7 +31,7 @@ import { Listener } from './listener.ts'
 import { openSenders, type SendersOptions } from './senders.ts'
 import type { AppMessage, AppMessages } from './types.ts'
 
-export type { AppMessage, AppMessages } from './types.ts'
+export type { AppMessages } from './types.ts'
 
 export interface AppMessagesOptions {
   state: SendersOptions['state']

@@ -5,6 +5,7 @@ import type { Announcements } from '../content/announce/index.ts'
 import type { PinPolicies } from '../content/policy/types.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { NameService } from '../content/names/types.ts'
+import type { PinningService } from '../content/pinning/types.ts'
 import type { ContentService } from '../content/types.ts'
 import type { AppMessages } from '../gossip/messages/types.ts'
 import type { Jobs } from '../jobs/types.ts'
@@ -90,6 +91,8 @@ export interface ApiDependencies {
   content: ContentService
   /** IPNS and DNSLink. */
   names: NameService
+  /** Pins on behalf of other programs. */
+  pinning: PinningService
   /** Private files. */
   vault?: VaultService | undefined
   /** Whether a link alone, without a token, reads over loopback (`vault.publicRead`). */

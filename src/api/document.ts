@@ -2,6 +2,7 @@ import type { TSchema } from 'typebox'
 import { MAX_UPLOAD_PART_BYTES } from './limits.ts'
 import type { Access, ReplyDefinition, Route } from './route.ts'
 import { ErrorReply } from './schemas/common.ts'
+import { PinFailure } from './schemas/pinning.ts'
 
 type Json = Record<string, unknown>
 
@@ -38,6 +39,7 @@ export async function buildDocument(routes: readonly Route[], version: string): 
         { name: 'jobs', description: 'long operations and uploads' },
         { name: 'content', description: 'public content by address' },
         { name: 'names', description: 'mutable names: IPNS and DNSLink' },
+        { name: 'pinning', description: 'the Pinning Service API' },
         { name: 'vault', description: 'private files by link; links are secrets' },
         { name: 'storage', description: 'blocks, pins, maintenance' },
         { name: 'events', description: 'what happens, as it happens' },
@@ -97,7 +99,11 @@ function operation(route: Route, named: Map<string, Json>): Json {
       ),
       default: {
         description: 'a failure',
-        content: { 'application/json': { schema: reference(ErrorReply) } },
+        content: {
+          'application/json': {
+            schema: reference(route.failures === 'pinning' ? PinFailure : ErrorReply),
+          },
+        },
       },
     },
   }

@@ -1,6 +1,7 @@
 import type { Static } from 'typebox'
 import { type ErrorKind, P2pnodeError, type P2pnodeErrorOptions } from '../../protocols/shared/errors.ts'
 import type { ErrorReply } from './schemas/common.ts'
+import type { PinFailure } from './schemas/pinning.ts'
 
 /** The HTTP status of each kind of error: the one table behind every answer (see `ErrorKind`). */
 export const STATUS_OF_KIND: Readonly<Record<ErrorKind, number>> = {
@@ -177,4 +178,18 @@ export function answerOf(error: unknown): ErrorAnswer {
       },
     },
   }
+}
+
+/** Names that the Pinning Service API's own examples give to statuses; other failures keep their code. */
+const PIN_REASONS: Readonly<Record<number, string>> = {
+  400: 'BAD_REQUEST',
+  401: 'UNAUTHORIZED',
+  404: 'NOT_FOUND',
+  500: 'INTERNAL_SERVER_ERROR',
+}
+
+/** The same failure in the shape of the Pinning Service API. */
+export function asPinFailure({ status, body }: ErrorAnswer): Static<typeof PinFailure> {
+  const { code, message } = body.error
+  return { error: { reason: PIN_REASONS[status] ?? code.replace(/^ERR_/, ''), details: message } }
 }

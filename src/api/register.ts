@@ -51,7 +51,10 @@ export function registerRoute(app: FastifyInstance, route: Route, context: ApiCo
   app.route({
     method: route.head === true ? [route.method, 'HEAD'] : route.method,
     url: route.path,
-    config: { access: route.access },
+    config: {
+      access: route.access,
+      ...(route.failures === undefined ? {} : { failures: route.failures }),
+    },
     exposeHeadRoute: false,
     handler,
   })

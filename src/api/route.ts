@@ -71,6 +71,8 @@ export interface Route {
   body?: TSchema
   /** `bytes`: the body is streamed to the handler and never parsed. */
   bodyType?: 'json' | 'bytes'
+  /** The shape of failures, where another specification than ours gives it. */
+  failures?: 'pinning'
   /** Answers also to HEAD; the handler looks at `method`. */
   head?: boolean
   replies: Record<number, ReplyDefinition>
@@ -85,6 +87,7 @@ export type Tag =
   | 'jobs'
   | 'content'
   | 'names'
+  | 'pinning'
   | 'vault'
   | 'storage'
   | 'events'

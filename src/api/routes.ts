@@ -9,6 +9,7 @@ import { networkRoutes } from './routes/network.ts'
 import { nodeRoutes } from './routes/node.ts'
 import { privateRoutes } from './routes/private.ts'
 import { policyRoutes } from './routes/policies.ts'
+import { pinningRoutes } from './routes/pinning.ts'
 import { storageRoutes } from './routes/storage.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { trustRoutes } from './routes/trust.ts'
@@ -26,6 +27,7 @@ export const routes: readonly Route[] = [
   ...contentRoutes,
   ...nameRoutes,
   ...privateRoutes,
+  ...pinningRoutes,
   ...vaultRoutes,
   ...vaultFileRoutes,
   ...vaultStateRoutes,

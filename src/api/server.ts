@@ -6,6 +6,7 @@ import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import type { ApiContext } from './context.ts'
 import {
   answerOf,
+  asPinFailure,
   ApiError,
   bodyLate,
   bodyTooLarge,
@@ -38,6 +39,7 @@ const DURATION_BUCKETS_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300]
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
+    failures?: NonNullable<Route['failures']>
   }
   interface FastifyRequest {
     /** Runs while a JSON body is on its way. */
@@ -223,7 +225,7 @@ function answerError(
     .code(answer.status)
     .headers(answer.headers)
     .type('application/json; charset=utf-8')
-    .send(answer.body)
+    .send(request.routeOptions.config.failures === 'pinning' ? asPinFailure(answer) : answer.body)
 }
 
 /** Errors of the HTTP library as ours; all others as they are. */

@@ -1873,6 +1873,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/pins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pin requests that fit, the newest first
+         * @description Access: the scope read.
+         */
+        get: operations["getPins"];
+        put?: never;
+        /**
+         * Ask for a pin
+         * @description Worked on in the background; the origins are dialled, and the delegates are addresses of this node.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["addPin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/pins/{requestid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became of a pin request
+         * @description Access: the scope read.
+         */
+        get: operations["getPinByRequestId"];
+        put?: never;
+        /**
+         * Put another pin in the place of one
+         * @description Access: the scope write.
+         */
+        post: operations["replacePinByRequestId"];
+        /**
+         * Let go of a pin
+         * @description Access: the scope write.
+         */
+        delete: operations["deletePinByRequestId"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2304,6 +2358,22 @@ export interface components {
             streams: number;
             transport: string;
         };
+        Pin: {
+            cid: string;
+            meta?: {
+                [key: string]: string;
+            } | null;
+            name?: string | null;
+            origins?: string[] | null;
+        };
+        PinFailure: {
+            error: {
+                /** @description for people */
+                details?: string;
+                /** @description for programs */
+                reason: string;
+            };
+        };
         PinList: {
             nextAfterId: number | null;
             pins: components["schemas"]["PinRecord"][];
@@ -2317,6 +2387,31 @@ export interface components {
             name: string;
             /** @enum {string} */
             state: "pinning" | "pinned" | "unpinning";
+        };
+        PinResults: {
+            /** @description requests that fit, beyond the limit */
+            count: number;
+            results: components["schemas"]["PinStatus"][];
+        };
+        PinStatus: {
+            /** Format: date-time */
+            created: string;
+            /** @description addresses of this node */
+            delegates: string[];
+            info?: {
+                [key: string]: string;
+            };
+            pin: {
+                cid: string;
+                meta?: {
+                    [key: string]: string;
+                };
+                name?: string;
+                origins: string[];
+            };
+            requestid: string;
+            /** @enum {string} */
+            status: "queued" | "pinning" | "pinned" | "failed";
         };
         PolicyList: {
             policies: {
@@ -6286,6 +6381,177 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getPins: {
+        parameters: {
+            query?: {
+                /** @description RFC 3339; created after it */
+                after?: string;
+                /** @description RFC 3339; created before it */
+                before?: string;
+                /** @description at most 10 CIDs, separated by commas */
+                cid?: string;
+                limit?: number;
+                match?: "exact" | "iexact" | "partial" | "ipartial";
+                /** @description a JSON object of texts */
+                meta?: string;
+                name?: string;
+                /** @description queued, pinning, pinned, failed, separated by commas; pinned */
+                status?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page; the next one is before the oldest of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinResults"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinFailure"];
+                };
+            };
+        };
+    };
+    addPin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Pin"];
+            };
+        };
+        responses: {
+            /** @description the request */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinStatus"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinFailure"];
+                };
+            };
+        };
+    };
+    getPinByRequestId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                requestid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the request */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinStatus"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinFailure"];
+                };
+            };
+        };
+    };
+    replacePinByRequestId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                requestid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Pin"];
+            };
+        };
+        responses: {
+            /** @description the new request */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinStatus"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinFailure"];
+                };
+            };
+        };
+    };
+    deletePinByRequestId: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                requestid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description it is gone */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinFailure"];
                 };
             };
         };

@@ -45,6 +45,7 @@ import { healthOf, type NodeHealth, type NodeState } from './health.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { startNames } from './names.ts'
 import { type AskPassphrase, rememberingPassphrase } from './passphrase.ts'
+import { startPinning } from './pinning.ts'
 import { reportsOf } from './reports.ts'
 import { createKeeping } from './keeping.ts'
 import { observeServices } from './service-metrics.ts'
@@ -190,7 +191,7 @@ async function startServices(
   signal: AbortSignal,
   nodeState: () => NodeState,
 ): Promise<NodeServices & { line: ReadyLine; health: () => NodeHealth }> {
-  const { config, home, log } = options
+  const { config, home, log, sources } = options
   const startedAtMs = Date.now()
 
   // The home: nobody else may use it, and everything else lies in it.
@@ -345,7 +346,7 @@ async function startServices(
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.
-  const names = startNames({ config, state: stateDb, identity, libp2p, isPrivate, log })
+  const names = startNames({ config, state: stateDb, identity, libp2p, privacy, log })
   lifecycle.started('names', () => names.stop())
   const content = createContentService({
     config,
@@ -381,6 +382,8 @@ async function startServices(
   })
   await jobs.start()
   lifecycle.started('jobs', () => jobs.stop(), JOBS_STOP_TIMEOUT_MS)
+  const pinning = startPinning({ state: stateDb, jobs, storage, network, privacy, log })
+  lifecycle.started('pinning', () => pinning.stop())
 
   // The API comes last and takes no work from the first moment of a stop: who asks gets an answer from a node that is whole.
   const health = (): NodeHealth => healthOf({ storage, storageFailure, state: nodeState() })
@@ -412,21 +415,14 @@ async function startServices(
     names,
     ...keeping,
     messages,
+    pinning,
     vault: privateFiles,
     publicRead: config.vault.publicRead,
     contentStatistics: () => libp2p.services.content.statistics(),
     provideStatistics: () => content.provideStatistics(),
     storage,
     state: stateDb,
-    ...reportsOf({
-      config,
-      sources: options.sources,
-      identity,
-      home: lock.home,
-      network,
-      libp2p,
-      startedAtMs,
-    }),
+    ...reportsOf({ config, sources, identity, home: lock.home, network, libp2p, startedAtMs }),
     health,
     doctor: (doctorSignal) =>
       runDoctor({

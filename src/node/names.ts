@@ -12,13 +12,13 @@ export interface NodeNamesOptions {
   state: StateDatabase
   identity: Identity
   libp2p: Libp2p<NetworkServices>
-  isPrivate: PrivateMark['isPrivate']
+  privacy: PrivateMark
   log: Logger
 }
 
 /** The names of a node over its libp2p, which has started; they are told again when somebody comes. */
 export function startNames(options: NodeNamesOptions): Names {
-  const { config, state, identity, libp2p, isPrivate, log } = options
+  const { config, state, identity, libp2p, privacy, log } = options
   const { dht } = libp2p.services
   const names = createNames({
     state,
@@ -26,7 +26,7 @@ export function startNames(options: NodeNamesOptions): Names {
     dhts: [{ dht, hasRoutes: () => knownRoutes(dht) > 0 }],
     dnslink: config.content.dnslink,
     lookupTxt: config.network.mode === 'public' ? systemTxt() : undefined,
-    isPrivate,
+    isPrivate: privacy.isPrivate,
     republishMs: config.content.republishNamesMs,
     log,
   })

@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { Compile } from 'typebox/compile'
 import { routes } from '../../src/api/routes.ts'
 import { ErrorReply } from '../../src/api/schemas/common.ts'
+import { PinFailure } from '../../src/api/schemas/pinning.ts'
 import type { ApiBench } from './api-server.ts'
 
 export interface Answer {
@@ -50,7 +51,8 @@ export function checkAgainstSchema(method: string, path: string, status: number,
   const plain = path.split('?', 1)[0] ?? ''
   const route = routes.find((one) => one.method === method && patternOf(one.path).test(plain))
   const declared = route?.replies[status]
-  const schema = declared === undefined ? ErrorReply : declared.schema
+  const failure = route?.failures === 'pinning' ? PinFailure : ErrorReply
+  const schema = declared === undefined ? failure : declared.schema
   if (schema === undefined || (declared?.type ?? 'application/json') !== 'application/json') return
   const validator = Compile(schema)
   if (!validator.Check(json)) {

@@ -9,6 +9,7 @@ import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, type ApiDependencies, createApi } from '../../src/api/index.ts'
 import { createNames } from '../../src/content/names/index.ts'
 import type { ContentService, Entry, Provider, Resolved, Route } from '../../src/content/types.ts'
+import { createPinning } from '../../src/content/pinning/index.ts'
 import type { Jobs } from '../../src/jobs/index.ts'
 import type { AwayPeer, PeerSummary } from '../../src/network/types.ts'
 import type { Pin } from '../../src/storage/types.ts'
@@ -308,10 +309,18 @@ export async function openApi(overrides: Partial<ApiDependencies> = {}): Promise
     log,
   })
   const network = new FakeNetwork()
+  const pins: Pin[] = []
+  const pinning = createPinning({
+    state,
+    jobs,
+    pins: storageOf(pins).pins,
+    connect: (origin) => network.connect(origin),
+    log,
+  })
+  pinning.start()
   const trust = createTrust({ state, log, networkName: 'test' })
   const metrics = createMetrics({ watchEventLoop: false })
   const health: ApiBench['health'] = { state: 'ready', problems: [] }
-  const pins: Pin[] = []
   let stops = 0
   const dependencies: ApiDependencies = {
     listen: { host: '127.0.0.1', port: 0 },
@@ -324,6 +333,7 @@ export async function openApi(overrides: Partial<ApiDependencies> = {}): Promise
     jobs,
     content,
     names,
+    pinning,
     vault,
     publicRead: false,
     contentStatistics: () => ({
@@ -398,6 +408,7 @@ export async function openApi(overrides: Partial<ApiDependencies> = {}): Promise
       kinds.release()
       await api.close()
       await names.stop()
+      await pinning.stop()
       metrics.close()
       trust.stop()
       await close()

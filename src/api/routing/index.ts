@@ -19,7 +19,7 @@ import * as Digest from 'multiformats/hashes/digest'
 import type { MultihashDigest } from 'multiformats/hashes/interface'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import { MAX_RECORD_BYTES } from '../../content/names/limits.ts'
-import { tellsPrivate } from '../../content/names/private.ts'
+import { privateTarget } from '../../content/names/private.ts'
 import type { NameService } from '../../content/names/types.ts'
 import type { PrivateMark } from '../../content/private/types.ts'
 import type { RoutedPeer, RoutingSource } from '../../content/routing/types.ts'
@@ -141,7 +141,7 @@ export function routingRoutes(dependencies: RoutingDependencies): GatewayRoutes 
         const name = nameOf(request.params['*'])
         const signal = AbortSignal.any([goneSignal(reply), AbortSignal.timeout(STREAM_TIMEOUT_MS)])
         const record = await recordOf(names, name, signal)
-        const isHidden = record !== undefined && tellsPrivate(record.value, isPrivate)
+        const isHidden = record !== undefined && privateTarget(record.value, isPrivate) !== undefined
         return sendRecord(reply, isHidden ? undefined : record)
       })
 

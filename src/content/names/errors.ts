@@ -74,14 +74,6 @@ export const sequenceExhausted = (name: string): P2pnodeError =>
 export const lifetimeInvalid = (reason: string): P2pnodeError =>
   new P2pnodeError('ERR_LIFETIME_INVALID', 'usage', reason)
 
-export const contentPrivate = (address: string): P2pnodeError =>
-  new P2pnodeError(
-    'ERR_CONTENT_PRIVATE',
-    'denied',
-    `${shown(address)} is marked private: a name would tell everybody of it`,
-    { details: { address: shown(address) } },
-  )
-
 export const keyNotFound = (key: string): P2pnodeError =>
   new P2pnodeError(
     'ERR_KEY_NOT_FOUND',

@@ -1,12 +1,14 @@
+import type { CID } from 'multiformats/cid'
 import type { PrivateMark } from '../private/types.ts'
 import { parseAddress } from '../read/address.ts'
 
-/** Whether what a record holds would tell of content that must not be known outside. */
-export function tellsPrivate(value: string, isPrivate: PrivateMark['isPrivate']): boolean {
-  if (!value.startsWith('/ipfs/')) return false
+/** The content of which a record would tell although it must not be known outside; undefined: there is none. */
+export function privateTarget(value: string, isPrivate: PrivateMark['isPrivate']): CID | undefined {
+  if (!value.startsWith('/ipfs/')) return undefined
   try {
-    return isPrivate(parseAddress(value).root)
+    const { root } = parseAddress(value)
+    return isPrivate(root) ? root : undefined
   } catch {
-    return false
+    return undefined
   }
 }

@@ -1,10 +1,10 @@
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import type { Logger } from '../../telemetry/types.ts'
 import { parseAddress } from '../read/address.ts'
+import { contentPrivate } from '../errors.ts'
 import type { PrivateMark } from '../private/types.ts'
 import type { NameNetwork } from './dht.ts'
 import {
-  contentPrivate,
   lifetimeInvalid,
   nameLoop,
   nameNotFound,
@@ -28,7 +28,7 @@ import {
   REPUBLISH_RETRY_MS,
 } from './limits.ts'
 import { type KeyName, nameOfKey, parseName } from './name.ts'
-import { tellsPrivate } from './private.ts'
+import { privateTarget } from './private.ts'
 import { isBetter, readRecord, signRecord } from './record.ts'
 import type { NameStore, Publication } from './store.ts'
 import type { ImportedName, NameRecord, PublishedName, PublishOptions } from './types.ts'
@@ -84,7 +84,8 @@ export class NamePublisher {
     const name = parseName(text)
     if (name.kind !== 'key') throw nameNotFound(text, 'a domain has no IPNS record')
     const record = await readRecord(name, bytes, now())
-    if (tellsPrivate(record.value, this.#options.isPrivate)) throw contentPrivate(record.value)
+    const hidden = privateTarget(record.value, this.#options.isPrivate)
+    if (hidden !== undefined) throw contentPrivate(hidden)
     // The DHT replaces what is there without comparing: whoever puts looks first.
     await this.#lookAround(name, signal)
     const known = store.record(name.text)
@@ -155,7 +156,7 @@ export class NamePublisher {
       return ['/ipns', parseName(named[1] ?? '').text, ...rest].join('/')
     }
     const { root, path } = parseAddress(address)
-    if (this.#options.isPrivate(root)) throw contentPrivate(address)
+    if (this.#options.isPrivate(root)) throw contentPrivate(root)
     return [`/ipfs/${root}`, ...path].join('/')
   }
 

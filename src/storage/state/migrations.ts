@@ -12,6 +12,7 @@ import { createTrustTables } from './migration-10.ts'
 import { createPolicyTables } from './migration-11.ts'
 import { createSourceTable } from './migration-12.ts'
 import { createMessageTable } from './migration-13.ts'
+import { createPinRequestTable } from './migration-14.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -43,4 +44,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 11, name: 'pin policies and promises', run: createPolicyTables },
   { version: 12, name: 'what was learned about sources', run: createSourceTable },
   { version: 13, name: 'messages that were heard', run: createMessageTable },
+  { version: 14, name: 'what others asked to pin', run: createPinRequestTable },
 ]

@@ -63,7 +63,7 @@ describe('names over HTTP', () => {
     const { key, name } = await newName()
     const stranger = await newName()
     for (const [answer, status, code] of [
-      [await post('/api/v1/names', { address: PRIVATE_CID }), 403, 'ERR_CONTENT_PRIVATE'],
+      [await post('/api/v1/names', { address: PRIVATE_CID }), 409, 'ERR_CONTENT_PRIVATE'],
       [await post('/api/v1/names', { address: 'nonsense' }), 400, 'ERR_ADDRESS_INVALID'],
       [await post('/api/v1/names', { address: A, key: 'none' }), 404, 'ERR_KEY_NOT_FOUND'],
       [await post('/api/v1/names', { address: A, lifetimeMs: 1 }), 400, 'ERR_LIFETIME_INVALID'],

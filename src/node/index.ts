@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { createLibp2p } from 'libp2p'
-import type { Config, Sources } from '../../config/index.ts'
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { keep as keepProtocol } from '../../protocols/keep/index.ts'
 import { message as messageProtocol } from '../../protocols/message/index.ts'
@@ -10,12 +9,11 @@ import { createContentHelia } from '../content/helia/index.ts'
 import { createDiscovery } from '../content/flow/index.ts'
 import { createContentService } from '../content/index.ts'
 import { announcementsTopic } from '../content/announce/index.ts'
-import { ipnsNamespace, type NameService } from '../content/names/index.ts'
-import type { ContentService } from '../content/types.ts'
+import { ipnsNamespace } from '../content/names/index.ts'
 import { createGossip } from '../gossip/index.ts'
 import { createAppMessages } from '../gossip/messages/index.ts'
 import { loadOrCreateIdentity } from '../identity/index.ts'
-import { createJobs, type Jobs } from '../jobs/index.ts'
+import { createJobs } from '../jobs/index.ts'
 import {
   boundedStop,
   createBandwidth,
@@ -24,89 +22,29 @@ import {
   createSeeker,
   knownRoutes,
   libp2pOptions,
-  type Network,
   startError,
 } from '../network/index.ts'
-import { type OpenStorage, openStorage } from '../storage/open.ts'
+import { openStorage } from '../storage/open.ts'
 import { acquireHomeLock, backupHome, openState } from '../storage/state/index.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
-import type { Logger } from '../telemetry/types.ts'
-import { createTrust, type TrustService } from '../trust/index.ts'
-import {
-  createVault,
-  deletionsTopic,
-  loadOwnerSecret,
-  replaceOwnerSecret,
-  type VaultService,
-} from '../vault/index.ts'
+import { createTrust } from '../trust/index.ts'
+import { createVault, deletionsTopic, loadOwnerSecret, replaceOwnerSecret } from '../vault/index.ts'
 import { runDoctor } from './doctor.ts'
 import { nodeGateway } from './gateway.ts'
 import { healthOf, type NodeHealth, type NodeState } from './health.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { startNames } from './names.ts'
-import { type AskPassphrase, rememberingPassphrase } from './passphrase.ts'
+import { rememberingPassphrase } from './passphrase.ts'
 import { startPinning } from './pinning.ts'
 import { reportsOf } from './reports.ts'
 import { createKeeping } from './keeping.ts'
 import { observeServices } from './service-metrics.ts'
 import { nodeSources } from './sources.ts'
+import type { Node, NodeOptions, NodeServices, ReadyLine } from './types.ts'
 import { version } from '../../config/version.ts'
 
 export type { NodeHealth, NodeState } from './health.ts'
-
-export interface NodeOptions {
-  home: string
-  config: Config
-  /** Where each key came from, for `GET /config`. */
-  sources: Sources
-  log: Logger
-  /** Gives the passphrase of the identity, or undefined where nobody has one. */
-  passphrase?: AskPassphrase
-  /** Called when a client asks the node to stop; whoever runs the node then calls `stop`. */
-  onStopRequest?: () => void
-}
-
-/** What `start --json` prints when everything is serving. */
-export interface ReadyLine {
-  peerId: string
-  did: string
-  multiaddrs: string[]
-  api: string
-  gateway: string | null
-  role: string
-  home: string
-  pid: number
-}
-
-/** The services of a running node, for whoever holds it in the same process. */
-export interface NodeServices {
-  readonly storage: OpenStorage
-  readonly jobs: Jobs
-  readonly content: ContentService
-  readonly names: NameService
-  readonly vault: VaultService
-  readonly network: Network
-  readonly trust: TrustService
-}
-
-export interface Node {
-  readonly state: NodeState
-  /**
-   * Resolves once everything is serving. Starting twice returns the first start; a start that fails leaves nothing running.
-   *
-   * @throws ERR_HOME_LOCKED, ERR_CONFIG_…, ERR_IDENTITY_…, ERR_PASSPHRASE_…, ERR_STATE_…, ERR_STORAGE_…, ERR_API_LISTEN,
-   * ERR_CANCELLED where the signal aborted
-   */
-  start(signal?: AbortSignal): Promise<ReadyLine>
-  /** Stops in the reverse order of starting, each step bounded in time. Before a start, or again, it does no harm. */
-  stop(): Promise<void>
-  /** As `/health/ready` tells it. */
-  health(): NodeHealth
-  /** @throws ERR_NODE_NOT_READY */
-  ready(): ReadyLine
-  /** @throws ERR_NODE_NOT_READY */
-  services(): NodeServices
-}
+export type * from './types.ts'
 
 /** How long libp2p may take to close its connections; it can hang. */
 const LIBP2P_STOP_TIMEOUT_MS = 3_000
@@ -191,7 +129,7 @@ async function startServices(
   signal: AbortSignal,
   nodeState: () => NodeState,
 ): Promise<NodeServices & { line: ReadyLine; health: () => NodeHealth }> {
-  const { config, home, log, sources } = options
+  const { config, home, log } = options
   const startedAtMs = Date.now()
 
   // The home: nobody else may use it, and everything else lies in it.
@@ -422,7 +360,15 @@ async function startServices(
     provideStatistics: () => content.provideStatistics(),
     storage,
     state: stateDb,
-    ...reportsOf({ config, sources, identity, home: lock.home, network, libp2p, startedAtMs }),
+    ...reportsOf({
+      config,
+      sources: options.sources,
+      identity,
+      home: lock.home,
+      network,
+      libp2p,
+      startedAtMs,
+    }),
     health,
     doctor: (doctorSignal) =>
       runDoctor({

@@ -41,7 +41,7 @@ export const MAX_SOURCE_CHARACTERS = 1_100
 export const USUAL_SOURCES = 3
 /** One source brings this in a round trip or two (FIRST_WANT_BYTES of the content protocol). */
 export const ONE_SOURCE_BYTES = 2 * 1024 * 1024
-/** What a source should get of larger content: twice what it is asked ahead at most. */
-export const BYTES_PER_SOURCE = 32 * 1024 * 1024
+/** What a source should get of larger content: half a second's work at 16 MiB/s, against a round trip or two for its stream. */
+export const BYTES_PER_SOURCE = 8 * 1024 * 1024
 /** As many as the content protocol uses at once. */
 export const MOST_SOURCES = 8

@@ -279,6 +279,25 @@ export const schema = Section({
         default: false,
       }),
     }),
+    cache: Section({
+      strategy: choice(['lru', 'trust', 'predictive'], {
+        description:
+          'What goes first of what was fetched and not pinned. lru: what was read longest ago. trust: what came from peers of low scores. predictive: what is asked for least; it also fetches ahead what usually follows.',
+        default: 'lru',
+      }),
+      limit: number({
+        description: 'Share of storage.quota in use from which on cached content goes by itself; 1: never.',
+        default: 0.9,
+        minimum: 0.1,
+        maximum: 1,
+      }),
+      prefetch: rate({
+        description: 'How much may be fetched ahead (predictive), on average over a minute.',
+        default: '512KiB/s',
+        from: '4KiB/s',
+        to: '1GiB/s',
+      }),
+    }),
     announce: Section({
       publish: boolean({
         description:

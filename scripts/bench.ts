@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { parseSize } from '../config/units.ts'
 import { Lab } from '../test/support/daemon.ts'
+import { cacheRows } from './bench/cache-rows.ts'
 import { locateRows } from './bench/locate-rows.ts'
 import { idleRows, responseRows } from './bench/node-rows.ts'
 import { provideRows } from './bench/provide-rows.ts'
@@ -24,7 +25,7 @@ const { values, positionals } = parseArgs({
   options: {
     only: {
       type: 'string',
-      default: 'response,transfer,sources,files,transports,memory,idle,vault,locate,provide',
+      default: 'response,transfer,sources,files,transports,memory,idle,vault,locate,provide,cache',
     },
     size: { type: 'string', default: '1GiB' },
     'memory-size': { type: 'string', default: '4GiB' },
@@ -54,6 +55,7 @@ const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
   vault: (lab) => vaultRows(lab, { bytes: bytesOf(values.size), runs }),
   locate: () => locateRows(),
   provide: () => provideRows(),
+  cache: () => cacheRows(),
   idle: (lab) => idleRows(lab, Number(values['idle-seconds']) * 1_000),
 }
 

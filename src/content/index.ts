@@ -15,7 +15,7 @@ import type { Jobs } from '../jobs/types.ts'
 import type { OpenStorage } from '../storage/open.ts'
 import type { StateDatabase } from '../storage/state/types.ts'
 import type { Logger } from '../telemetry/types.ts'
-import type { Policy } from '../trust/contract.ts'
+import type { Policy, Scores } from '../trust/contract.ts'
 import type { Config } from '../../config/index.ts'
 import { DiscoverySteps } from './flow/steps.ts'
 import type { Step } from './flow/types.ts'
@@ -28,6 +28,8 @@ import { carImportJob } from './import/car-job.ts'
 import type { Announcements } from './announce/index.ts'
 import { described } from './announce/describe.ts'
 import { acquireJob } from './jobs/acquire.ts'
+import { cacheConfig, fetchAhead } from './cache/ahead.ts'
+import { type CacheStatistics, createCache } from './cache/index.ts'
 import { getJob, pinJob } from './jobs/get.ts'
 import { healer } from './jobs/heal.ts'
 import { gcJob, scrubJob } from './jobs/maintenance.ts'
@@ -49,7 +51,7 @@ export interface ContentServiceOptions {
   state: StateDatabase
   jobs: Jobs
   libp2p: Libp2p
-  trust: Policy
+  trust: Policy & Scores
   content: Content
   log: Logger
   /** What is private here; without it nothing is. */
@@ -74,6 +76,8 @@ type ConfiguredProvides = Omit<ProvideConfig, 'ratePerSecond'> & { readonly rate
 
 export interface RunningContentService extends ContentService {
   provideStatistics(): ProvideStatistics
+  /** Undefined where content is not cached by any strategy. */
+  cacheStatistics(): CacheStatistics | undefined
   /** Call before `jobs.start()`. */
   start(): Promise<void>
   /** Ends fetches under way; call after `jobs.stop()`. */
@@ -104,7 +108,24 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     steps,
     privacy,
     stallTimeoutMs: config.content.deadlines?.peersMs,
+    cache: {
+      onReading: (reading) => cache?.onReading(reading),
+      onFetched: (reading) => cache?.onFetched(reading),
+      onStored: (bytes) => cache?.onStored(bytes),
+      isHot: (root) => cache?.isHot(root) ?? true,
+    },
   })
+  const cache =
+    config.content.cache === undefined
+      ? undefined
+      : createCache({
+          config: cacheConfig(config.content.cache),
+          state: options.state,
+          storage,
+          trust,
+          fetch: (cid, ahead) => fetchAhead(fetcher, cid, ahead),
+          log,
+        })
   const { rate, ...provide } = config.content.provide
   const provides = createProvides({
     config: { ...provide, ratePerSecond: rate },
@@ -170,6 +191,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     route: (cid, routeOptions) => guide.route(cid, routeOptions),
     provide: (cid, provideOptions) => provides.provide(cid, provideOptions),
     provideStatistics: () => provides.statistics(),
+    cacheStatistics: () => cache?.statistics(),
     markPrivate: (address) => service.markPrivate(address),
     privateRoots: (page) => service.privateRoots(page),
     steps: () => steps.figures(),
@@ -183,10 +205,12 @@ export function createContentService(options: ContentServiceOptions): RunningCon
         if (job === undefined || job.endedAtMs !== null) await rm(join(jobsFolder, name), { force: true })
       }
       provides.start()
+      cache?.start()
     },
 
     async stop() {
       await provides.stop()
+      await cache?.stop()
       await fetcher.close()
     },
   }

@@ -337,6 +337,7 @@ async function startServices(
     bandwidth,
     provides: content.provideStatistics,
     messages,
+    cache: content.cacheStatistics,
     ...keeping,
     isServing: () => ['ready', 'degraded'].includes(health().state),
   })

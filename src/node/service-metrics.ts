@@ -1,5 +1,6 @@
 import type { Content } from '../../protocols/content/types.ts'
 import type { Announcements } from '../content/announce/index.ts'
+import type { CacheStatistics } from '../content/cache/types.ts'
 import type { PinPolicies } from '../content/policy/types.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { StepFigures } from '../content/flow/types.ts'
@@ -24,6 +25,7 @@ export interface MeasuredServices {
   vault: Pick<Vault, 'statistics'>
   bandwidth: Pick<BandwidthLimiter, 'statistics' | 'waiting'>
   provides: () => ProvideStatistics
+  cache: () => CacheStatistics | undefined
   policies: Pick<PinPolicies, 'statistics'>
   messages: Pick<AppMessages, 'statistics'>
   announcements: Pick<Announcements, 'statistics'>
@@ -120,6 +122,7 @@ export function observeServices(services: MeasuredServices): void {
   observeVault(metrics, vault)
   observeBandwidth(metrics, services.bandwidth)
   observeProvides(metrics, services.provides)
+  observeCache(metrics, services.cache)
   observeKeeping(metrics, services)
 }
 
@@ -164,6 +167,29 @@ function observeBandwidth(
     { name: 'p2pnode_bandwidth_waiting', help: 'Streams that wait for their turn.', labels: ['direction'] },
     () => Object.entries(bandwidth.waiting()).map(([direction, value]) => ({ labels: { direction }, value })),
   )
+}
+
+/** What was fetched and nobody pinned. */
+function observeCache(metrics: MeasuredServices['metrics'], read: MeasuredServices['cache']): void {
+  const roots = { name: 'p2pnode_cache_roots', help: 'Roots that were fetched and may be evicted.' }
+  metrics.observed('gauge', roots, () => [{ value: read()?.roots ?? 0 }])
+  const readings = {
+    name: 'p2pnode_cache_readings_total',
+    help: 'Readings that found all they asked for here (hit), and such that fetched something (miss).',
+    labels: ['result'] as const,
+  }
+  metrics.observed('counter', readings, () => [
+    { labels: { result: 'hit' }, value: read()?.hits ?? 0 },
+    { labels: { result: 'miss' }, value: read()?.misses ?? 0 },
+  ])
+  const counter = (name: string, help: string, value: (figures: CacheStatistics) => number): void =>
+    metrics.observed('counter', { name: `p2pnode_cache_${name}_total`, help }, () => {
+      const figures = read()
+      return [{ value: figures === undefined ? 0 : value(figures) }]
+    })
+  counter('evicted_roots', 'Roots that were evicted.', ({ evictedRoots }) => evictedRoots)
+  counter('evicted_bytes', 'Bytes of blocks that were evicted.', ({ evictedBytes }) => evictedBytes)
+  counter('prefetched_roots', 'Roots that were fetched ahead.', ({ prefetchedRoots }) => prefetchedRoots)
 }
 
 /** What is kept for others, what others keep, and what is told of new content. */

@@ -21,6 +21,8 @@ export interface LeaseOptions {
 
 export interface GetOptions {
   signal?: AbortSignal
+  /** False for what is not likely to be read again soon: the memory tier stays as it is. */
+  remember?: boolean
 }
 
 export interface PutOptions {
@@ -148,6 +150,14 @@ export interface Maintenance {
     signal: AbortSignal
     onProgress?: (removed: number, removedBytes: number) => void
   }): Promise<CollectionResult>
+  /**
+   * Removes those of the named blocks that nothing refers to and no lease covers, which is what a collection would do to them;
+   * nothing while the walk of a pin is under way.
+   */
+  evict(
+    cids: readonly CID[],
+    options: { signal: AbortSignal },
+  ): Promise<{ removedBlocks: number; removedBytes: number; isPaused: boolean }>
   /**
    * Reads every block at `storage.scrubRate`, quarantines what does not match its hash and asks `heal` for good bytes.
    * `after` continues an interrupted scrub; `onProgress` gives the position to continue from.

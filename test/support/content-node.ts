@@ -115,6 +115,7 @@ export async function startContentNode(
     quotaBytes?: number
     /** Peers are told at most so often of what has changed: at once by default. */
     tellEveryMs?: number
+    cache?: Config['content']['cache']
   } = {},
 ): Promise<ContentNode> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'p2pnode-content-')))
@@ -150,6 +151,7 @@ export async function startContentNode(
     ...DEFAULT_CONFIG.content,
     ...otherwise,
     steps: { peers: true, ipfs: options.ipfs ?? false, proxy: false, gateways: false, ...on },
+    ...(options.cache === undefined ? {} : { cache: options.cache }),
   }
   const { bandwidth } = options
   const discovery = createDiscovery({ config: { content: contentConfig }, storage, trust, bandwidth })
@@ -312,8 +314,9 @@ export async function startContentNode(
     async stop({ keepHome = false } = {}) {
       await jobs.stop()
       await policies.stop()
-      announcements.stop()
+      // A test may have stopped libp2p: gossip lets go of it first.
       gossip.stop()
+      announcements.stop()
       await content.stop()
       capabilities.stop()
       await helia.stop()

@@ -2,6 +2,7 @@ import type { CID } from 'multiformats/cid'
 import type { Content, FetchStatistics } from '../../../protocols/content/types.ts'
 import type { Blocks } from '../../storage/types.ts'
 import { blockNotFound, cancelled } from '../errors.ts'
+import type { Cache, Reading } from '../cache/index.ts'
 import type { BlockReader } from '../read/block-reader.ts'
 import type { DiscoverySteps } from '../flow/steps.ts'
 import type { PrivateContent } from '../private/private-content.ts'
@@ -20,6 +21,8 @@ export interface FetcherOptions extends SourceDependencies {
   steps: DiscoverySteps
   privacy?: PrivateContent | undefined
   stallTimeoutMs?: number | undefined
+  /** Told of what is read and stored; says what is worth memory. */
+  cache?: Pick<Cache, 'onReading' | 'onFetched' | 'onStored' | 'isHot'> | undefined
 }
 
 interface SharedSession {
@@ -66,12 +69,18 @@ export class Fetcher {
    */
   async fetch<Result>(
     plan: FetchPlan,
-    options: { signal: AbortSignal; onProgress?: (progress: FetchProgress) => void },
+    options: {
+      signal: AbortSignal
+      onProgress?: (progress: FetchProgress) => void
+      /** Nobody reads it yet. */
+      isAhead?: boolean
+    },
     ended: (statistics: FetchStatistics) => Promise<Result>,
   ): Promise<Result> {
     const { session, leave } = await this.#join(plan)
     try {
       const statistics = await abortable(session.done(options.onProgress), options.signal)
+      if (options.isAhead !== true) this.#options.cache?.onReading(readingOf(plan, statistics))
       return await ended(statistics)
     } finally {
       await leave()
@@ -126,11 +135,21 @@ export class Fetcher {
   }
 
   #open(plan: FetchPlan): SharedSession {
-    const { blocks, content, steps, privacy, router, stallTimeoutMs } = this.#options
+    const { blocks, content, steps, privacy, router, stallTimeoutMs, cache } = this.#options
     this.#leases += 1
     const sources = (signal: AbortSignal): PeerSources => this.sources(plan.providersOf, signal)
     const session = FetchSession.open(
-      { plan, blocks, content, steps, privacy, sources, router, stallTimeoutMs },
+      {
+        plan,
+        blocks,
+        content,
+        steps,
+        privacy,
+        sources,
+        router,
+        stallTimeoutMs,
+        onStored: cache?.onStored,
+      },
       `fetch:${this.#leases}`,
     )
     const shared: SharedSession = { session, users: 0 }
@@ -158,6 +177,7 @@ export class FetchingReader implements BlockReader {
   #joined: Promise<JoinedSession> | undefined
   #session: FetchSession | undefined
   #isClosed = false
+  #isHot: boolean | undefined
 
   constructor(
     plan: FetchPlan,
@@ -173,7 +193,9 @@ export class FetchingReader implements BlockReader {
 
   async get(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
     signal.throwIfAborted()
-    const held = await this.#options.blocks.get(cid, { signal })
+    const { blocks, cache } = this.#options
+    this.#isHot ??= cache?.isHot(this.#plan.dag) ?? true
+    const held = await blocks.get(cid, { signal, remember: this.#isHot })
     if (held !== undefined) return held
     if (this.#offline) throw blockNotFound(cid, [{ step: 'local', answer: 'not held, and offline' }])
     if (this.#isClosed) throw cancelled()
@@ -188,9 +210,19 @@ export class FetchingReader implements BlockReader {
   }
 
   async close(): Promise<void> {
+    if (this.#isHot !== undefined && !this.#isClosed) this.#tellCache()
     this.#isClosed = true
     const joined = await this.#joined?.catch(() => undefined)
     await joined?.leave()
+  }
+
+  /** One block is looked at before whatever it leads to is read: that alone is no reading. */
+  #tellCache(): void {
+    const { cache } = this.#options
+    const { scope, path } = this.#plan
+    const reading = readingOf(this.#plan, this.arrived)
+    if (scope !== 'block') cache?.onReading(reading)
+    else if (path === undefined && reading.fetchedBytes > 0) cache?.onFetched(reading)
   }
 
   /**
@@ -214,6 +246,20 @@ export class FetchingReader implements BlockReader {
     } finally {
       await leave()
     }
+  }
+}
+
+/** What a reading was of, and who brought most of it. */
+function readingOf(
+  { dag }: FetchPlan,
+  { bytes, sources }: Pick<FetchStatistics, 'bytes' | 'sources'>,
+): Reading {
+  const [most] = Object.entries(sources).toSorted(([, a], [, b]) => b.bytes - a.bytes)
+  return {
+    cid: dag,
+    sizeBytes: null,
+    fetchedBytes: bytes,
+    source: most === undefined || most[1].bytes === 0 ? undefined : most[0],
   }
 }
 

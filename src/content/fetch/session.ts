@@ -54,6 +54,8 @@ export interface SessionOptions {
   privacy?: PrivateContent | undefined
   sources: (signal: AbortSignal) => PeerSources
   router: SourceDependencies['router']
+  /** So many bytes have arrived to be stored. */
+  onStored?: ((bytes: number) => void) | undefined
 }
 
 /**
@@ -71,7 +73,7 @@ export class FetchSession {
   #state: 'open' | 'complete' | 'failed' = 'open'
 
   private constructor(options: SessionOptions, lease: Lease) {
-    const { plan, blocks, content, steps, privacy, sources, router, stallTimeoutMs } = options
+    const { plan, blocks, content, steps, privacy, sources, router, stallTimeoutMs, onStored } = options
     this.#plan = plan
     this.#lease = lease
     this.#sources = sources(this.#controller.signal)
@@ -111,6 +113,7 @@ export class FetchSession {
       held,
       sink: {
         async put(cid, bytes, { private: isPrivate = false, ...options }) {
+          onStored?.(bytes.length)
           if (privacy === undefined) return blocks.put(cid, bytes, options)
           const isKnown = privacy.isPrivate(cid)
           if (isPrivate && !isKnown && cid.equals(plan.dag)) await privacy.markRoot(cid)

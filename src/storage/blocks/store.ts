@@ -97,7 +97,7 @@ export class TieredBlockStore implements BlockStore {
     const row = index.findHeld(multihash.bytes)
     if (row === undefined) return undefined
     const bytes = await this.#reads.read(cid, row, options.signal)
-    if (bytes !== undefined) memory.set(key, bytes)
+    if (bytes !== undefined && options.remember !== false) memory.set(key, bytes)
     return bytes
   }
 

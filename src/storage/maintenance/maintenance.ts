@@ -3,6 +3,7 @@ import type { Writer } from '../blocks/writer.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Maintenance } from '../types.ts'
 import { collect } from './collect.ts'
+import { evict } from './evict.ts'
 import { scrub } from './scrub.ts'
 
 export interface MaintenanceParts {
@@ -19,6 +20,7 @@ export interface MaintenanceParts {
 export function createMaintenance(parts: MaintenanceParts): Maintenance {
   return {
     collect: (options) => collect(parts, options),
+    evict: (cids, options) => evict(parts, cids, options),
     scrub: (options) => scrub(parts, options),
   }
 }

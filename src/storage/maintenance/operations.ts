@@ -23,6 +23,21 @@ export interface CollectStepReply {
   state: 'more' | 'paused' | 'done'
 }
 
+export interface EvictStepReply {
+  removed: RemovedBlock[]
+  removedBytes: number
+  rest: number
+  /** A DAG is being counted, whose blocks have no references yet: nothing was removed. */
+  isPaused: boolean
+}
+
+interface GarbageRow {
+  id: number
+  mh: Uint8Array
+  size: number
+  place: number
+}
+
 export function maintenanceOperations(db: Database, context: WriterContext): Operations {
   const counting = db
     .prepare<[], number>(
@@ -31,13 +46,44 @@ export function maintenanceOperations(db: Database, context: WriterContext): Ope
     )
     .pluck()
   const oldestLease = db.prepare<[], number | null>('SELECT min(since) FROM lease').pluck()
-  const garbage = db.prepare<[number, number], { id: number; mh: Uint8Array; size: number; place: number }>(
+  const garbage = db.prepare<[number, number], GarbageRow>(
     'SELECT id, mh, size, place FROM block WHERE refs = 0 AND touched < ? ORDER BY touched LIMIT ?',
   )
   const forgotten = db
     .prepare<[number], number>(`SELECT id FROM block WHERE place = 2 AND refs = 0 LIMIT ?`)
     .pluck()
   const remove = db.prepare<[number]>('DELETE FROM block WHERE id = ?')
+  const evictable = db.prepare<[Uint8Array, number], GarbageRow>(
+    'SELECT id, mh, size, place FROM block WHERE mh = ? AND refs = 0 AND place <> 2 AND touched < ?',
+  )
+
+  /** In one transaction, as many as fit into the budget, but one at least. */
+  function removeRows(
+    rows: readonly GarbageRow[],
+    budgetMs = STEP_BUDGET_MS,
+  ): Pick<CollectStepReply, 'removed' | 'removedBytes'> {
+    const removed: RemovedBlock[] = []
+    let removedBytes = 0
+    context.commit((transaction) => {
+      const deadlineMs = performance.now() + budgetMs
+      for (const { id, mh, size, place } of rows) {
+        if (removed.length > 0 && performance.now() >= deadlineMs) break
+        remove.run(id)
+        removed.push({ mh, isFile: place === PLACE_FILE })
+        if (place === PLACE_MISSING) {
+          transaction.account({ quarantined: -1 })
+          continue
+        }
+        removedBytes += size
+        transaction.account({
+          blocks: -1,
+          blockBytes: -size,
+          fileBytes: place === PLACE_FILE ? -allocatedBytes(size) : 0,
+        })
+      }
+    })
+    return { removed, removedBytes }
+  }
 
   return {
     /** What a collection that begins now may remove: everything marked up to this number. */
@@ -48,31 +94,29 @@ export function maintenanceOperations(db: Database, context: WriterContext): Ope
      * put or a pin before it has marked is kept, and one after it finds the row gone and acts on that.
      */
     'maintenance.collect'(args: { horizon: number }): CollectStepReply {
-      const removed: RemovedBlock[] = []
-      let removedBytes = 0
-      if (counting.get() === 1) return { removed, removedBytes, state: 'paused' }
+      if (counting.get() === 1) return { removed: [], removedBytes: 0, state: 'paused' }
       const before = Math.min(args.horizon + 1, oldestLease.get() ?? Number.MAX_SAFE_INTEGER)
       const rows = garbage.all(before, MAX_ROWS_PER_STEP)
-      if (rows.length === 0) return { removed, removedBytes, state: 'done' }
-      context.commit((transaction) => {
-        const deadlineMs = performance.now() + STEP_BUDGET_MS
-        for (const { id, mh, size, place } of rows) {
-          if (removed.length > 0 && performance.now() >= deadlineMs) break
-          remove.run(id)
-          removed.push({ mh, isFile: place === PLACE_FILE })
-          if (place === PLACE_MISSING) {
-            transaction.account({ quarantined: -1 })
-            continue
-          }
-          removedBytes += size
-          transaction.account({
-            blocks: -1,
-            blockBytes: -size,
-            fileBytes: place === PLACE_FILE ? -allocatedBytes(size) : 0,
-          })
-        }
-      })
-      return { removed, removedBytes, state: 'more' }
+      if (rows.length === 0) return { removed: [], removedBytes: 0, state: 'done' }
+      return { ...removeRows(rows), state: 'more' }
+    },
+
+    /**
+     * Removes those of the named blocks that nothing refers to and no open lease covers, under the same rules as a collection;
+     * `rest` is how many of them, at the end, were not looked at for want of time.
+     */
+    'maintenance.evict'(args: { mhs: Uint8Array[] }): EvictStepReply {
+      if (counting.get() === 1) return { removed: [], removedBytes: 0, rest: args.mhs.length, isPaused: true }
+      const before = oldestLease.get() ?? Number.MAX_SAFE_INTEGER
+      const rows: GarbageRow[] = []
+      const step = args.mhs.slice(0, MAX_ROWS_PER_STEP)
+      for (const mh of step) {
+        const row = evictable.get(mh, before)
+        if (row !== undefined) rows.push(row)
+      }
+      const rest = args.mhs.length - step.length
+      if (rows.length === 0) return { removed: [], removedBytes: 0, rest, isPaused: false }
+      return { ...removeRows(rows, Number.POSITIVE_INFINITY), rest, isPaused: false }
     },
 
     /** Removes the rows of quarantined blocks that nobody references: there is nothing to heal them for. */

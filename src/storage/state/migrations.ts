@@ -13,6 +13,7 @@ import { createPolicyTables } from './migration-11.ts'
 import { createSourceTable } from './migration-12.ts'
 import { createMessageTable } from './migration-13.ts'
 import { createPinRequestTable } from './migration-14.ts'
+import { createCacheTable } from './migration-15.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -45,4 +46,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 12, name: 'what was learned about sources', run: createSourceTable },
   { version: 13, name: 'messages that were heard', run: createMessageTable },
   { version: 14, name: 'what others asked to pin', run: createPinRequestTable },
+  { version: 15, name: 'content that may be evicted', run: createCacheTable },
 ]

@@ -29,7 +29,7 @@ import type { Announcements } from './announce/index.ts'
 import { described } from './announce/describe.ts'
 import { acquireJob } from './jobs/acquire.ts'
 import { cacheConfig, fetchAhead } from './cache/ahead.ts'
-import { type CacheStatistics, createCache } from './cache/index.ts'
+import { type Cache, type CacheStatistics, createCache } from './cache/index.ts'
 import { getJob, pinJob } from './jobs/get.ts'
 import { healer } from './jobs/heal.ts'
 import { gcJob, scrubJob } from './jobs/maintenance.ts'
@@ -96,7 +96,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
   const isPrivate = (cid: CID): boolean => privacy?.isPrivate(cid) === true
 
   const hasRoutes = options.hasRoutes ?? (() => libp2p.getPeers().length > 0)
-  const fetcher = new Fetcher({
+  const fetcher: Fetcher = new Fetcher({
     blocks: storage.blocks,
     content,
     libp2p,
@@ -115,7 +115,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
       isHot: (root) => cache?.isHot(root) ?? true,
     },
   })
-  const cache =
+  const cache: Cache | undefined =
     config.content.cache === undefined
       ? undefined
       : createCache({

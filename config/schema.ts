@@ -57,7 +57,7 @@ export const schema = Section({
       to: '1h',
     }),
     maxRequests: integer({
-      description: 'Requests answered at a time, about 3 MiB each; more are told to come later.',
+      description: 'Requests answered at a time, up to 4 MiB each; more are told to come later.',
       default: 128,
       minimum: 1,
       maximum: 10_000,

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { parseSize } from '../config/units.ts'
 import { Lab } from '../test/support/daemon.ts'
 import { cacheRows } from './bench/cache-rows.ts'
+import { gatewayRows } from './bench/gateway-rows.ts'
 import { locateRows } from './bench/locate-rows.ts'
 import { idleRows, responseRows } from './bench/node-rows.ts'
 import { provideRows } from './bench/provide-rows.ts'
@@ -25,7 +26,7 @@ const { values, positionals } = parseArgs({
   options: {
     only: {
       type: 'string',
-      default: 'response,transfer,sources,files,transports,memory,idle,vault,locate,provide,cache',
+      default: 'response,transfer,sources,files,transports,memory,idle,vault,locate,provide,cache,gateway',
     },
     size: { type: 'string', default: '1GiB' },
     'memory-size': { type: 'string', default: '4GiB' },
@@ -37,6 +38,9 @@ const { values, positionals } = parseArgs({
 execFileSync(process.execPath, [fileURLToPath(new URL('./prepare.mjs', import.meta.url))], {
   stdio: 'inherit',
 })
+
+/** More would measure the disk. */
+const GATEWAY_FILE_BYTES = 256 * 2 ** 20
 
 function bytesOf(text: string): number {
   const bytes = parseSize(text)
@@ -54,6 +58,7 @@ const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
   memory: (lab) => memoryRows(lab, bytesOf(values['memory-size'])),
   vault: (lab) => vaultRows(lab, { bytes: bytesOf(values.size), runs }),
   locate: () => locateRows(),
+  gateway: (lab) => gatewayRows(lab, { bytes: Math.min(bytesOf(values.size), GATEWAY_FILE_BYTES), runs }),
   provide: () => provideRows(),
   cache: () => cacheRows(),
   idle: (lab) => idleRows(lab, Number(values['idle-seconds']) * 1_000),

@@ -4,7 +4,7 @@ import type { Node } from '../../content/read/node.ts'
 import type { ReadPlan } from '../../content/types.ts'
 import { contentDisposition } from '../disposition.ts'
 import { matchesEntityTag, type Range } from '../range.ts'
-import { contentTypeOf, isActive } from './content-type.ts'
+import { isActive } from './content-type.ts'
 import { notAcceptable } from './errors.ts'
 import { type Answer, cacheControl, commonHeaders, type Exchange, nameOf } from './exchange.ts'
 import { FILE_READ_AHEAD, MAX_CHECKED_JSON_BYTES, SNIFFED_BYTES } from './limits.ts'
@@ -80,7 +80,7 @@ function planOf({ start, end }: Range, isWhole: boolean): Pick<ReadPlan, 'scope'
 /** @throws ERR_NOT_ACCEPTABLE where JSON is asked for and the file has none */
 async function typeOf(exchange: Exchange, file: ServedFile, name: string): Promise<string> {
   const { negotiated } = exchange
-  if (negotiated.format !== 'json') return contentTypeOf(name, await firstBytes(exchange, file))
+  if (negotiated.format !== 'json') return exchange.types.of(name, file.cid, () => firstBytes(exchange, file))
   if (file.node.sizeBytes <= MAX_CHECKED_JSON_BYTES && (await isJson(exchange, file)))
     return 'application/json'
   throw notAcceptable('the file is not JSON, or too long to check; ask for it without a format')

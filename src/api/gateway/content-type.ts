@@ -1,5 +1,7 @@
+import { LRUCache } from 'lru-cache'
 import { lookup } from 'mrmime'
-import { SNIFFED_BYTES } from './limits.ts'
+import type { CID } from 'multiformats/cid'
+import { MAX_REMEMBERED_TYPES, SNIFFED_BYTES } from './limits.ts'
 
 const UNKNOWN = 'application/octet-stream'
 
@@ -8,11 +10,23 @@ const ACTIVE =
   /^(?:text\/html|application\/xhtml\+xml|image\/svg\+xml|(?:text|application)\/xml|application\/pdf)/
 
 /**
- * The type of a file: by its name, and only where that says nothing by its first bytes. Browsers are told to take the answer
+ * Types of files: by their names, and only where those say nothing by their first bytes. Browsers are told to take the answer
  * (`nosniff`), so that what is called `notes.txt` is never run as a page.
  */
-export async function contentTypeOf(name: string, firstBytes: Uint8Array): Promise<string> {
-  return withCharset(typeByName(name) ?? (await typeByContent(firstBytes.subarray(0, SNIFFED_BYTES))))
+export class ContentTypes {
+  /** What first bytes told, by CID: a player asks for many ranges of one file. */
+  readonly #told = new LRUCache<string, string>({ max: MAX_REMEMBERED_TYPES })
+
+  async of(name: string, cid: CID, firstBytes: () => Promise<Uint8Array>): Promise<string> {
+    const named = typeByName(name)
+    if (named !== undefined) return withCharset(named)
+    const key = cid.toString()
+    const known = this.#told.get(key)
+    if (known !== undefined) return known
+    const told = withCharset(await typeByContent((await firstBytes()).subarray(0, SNIFFED_BYTES)))
+    this.#told.set(key, told)
+    return told
+  }
 }
 
 /** Whether it must not run in an origin that it shares with other content. */

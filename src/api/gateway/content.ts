@@ -8,6 +8,7 @@ import type { OpenReader, ReadPlan } from '../../content/types.ts'
 import { contentDisposition } from '../disposition.ts'
 import { answer } from './answer.ts'
 import { answerFile } from './answer-file.ts'
+import { ContentTypes } from './content-type.ts'
 import type { GatewayBlocks } from './blocks.ts'
 import {
   badRequest,
@@ -51,6 +52,7 @@ const REDIRECTS_FILE = '_redirects'
 /** What the content of a root is served by: names, paths, formats, and the redirects that a website brings. */
 export class GatewayContent {
   readonly #options: GatewayContentOptions
+  readonly #types = new ContentTypes()
 
   constructor(options: GatewayContentOptions) {
     this.#options = options
@@ -111,6 +113,7 @@ export class GatewayContent {
       headers,
       isHead,
       signal,
+      types: this.#types,
       open: (plan) => open({ dag: end.cid, providersOf: rootCid, ...plan }),
     })
     const walk = (names: readonly string[]): Promise<PathEnd> => {

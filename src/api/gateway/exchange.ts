@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { OpenReader, ReadPlan } from '../../content/types.ts'
 import type { Chunk } from '../streaming.ts'
+import type { ContentTypes } from './content-type.ts'
 import type { Negotiated } from './format.ts'
 import type { Place, Root } from './target.ts'
 
@@ -28,6 +29,7 @@ export interface Exchange {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly isHead: boolean
   readonly signal: AbortSignal
+  readonly types: ContentTypes
   /** Blocks for the answer; closed when the answer has been sent. */
   open(plan: Omit<ReadPlan, 'dag' | 'providersOf'> & { dag?: CID }): OpenReader
 }

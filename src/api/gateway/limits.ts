@@ -17,7 +17,7 @@ export const IDLE_CONNECTIONS = 512
 export const MAX_BODY_BYTES = 64 * 1024
 
 /** What a reader that does not read costs, beside the block that is being sent and the one that is read next. */
-export const FILE_READ_AHEAD: ReadAhead = { bytes: 1024 * 1024, blocks: 8 }
+export const FILE_READ_AHEAD: ReadAhead = { bytes: 2 * 1024 * 1024, blocks: 8 }
 
 /** Written to a client at a time: what it must take within `downloadStallMs`, which makes 4 KiB/s the least it may read at. */
 export const WRITE_BYTES = 256 * 1024
@@ -42,6 +42,9 @@ export const MAX_RANGES = 8
 
 /** First bytes of a file that tell its format. */
 export const SNIFFED_BYTES = 4_100
+
+/** Files whose format is remembered, about 200 bytes each. */
+export const MAX_REMEMBERED_TYPES = 4_096
 
 /** A file that is served as JSON on demand is checked to be JSON, inline: some milliseconds. */
 export const MAX_CHECKED_JSON_BYTES = 1024 * 1024

@@ -62,6 +62,7 @@ async function lookAround(context: CliContext): Promise<Check[]> {
     )
     const keyOfPort = new Map(swarmPorts.map((port) => [port, 'network.listen']))
     keyOfPort.set(config.api.port, 'api.port')
+    if (config.gateway.enabled) keyOfPort.set(config.gateway.port, 'gateway.port')
     keyOfPort.delete(0)
     checks.push(...(await Promise.all([...keyOfPort].map(([port, key]) => checkPort(port, key)))))
   } catch (error) {

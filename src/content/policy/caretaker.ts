@@ -3,7 +3,7 @@ import { CID } from 'multiformats/cid'
 import type { Pins } from '../../storage/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Copies, Wanted } from './copies.ts'
-import { MAX_COPIED_ROOTS, ROOTS_AT_ONCE, SHORT_RETRY_MS } from './limits.ts'
+import { MAX_COPIED_ROOTS, RESCAN_MS, ROOTS_AT_ONCE, SHORT_RETRY_MS } from './limits.ts'
 import type { PolicyRecord } from './types.ts'
 
 /** Names of pins that policies made: what is kept for others is theirs to have copied. */
@@ -41,6 +41,7 @@ export class Caretaker {
   #timer: NodeJS.Timeout | undefined
   #scanning: Promise<void> | undefined
   #scanAgain = false
+  #scannedAtMs = 0
 
   constructor(options: CaretakerOptions) {
     this.#options = options
@@ -112,7 +113,8 @@ export class Caretaker {
   }
 
   async #scan(): Promise<void> {
-    const { policies, isPrivate, copies, signal } = this.#options
+    const { policies, isPrivate, copies, signal, now } = this.#options
+    this.#scannedAtMs = now()
     const wanted = new Map<string, Wanted>()
     const want = (next: Wanted): void => {
       const key = next.cid.toString()
@@ -173,6 +175,8 @@ export class Caretaker {
   #wake(): void {
     if (this.#options.signal.aborted) return
     const nowMs = this.#options.now()
+    // What a person unpinned is not told here, and need not be found out at once.
+    if (this.#roots.size > 0 && nowMs - this.#scannedAtMs > RESCAN_MS) this.scan()
     for (const [key, root] of this.#roots) {
       if (this.#running.size >= ROOTS_AT_ONCE) return
       if (root.againAtMs > nowMs || this.#busy.has(key)) continue

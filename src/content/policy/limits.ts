@@ -30,6 +30,9 @@ export const MAX_COPIES = 16
 /** Roots looked after at the same time; each asks and probes one peer after another. */
 export const ROOTS_AT_ONCE = 4
 
+/** Pins are looked through again no more often than this, whenever a root has its turn. */
+export const RESCAN_MS = 10 * 60_000
+
 /** Peers asked for one root in one round. */
 export const ASKS_PER_ROUND = 24
 

@@ -7,7 +7,7 @@ import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createHeliaLight } from 'helia'
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import { expect } from 'vitest'
 import type { GetResult } from '../../src/content/types.ts'
 import { type ContentNode, until } from './content-node.ts'
@@ -71,15 +71,18 @@ export async function exchangeWithHelia(node: ContentNode, sizes: Sizes): Promis
   const signal = AbortSignal.timeout(sizes.timeoutMs)
   const helia = await startHelia()
   const fs = unixfs(helia)
-  try {
+  /** To make a gigabyte of blocks keeps the event loop so busy that connections may not survive it. */
+  const connect = async (): Promise<void> => {
     await helia.libp2p.dial(node.libp2p.getMultiaddrs(), { signal })
     await until(() => node.libp2p.getPeers().some((peer) => peer.equals(helia.libp2p.peerId)))
-
+  }
+  try {
     // From Helia to the node.
     const theirs = {
       file: await fs.addByteStream(fileBytes(sizes.fileBytes, 1)),
       directory: await heliaDirectory(fs, sizes.files, 1),
     }
+    await connect()
     for (const root of Object.values(theirs)) {
       const job = await node.jobs.submit('get', { address: root.toString() })
       const ended = await node.jobs.wait(job.id, signal)
@@ -104,6 +107,7 @@ export async function exchangeWithHelia(node: ContentNode, sizes: Sizes): Promis
 
     // From the node to Helia.
     const ours = await addToNode(node, sizes)
+    await connect()
     expect(await hashOf(fs.cat(ours.file, { signal }))).toBe(await hashOf(fileBytes(sizes.fileBytes, 2)))
     let read = 0
     for await (const entry of fs.ls(ours.directory, { signal })) {

@@ -244,7 +244,10 @@ describe('names of one node', () => {
       isPrivate: (cid) => cid.toString() === 'bafkqaaik',
     })
     const publish = (address: string, more = {}) => names.publish({ address, signal: signal(), ...more })
-    await expect(publish(`${A}/file`)).rejects.toMatchObject({ code: 'ERR_CONTENT_PRIVATE', kind: 'conflict' })
+    await expect(publish(`${A}/file`)).rejects.toMatchObject({
+      code: 'ERR_CONTENT_PRIVATE',
+      kind: 'conflict',
+    })
     const { name } = names.keys()[0]!
     await expect(publish(`/ipns/${name}/x`)).rejects.toMatchObject({ code: 'ERR_NAME_LOOP' })
     await expect(publish('nonsense')).rejects.toMatchObject({ code: 'ERR_ADDRESS_INVALID' })

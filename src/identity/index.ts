@@ -6,10 +6,11 @@
  * const { privateKey, peerId, did } = await loadOrCreateIdentity({ path: join(home, 'identity.key') })
  * ```
  */
-import { generateKeyPair, generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { randomBytes } from 'node:crypto'
 import type { Ed25519PeerId, Ed25519PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { didFromPeerId } from './did.ts'
+import { ed25519FromSeed } from './ed25519.ts'
 import { IDENTITY_FORM } from './errors.ts'
 import { SEED_BYTES } from './key-file.ts'
 import { loadOrCreateSecret, type SecretFileOptions, type SecretKind } from './secret-file.ts'
@@ -42,8 +43,8 @@ export interface LoadedIdentity extends Identity {
 
 const IDENTITY_KIND: SecretKind = {
   form: IDENTITY_FORM,
-  make: async () => (await generateKeyPair('Ed25519')).raw.subarray(0, SEED_BYTES),
-  nameOf: async (seed) => peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', seed)).toString(),
+  make: async () => randomBytes(SEED_BYTES),
+  nameOf: async (seed) => peerIdFromPrivateKey(ed25519FromSeed(seed)).toString(),
 }
 
 /**
@@ -55,7 +56,7 @@ const IDENTITY_KIND: SecretKind = {
  */
 export async function loadOrCreateIdentity(options: SecretFileOptions): Promise<LoadedIdentity> {
   const { secret, created, encrypted } = await loadOrCreateSecret(IDENTITY_KIND, options)
-  const privateKey = await generateKeyPairFromSeed('Ed25519', secret)
+  const privateKey = ed25519FromSeed(secret)
   const peerId = peerIdFromPrivateKey(privateKey)
   return { privateKey, peerId, did: didFromPeerId(peerId), created, encrypted }
 }

@@ -15,6 +15,7 @@ import { NOTHING_PRIVATE } from '../private/types.ts'
 import { GuardedBitswap } from './bitswap.ts'
 import { contentBroker } from './broker.ts'
 import { libp2pRouter } from './router.ts'
+import { SharedWants } from './wants.ts'
 
 export interface ContentHeliaOptions {
   /** The node's own, created with `start: false`. */
@@ -64,6 +65,7 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
     logger: libp2p.logger,
     ...(libp2p.metrics === undefined ? {} : { metrics: libp2p.metrics }),
   })
+  const wants = new SharedWants()
   const bitswap = new GuardedBitswap({
     helia,
     libp2p,
@@ -94,9 +96,9 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
 
     async fetchBlock(cid, { signal }) {
       privacy?.assertPublic(cid)
-      const bytes = await bitswap.broker?.retrieve?.(cid, { signal })
-      if (bytes === undefined) throw new Error('Bitswap does not run')
-      return bytes
+      const { broker } = bitswap
+      if (broker === undefined) throw new Error('Bitswap does not run')
+      return wants.retrieve(broker, cid, signal)
     },
   }
 }

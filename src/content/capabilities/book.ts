@@ -49,7 +49,8 @@ export class CapabilityBook {
   /** Undefined: the block was no filter that could be used. */
   keepFilter(peer: string, cid: CID, filter: RootFilter | undefined): void {
     const entry = this.#entries.get(peer)
-    if (entry === undefined) return
+    // It may have told of another one meanwhile.
+    if (entry?.capabilities.filter?.cid.equals(cid) !== true) return
     entry.filter = filter
     entry.filterCid = cid
     this.#forgetFilters()

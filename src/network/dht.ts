@@ -39,8 +39,7 @@ export function networkDht(
     // The default mapper removes private addresses, which leaves the routing table of a local network empty.
     peerInfoMapper: network.mode === 'public' ? removePrivateAddressesMapper : passthroughMapper,
     ...clientMode(network),
-    validators: Object.fromEntries(namespaces.map(({ name, validate }) => [name, bounded(validate)])),
-    selectors: Object.fromEntries(namespaces.map(({ name, select }) => [name, select])),
+    ...recordRules(namespaces),
     maxInboundStreams: DHT_LIMITS.maxInboundStreams,
     maxOutboundStreams: DHT_LIMITS.maxOutboundStreams,
   }
@@ -71,10 +70,21 @@ export function networkDht(
   }
 }
 
+/** What kad-dht has to know of the kinds of records that it keeps. */
+export function recordRules(namespaces: readonly DhtNamespace[]): {
+  validators: Record<string, ValidateFn>
+  selectors: Record<string, SelectFn>
+} {
+  return {
+    validators: Object.fromEntries(namespaces.map(({ name, validate }) => [name, bounded(validate)])),
+    selectors: Object.fromEntries(namespaces.map(({ name, select }) => [name, select])),
+  }
+}
+
 const DATASTORE_PREFIX = '/dht'
 
 /** Left out, kad-dht itself serves as soon as it sees a public address of ours, and asks only until then. */
-function clientMode({ dht, mode }: NetworkSettings['network']): { clientMode?: boolean } {
+export function clientMode({ dht, mode }: NetworkSettings['network']): { clientMode?: boolean } {
   if (dht === 'auto') {
     return mode === 'private' ? { clientMode: false } : {}
   }

@@ -20,6 +20,7 @@ import { createAddressPolicy } from './addresses.ts'
 import { createCapacity } from './capacity.ts'
 import type { DhtNamespace } from './dht.ts'
 import { networkDht } from './dht.ts'
+import { type IpfsDht, ipfsDht } from './ipfs-dht.ts'
 import type { Discovery, DiscoveryComponents } from './discovery.ts'
 import { discovery } from './discovery.ts'
 import { finder } from './finder.ts'
@@ -56,6 +57,8 @@ export type NetworkServices = {
   identifyPush: IdentifyPush
   ping: Ping
   dht: KadDHT
+  /** Only in public mode. */
+  ipfsDht?: IpfsDht
   pubsub: GossipSub
   capacity: Startable
   streamGuard: Startable
@@ -195,6 +198,7 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
       identifyPush: identifyPush(IDENTIFY),
       ping: ping({ timeout: CONNECTION_LIMITS.pingTimeoutMs }),
       dht: networkDht(config, init.dhtNamespaces ?? []),
+      ...(network.mode === 'public' ? { ipfsDht: ipfsDht(config, addresses, init.dhtNamespaces ?? []) } : {}),
       pubsub: boundedGossipsub(init.gossip ?? NO_GOSSIP, config),
       capacity: capacity.service,
       streamGuard: streamGuard(log),

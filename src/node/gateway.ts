@@ -5,7 +5,7 @@ import type { GatewayDependencies } from '../api/gateway/types.ts'
 import { routingRoutes } from '../api/routing/index.ts'
 import type { NameService } from '../content/names/index.ts'
 import { createRouting } from '../content/routing/index.ts'
-import { knownRoutes, type NetworkServices } from '../network/index.ts'
+import { hasPublicRoutes, type NetworkServices, withPublicRouting } from '../network/index.ts'
 import type { OpenStorage } from '../storage/open.ts'
 import type { TrustService } from '../trust/index.ts'
 
@@ -24,9 +24,9 @@ export async function nodeGateway(options: NodeGatewayOptions): Promise<Gateway 
   if (!config.gateway.enabled) return undefined
   const { isPrivate } = rest.privateMark
   const routing = createRouting({
-    libp2p,
+    libp2p: withPublicRouting(libp2p),
     blocks: storage.blocks,
-    hasRoutes: () => knownRoutes(libp2p.services.dht) > 0,
+    hasRoutes: () => hasPublicRoutes(libp2p),
     isPrivate,
     log: rest.log,
   })

@@ -20,9 +20,11 @@ import {
   createNetwork,
   createPeerRecords,
   createSeeker,
+  hasPublicRoutes,
   knownRoutes,
   libp2pOptions,
   startError,
+  withPublicRouting,
 } from '../network/index.ts'
 import { openStorage } from '../storage/open.ts'
 import { acquireHomeLock, backupHome, openState } from '../storage/state/index.ts'
@@ -250,8 +252,9 @@ async function startServices(
     }),
     start: false,
   })
+  const publicLibp2p = withPublicRouting(libp2p)
   const helia = createContentHelia({
-    libp2p,
+    libp2p: publicLibp2p,
     storage,
     trust,
     content: libp2p.services.content,
@@ -292,14 +295,18 @@ async function startServices(
     storage,
     state: stateDb,
     jobs,
-    libp2p,
+    libp2p: publicLibp2p,
     trust,
     content: libp2p.services.content,
     privacy,
-    steps: discovery.begin({ libp2p, content: libp2p.services.content, ipfs: helia.fetchBlock }),
+    steps: discovery.begin({
+      libp2p: publicLibp2p,
+      content: libp2p.services.content,
+      ipfs: helia.fetchBlock,
+    }),
     router: sources.router,
     capabilities: sources.capabilities,
-    hasRoutes: () => knownRoutes(libp2p.services.dht) > 0,
+    hasRoutes: () => hasPublicRoutes(libp2p),
     names,
     ...keeping,
     log,

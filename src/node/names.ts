@@ -19,11 +19,14 @@ export interface NodeNamesOptions {
 /** The names of a node over its libp2p, which has started; they are told again when somebody comes. */
 export function startNames(options: NodeNamesOptions): Names {
   const { config, state, identity, libp2p, privacy, log } = options
-  const { dht } = libp2p.services
+  const { dht, ipfsDht } = libp2p.services
   const names = createNames({
     state,
     identity,
-    dhts: [{ dht, hasRoutes: () => knownRoutes(dht) > 0 }],
+    dhts: [
+      { dht, hasRoutes: () => knownRoutes(dht) > 0 },
+      ...(ipfsDht === undefined ? [] : [{ dht: ipfsDht.dht, hasRoutes: () => ipfsDht.routes() > 0 }]),
+    ],
     dnslink: config.content.dnslink,
     lookupTxt: config.network.mode === 'public' ? systemTxt() : undefined,
     isPrivate: privacy.isPrivate,

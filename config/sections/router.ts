@@ -1,5 +1,5 @@
 import { Object as Section } from 'typebox'
-import { choice, duration, number, rate, size } from './leaves.ts'
+import { choice, duration, number, rate, size } from '../leaves.ts'
 
 /** The keys of `content.router`: from whom content is rather taken. */
 export const routerKeys = Section({

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { base58btc } from 'multiformats/bases/base58'
 import { base32 } from 'multiformats/bases/base32'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -13,7 +14,7 @@ import { eventually } from '../support/network.ts'
 import { type HealthReport, type PutLine, untilHealth, VaultNetwork } from '../support/vault-network.ts'
 
 const MIB = 2 ** 20
-const TREE = '/usr/share/perl'
+const TREE = fileURLToPath(new URL('../../src/vault', import.meta.url))
 /** Stands in a file's content and name: nobody but its owner may ever see it. */
 const SECRET = 'a sentence that no holder may ever read'
 const SECRET_NAME = 'the-plan-for-next-summer.txt'
@@ -78,7 +79,7 @@ describe('private files between ten daemons', { timeout: 240_000 }, () => {
     expect(files['copies']).toMatchObject({ redundancy: 'copies:3', holders: 3 })
     expect(files['tree']).toMatchObject({ redundancy: 'rs:4/8', sha256: null })
     const { objects } = await owner.json<{ objects: { name: string; link: string }[] }>(['ls'])
-    expect(objects.map(({ name }) => name).sort()).toEqual(['copied', 'empty', 'large', 'perl', SECRET_NAME])
+    expect(objects.map(({ name }) => name).sort()).toEqual(['copied', 'empty', 'large', SECRET_NAME, 'vault'])
   })
 
   it('they are read by their owner, and on a second machine by the link alone', async () => {
@@ -136,7 +137,7 @@ describe('private files between ten daemons', { timeout: 240_000 }, () => {
     const needles = [
       Buffer.from(SECRET),
       Buffer.from(SECRET_NAME),
-      Buffer.from('perl5db'),
+      Buffer.from('put-run.ts'),
       ...keys,
       ...keys.map((key) => Buffer.from(verifyKey(key))),
     ]
@@ -215,7 +216,7 @@ describe('private files between ten daemons', { timeout: 240_000 }, () => {
     const removed = await network.owner.json<{ confirmed: number; pending: number }>(['rm', 'large'])
     expect(removed.confirmed).toBeGreaterThan(0)
     expect(removed.pending).toBeGreaterThan(0)
-    for (const name of ['perl', SECRET_NAME, 'empty', 'copied']) await network.owner.json(['rm', name])
+    for (const name of ['vault', SECRET_NAME, 'empty', 'copied']) await network.owner.json(['rm', name])
     await Promise.all(network.workers.slice(0, 4).map((worker) => network.restart(worker)))
     await eventually(
       'nobody holds any of it any more',

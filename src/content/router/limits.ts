@@ -3,6 +3,12 @@
 /** Latency above this costs no more: such a source is far behind any other already. */
 export const MAX_LATENCY_MS = 5_000
 
+/**
+ * The same for what is no source among the peers: the first answer has a search in it, which is done once for much content. At
+ * the usual weight it costs no more than a success is worth, so that one slow search does not turn the order around for long.
+ */
+export const MAX_SEARCH_LATENCY_MS = 500
+
 /** What a source is taken to have that was not measured yet: a round trip across the world. */
 export const UNKNOWN_LATENCY_MS = 100
 

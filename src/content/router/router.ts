@@ -54,7 +54,10 @@ export function createSourceRouter(options: SourceRouterOptions): RunningSourceR
     const { kind, id } = candidate
     const isPeerKind = kind !== 'ipfs' && kind !== 'gateway'
     const told = isPeerKind ? capabilities.of(id) : undefined
-    const reachesIpfs = kind === 'ipfs' || kind === 'proxy' || told?.ipfs === 'helia' || told?.ipfs === 'kubo'
+    const reachesIpfs =
+      kind === 'proxy'
+        ? told?.ipfs !== 'none'
+        : kind === 'ipfs' || told?.ipfs === 'helia' || told?.ipfs === 'kubo'
     return {
       ...candidate,
       ...scoreOf(
@@ -64,7 +67,8 @@ export function createSourceRouter(options: SourceRouterOptions): RunningSourceR
           hasIpfs: reachesIpfs && facts.isPrivate !== true,
           trust: isPeerKind ? trust.score(id) : null,
           toldBytesPerSecond: told?.bandwidthBytesPerSecond ?? null,
-          connectionLatencyMs: isPeerKind ? latencyMs(id) : null,
+          // What a proxy has to fetch first takes it longer than the way to it.
+          connectionLatencyMs: isPeerKind && kind !== 'proxy' ? latencyMs(id) : null,
           statistics: memory.get(candidate),
           claim: claimOf(candidate, root),
           preference: preferenceOf(facts, config),

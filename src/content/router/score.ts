@@ -1,5 +1,12 @@
 import type { Claim } from '../capabilities/index.ts'
-import { MANY_BYTES, MAX_LATENCY_MS, MIN_TRANSFER_MS, NEGLIGIBLE, UNKNOWN_LATENCY_MS } from './limits.ts'
+import {
+  MANY_BYTES,
+  MAX_LATENCY_MS,
+  MAX_SEARCH_LATENCY_MS,
+  MIN_TRANSFER_MS,
+  NEGLIGIBLE,
+  UNKNOWN_LATENCY_MS,
+} from './limits.ts'
 import type { Preference, SourceKind, SourceStatistics, Term } from './types.ts'
 
 /** As `config.content.router.weights` holds them. */
@@ -29,8 +36,11 @@ export interface SourceFacts {
 
 const MIB = 1024 * 1024
 
-/** Whom the rules count among the network's own. */
-const P2P_KINDS: ReadonlySet<SourceKind> = new Set<SourceKind>(['peer', 'provider'])
+/** Whom the rules count among the network's own: a proxy is a peer, too. */
+const P2P_KINDS: ReadonlySet<SourceKind> = new Set<SourceKind>(['peer', 'provider', 'proxy'])
+
+/** Whoever has to look for content first. */
+const SEARCHING_KINDS: ReadonlySet<SourceKind> = new Set<SourceKind>(['ipfs', 'proxy', 'gateway'])
 
 /** A source's score, and each reason for it. More is better; bounded by the weights. */
 export function scoreOf(
@@ -88,7 +98,8 @@ function bandwidthTerm(facts: SourceFacts, weights: Weights, fastBytesPerSecond:
 
 function latencyTerm(facts: SourceFacts, weights: Weights): Term {
   const latencyMs = facts.statistics?.latencyMs ?? facts.connectionLatencyMs
-  const counted = Math.min(MAX_LATENCY_MS, Math.max(0, latencyMs ?? UNKNOWN_LATENCY_MS))
+  const mostMs = SEARCHING_KINDS.has(facts.kind) ? MAX_SEARCH_LATENCY_MS : MAX_LATENCY_MS
+  const counted = Math.min(mostMs, Math.max(0, latencyMs ?? UNKNOWN_LATENCY_MS))
   return term(
     'latency',
     latencyMs === null ? 'unknown' : `${round(latencyMs)} ms`,

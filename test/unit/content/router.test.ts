@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Claim } from '../../../src/content/capabilities/index.ts'
 import { createSourceRouter, type RunningSourceRouter } from '../../../src/content/router/index.ts'
 import { decayed, learn, unknown } from '../../../src/content/router/learn.ts'
-import { MAX_LATENCY_MS, MOST_SOURCES } from '../../../src/content/router/limits.ts'
+import { MAX_LATENCY_MS, MAX_SEARCH_LATENCY_MS, MOST_SOURCES } from '../../../src/content/router/limits.ts'
 import { optimalCount, preferenceOf } from '../../../src/content/router/rules.ts'
 import { scoreOf, type SourceFacts } from '../../../src/content/router/score.ts'
 import type { Candidate, Outcome } from '../../../src/content/router/types.ts'
@@ -102,8 +102,11 @@ describe('a score', () => {
         )
         expect(score({ ...base, claim: 'yes' })).toBeGreaterThanOrEqual(score({ ...base, claim: 'no' }))
         expect(score({ ...base, hasIpfs: true })).toBeGreaterThanOrEqual(score({ ...base, hasIpfs: false }))
-        expect(score({ ...base, kind: 'peer' })).toBeGreaterThanOrEqual(
-          score({ ...base, kind: 'gateway', claim: 'no', preference: 'none' }) -
+        // A peer's latency counts further than that of those who search first.
+        const latencyMs = Math.min(known.latencyMs ?? 0, MAX_SEARCH_LATENCY_MS)
+        const near: SourceFacts = { ...base, statistics: { ...known, latencyMs } }
+        expect(score({ ...near, kind: 'peer' })).toBeGreaterThanOrEqual(
+          score({ ...near, kind: 'gateway', claim: 'no', preference: 'none' }) -
             (of.claim === 'yes' ? 0 : 1e-6),
         )
       }),
@@ -262,6 +265,23 @@ describe('a router', () => {
     expect(router.rank(hidden, all).map(({ kind }) => kind)).toEqual(['peer'])
     expect(router.rank(root, all)).toHaveLength(4)
     expect(router.rank(root, all, { isPrivate: true })).toHaveLength(1)
+  })
+
+  it('leaves IPFS, proxies, gateways in this order where nothing is known but that content is public', () => {
+    const outer: Candidate[] = [
+      { kind: 'ipfs', id: 'ipfs' },
+      { kind: 'proxy', id: 'a' },
+      { kind: 'gateway', id: 'http://a.b' },
+    ]
+    const kinds = (facts = {}): string[] => router.rank(root, outer, facts).map(({ kind }) => kind)
+    expect(kinds()).toEqual(['ipfs', 'proxy', 'gateway'])
+    expect(kinds({ sizeBytes: 2 ** 40, ageMs: 1_000 * DAY_MS })).toEqual(['ipfs', 'proxy', 'gateway'])
+    expect(kinds({ sizeBytes: 1, ageMs: 0 })).toEqual(['proxy', 'ipfs', 'gateway'])
+    const slow = { result: 'served' as const, bytes: 2 ** 20, transferMs: 1_000, latencyMs: 4_000 }
+    for (let time = 0; time < 5; time += 1) router.report(root, { ...outer[0]!, ...slow })
+    expect(kinds()[0]).toBe('ipfs')
+    for (let time = 0; time < 20; time += 1) router.report(root, { ...outer[0]!, ...slow, result: 'failed' })
+    expect(kinds().at(-1)).toBe('ipfs')
   })
 
   it('knows a peer as a proxy apart from what it is as a source', () => {

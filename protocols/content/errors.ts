@@ -3,6 +3,15 @@ import { P2pnodeError } from '../shared/errors.ts'
 
 /** Errors that the service's callers see; codes are stable. */
 
+/** The reason for which whoever else was asked for a block is called off. */
+export class BroughtElsewhere extends Error {
+  override readonly name = 'BroughtElsewhere'
+
+  constructor() {
+    super('another one brought it')
+  }
+}
+
 export function notFound(cid: CID, details: Record<string, unknown> = {}): P2pnodeError {
   return new P2pnodeError('ERR_NOT_FOUND', 'not-found', `no peer that was asked has ${cid.toString()}`, {
     details: { cid: cid.toString(), ...details },

@@ -1,3 +1,4 @@
+import { BroughtElsewhere } from './errors.ts'
 import type { Item } from './frontier.ts'
 import { matches } from './hash.ts'
 import { MAX_HELPED_BLOCKS } from './limits.ts'
@@ -104,7 +105,7 @@ export class HelperSet {
     if (!this.#tasks.has(task)) return
     if (!matches(task.item.visit.cid, bytes)) return this.#missed(task)
     this.#tasks.delete(task)
-    task.abort.abort()
+    task.abort.abort(new BroughtElsewhere())
     this.#lead = helper
     this.#init.onBlock(task.item, bytes, from)
   }

@@ -51,7 +51,7 @@ export interface Helper {
   readonly headStartMs: number
   /**
    * The block, which the fetch verifies, and under what name it counts among the sources. @throws where it is not to be had from here
-   * within a time of the helper's own
+   * within a time of the helper's own. The signal's reason is `BroughtElsewhere` where another one brought it meanwhile.
    */
   fetch(cid: CID, options: { signal: AbortSignal }): Promise<{ bytes: Uint8Array; from: string }>
 }

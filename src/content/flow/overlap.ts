@@ -1,3 +1,5 @@
+import { BroughtElsewhere } from '../../../protocols/content/errors.ts'
+
 /** One way to an answer. */
 export interface Attempt<Answer> {
   /** How long it has the question to itself. */
@@ -46,6 +48,6 @@ export async function overlap<Answer>(
       begin()
     })
   } finally {
-    end.abort(new Error('another one had it'))
+    end.abort(new BroughtElsewhere())
   }
 }

@@ -2608,6 +2608,8 @@ export interface components {
                     value: string;
                 }[];
             }[];
+            /** @description ipfs, proxy, gateways, as far as they are on: in the order in which a fetch asks them after the peers */
+            steps: string[];
         };
         SendMessage: {
             /** @description base64, at most 49 152 bytes */

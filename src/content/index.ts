@@ -36,7 +36,7 @@ import { gcJob, scrubJob } from './jobs/maintenance.ts'
 import type { RunningPolicies } from './policy/index.ts'
 import { createProvides, type ProvideConfig, type ProvideStatistics } from './provide/index.ts'
 import type { NameResolver } from './names/types.ts'
-import { SourceGuide, type SourceRouter } from './router/index.ts'
+import { factsOf, SourceGuide, type SourceRouter } from './router/index.ts'
 import { AddressedContent } from './service.ts'
 import type { ContentService } from './types.ts'
 
@@ -92,7 +92,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
   const log = options.log.child({ part: 'content' })
   const { privacy } = options
   const jobsFolder = join(home, 'jobs')
-  const steps = new DiscoverySteps({ steps: options.steps ?? [], privacy })
+  const steps = new DiscoverySteps({ steps: options.steps ?? [], privacy, router })
   const isPrivate = (cid: CID): boolean => privacy?.isPrivate(cid) === true
 
   const hasRoutes = options.hasRoutes ?? (() => libp2p.getPeers().length > 0)
@@ -107,6 +107,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     isPrivate,
     steps,
     privacy,
+    factsOf: (root) => factsOf(storage, root),
     stallTimeoutMs: config.content.deadlines?.peersMs,
     cache: {
       onReading: (reading) => cache?.onReading(reading),
@@ -177,8 +178,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     content,
     libp2p,
     storage,
-    steps: config.content.steps,
-    gateways: config.content.gateways ?? [],
+    outer: steps,
   })
   return {
     resolve: (address, readOptions) => service.resolve(address, readOptions),

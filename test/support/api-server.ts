@@ -115,6 +115,7 @@ export class FakeContent implements ContentService {
       sources: [
         { kind: 'peer', id: PEER, score: 100, terms: [{ name: 'kind', value: 'peer', points: 100 }] },
       ],
+      steps: ['proxy'],
     }
   }
 

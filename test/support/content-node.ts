@@ -20,7 +20,7 @@ import {
   createAnnouncements,
 } from '../../src/content/announce/index.ts'
 import { createPolicies, type PoliciesConfig, type RunningPolicies } from '../../src/content/policy/index.ts'
-import { createCapabilities } from '../../src/content/capabilities/index.ts'
+import { createCapabilities, ipfsSide } from '../../src/content/capabilities/index.ts'
 import { createContentHelia } from '../../src/content/helia/index.ts'
 import type { ContentHelia } from '../../src/content/helia/index.ts'
 import { createDiscovery } from '../../src/content/flow/index.ts'
@@ -164,7 +164,7 @@ export async function startContentNode(
     own: () => ({
       role: 'worker',
       versions: { p2pnode: '0.0.0-test' },
-      ipfs: options.ipfs === true ? 'helia' : 'none',
+      ipfs: ipfsSide(contentConfig.steps),
       gatewayUrl: null,
       addresses: libp2p.getMultiaddrs().map((address) => address.toString()),
       bandwidthBytesPerSecond: null,

@@ -156,6 +156,10 @@ export const RouteReport = Type.Object(
       }),
       { description: 'the best first' },
     ),
+    steps: Type.Array(Type.String(), {
+      description:
+        'ipfs, proxy, gateways, as far as they are on: in the order in which a fetch asks them after the peers',
+    }),
   },
   { $id: 'RouteReport' },
 )

@@ -14,13 +14,14 @@ export async function route(context: CliContext, cid: string, { size }: { size?:
       signal: context.signal,
     })
     context.output.result(report, () => {
-      const { facts, preference, count, sources } = report
+      const { facts, preference, count, sources, steps } = report
       const known = factsText(context.output, [
         ['private', facts.isPrivate ? 'yes: no public source is asked' : 'no'],
         ['size', facts.sizeBytes === null ? 'not known' : formatBytes(facts.sizeBytes)],
         ['first seen', facts.ageMs === null ? 'not known' : `${formatDuration(facts.ageMs)} ago`],
         ['rather from', { p2p: 'peers of this network', ipfs: 'IPFS', none: 'wherever' }[preference]],
         ['sources', `at most ${count} at first`],
+        ['after peers', steps.length === 0 ? 'nobody' : steps.join(', ')],
       ])
       if (sources.length === 0) return `${known}\n\nnobody could be asked`
       const names = sources[0]?.terms.map(({ name }) => name) ?? []

@@ -6,6 +6,7 @@ import type { Cache, Reading } from '../cache/index.ts'
 import type { BlockReader } from '../read/block-reader.ts'
 import type { DiscoverySteps } from '../flow/steps.ts'
 import type { PrivateContent } from '../private/private-content.ts'
+import type { ContentFacts } from '../router/types.ts'
 import type { FetchPlan, FetchProgress } from './session.ts'
 import { FetchSession, isUnavailable, planKey } from './session.ts'
 import type { SourceDependencies } from './sources.ts'
@@ -20,6 +21,8 @@ export interface FetcherOptions extends SourceDependencies {
   /** The steps after the peers. */
   steps: DiscoverySteps
   privacy?: PrivateContent | undefined
+  /** What is known of content before anybody is asked; must not throw. */
+  factsOf?: ((root: CID) => Promise<ContentFacts>) | undefined
   stallTimeoutMs?: number | undefined
   /** Told of what is read and stored; says what is worth memory. */
   cache?: Pick<Cache, 'onReading' | 'onFetched' | 'onStored' | 'isHot'> | undefined
@@ -88,8 +91,8 @@ export class Fetcher {
   }
 
   /** Where blocks of `root` could come from. */
-  sources(root: CID, signal: AbortSignal): PeerSources {
-    return new PeerSources(root, signal, this.#options)
+  sources(root: CID, signal: AbortSignal, facts: ContentFacts = {}): PeerSources {
+    return new PeerSources(root, signal, this.#options, facts)
   }
 
   async close(): Promise<void> {
@@ -135,9 +138,10 @@ export class Fetcher {
   }
 
   #open(plan: FetchPlan): SharedSession {
-    const { blocks, content, steps, privacy, router, stallTimeoutMs, cache } = this.#options
+    const { blocks, content, steps, privacy, router, factsOf, stallTimeoutMs, cache } = this.#options
     this.#leases += 1
-    const sources = (signal: AbortSignal): PeerSources => this.sources(plan.providersOf, signal)
+    const sources = (signal: AbortSignal, facts: ContentFacts): PeerSources =>
+      this.sources(plan.providersOf, signal, facts)
     const session = FetchSession.open(
       {
         plan,
@@ -147,6 +151,7 @@ export class Fetcher {
         privacy,
         sources,
         router,
+        factsOf,
         stallTimeoutMs,
         onStored: cache?.onStored,
       },

@@ -10,6 +10,7 @@ import type {
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { Blocks, Lease } from '../../storage/types.ts'
 import type { DiscoverySteps, OuterSteps } from '../flow/steps.ts'
+import type { ContentFacts } from '../router/types.ts'
 import type { PrivateContent } from '../private/private-content.ts'
 import { blockNotFound, fetchStalled } from '../errors.ts'
 import type { StepAnswer } from '../errors.ts'
@@ -52,7 +53,9 @@ export interface SessionOptions {
   stallTimeoutMs?: number | undefined
   /** What is private here; what a peer says is private becomes so. */
   privacy?: PrivateContent | undefined
-  sources: (signal: AbortSignal) => PeerSources
+  sources: (signal: AbortSignal, facts: ContentFacts) => PeerSources
+  /** What is known of content before anybody is asked; must not throw. */
+  factsOf?: ((root: CID) => Promise<ContentFacts>) | undefined
   router: SourceDependencies['router']
   /** So many bytes have arrived to be stored. */
   onStored?: ((bytes: number) => void) | undefined
@@ -72,12 +75,12 @@ export class FetchSession {
   readonly #listeners = new Set<(progress: FetchProgress) => void>()
   #state: 'open' | 'complete' | 'failed' = 'open'
 
-  private constructor(options: SessionOptions, lease: Lease) {
+  private constructor(options: SessionOptions, lease: Lease, facts: ContentFacts) {
     const { plan, blocks, content, steps, privacy, sources, router, stallTimeoutMs, onStored } = options
     this.#plan = plan
     this.#lease = lease
-    this.#sources = sources(this.#controller.signal)
-    this.#outer = steps.open(plan)
+    this.#sources = sources(this.#controller.signal, facts)
+    this.#outer = steps.open(plan, facts)
     const startMs = performance.now()
     const touches = new Touches(lease)
     const held: BlockSource = {
@@ -143,7 +146,9 @@ export class FetchSession {
   }
 
   static async open(options: SessionOptions, leaseId: string): Promise<FetchSession> {
-    return new FetchSession(options, await options.blocks.lease(leaseId, { endsWithProcess: true }))
+    const facts = (await options.factsOf?.(options.plan.dag)) ?? {}
+    const lease = await options.blocks.lease(leaseId, { endsWithProcess: true })
+    return new FetchSession(options, lease, facts)
   }
 
   /** Once it is not open any more, it will not get anything. */

@@ -4,7 +4,7 @@ import type { CID } from 'multiformats/cid'
 import type { Content } from '../../../protocols/content/types.ts'
 import type { Policy } from '../../trust/contract.ts'
 import type { StepAnswer } from '../errors.ts'
-import type { SourceRouter } from '../router/types.ts'
+import type { ContentFacts, SourceRouter } from '../router/types.ts'
 
 /** Peers offered to one fetch; more than it can use at once, so that lost ones are replaced. */
 const MAX_SOURCES = 64
@@ -63,8 +63,11 @@ export class PeerSources implements AsyncIterable<PeerId> {
     isOver: false,
   }
 
-  /** @param root what providers are looked up by */
-  constructor(root: CID, signal: AbortSignal, dependencies: SourceDependencies) {
+  /**
+   * @param root what providers are looked up by
+   * @param facts what is known of what is wanted of it
+   */
+  constructor(root: CID, signal: AbortSignal, dependencies: SourceDependencies, facts: ContentFacts = {}) {
     this.#root = root
     this.#dependencies = dependencies
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
@@ -72,7 +75,7 @@ export class PeerSources implements AsyncIterable<PeerId> {
       this.#end()
       return
     }
-    for (const peer of this.#ranked(dependencies.content.peers())) this.#offerConnected(peer)
+    for (const peer of this.#ranked(dependencies.content.peers(), facts)) this.#offerConnected(peer)
     dependencies.libp2p.addEventListener('peer:identify', this.#onIdentify)
     this.#signal.addEventListener('abort', () => this.#end(), { once: true })
     void this.#askDht().finally(() => this.#end())
@@ -117,12 +120,12 @@ export class PeerSources implements AsyncIterable<PeerId> {
   }
 
   /** All of them, the best first. */
-  #ranked(peers: PeerId[]): PeerId[] {
+  #ranked(peers: PeerId[], facts: ContentFacts): PeerId[] {
     const { router } = this.#dependencies
     if (router === undefined) return peers
     const byName = new Map(peers.map((peer) => [peer.toString(), peer]))
     const candidates = [...byName.keys()].map((id) => ({ kind: 'peer' as const, id }))
-    return router.rank(this.#root, candidates).flatMap(({ id }) => byName.get(id) ?? [])
+    return router.rank(this.#root, candidates, facts).flatMap(({ id }) => byName.get(id) ?? [])
   }
 
   #offerConnected(peer: PeerId): void {

@@ -34,7 +34,8 @@ const REFUSALS: ReadonlySet<number> = new Set([400, 403, 404, 405, 406, 410, 415
  */
 export class Gateway {
   readonly name: string
-  readonly #base: string
+  /** Without credentials, ends without a slash: under this name it is known to the router. */
+  readonly url: string
   readonly #authorization: string | undefined
   readonly #bandwidth: Bandwidth | undefined
   readonly #idleMs: number
@@ -50,7 +51,7 @@ export class Gateway {
     const url = new URL(address)
     const { username, password } = url
     this.name = url.host
-    this.#base = `${url.origin}${url.pathname.replace(/\/+$/, '')}`
+    this.url = `${url.origin}${url.pathname.replace(/\/+$/, '')}`
     const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
     this.#authorization =
       credentials === ':' ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`
@@ -121,7 +122,7 @@ export class Gateway {
   }
 
   async #request(path: string, accept: string, signal: AbortSignal): Promise<Response> {
-    const response = await fetch(`${this.#base}${path}`, {
+    const response = await fetch(`${this.url}${path}`, {
       headers: {
         accept,
         'accept-encoding': 'identity',

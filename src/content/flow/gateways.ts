@@ -4,10 +4,12 @@ import { keyOf, matches } from '../../../protocols/content/hash.ts'
 import { mayHaveLinks } from '../../../protocols/content/links.ts'
 import type { Bandwidth } from '../../../protocols/shared/bandwidth.ts'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
+import type { Candidate } from '../router/types.ts'
 import { CarStream } from './car-stream.ts'
 import { type CarRequest, Gateway } from './gateway.ts'
 import { GATEWAYS_HEAD_START_MS, RETRY_AFTER_MS } from './limits.ts'
-import type { FoundBlock, Step, StepPlan, StepRun } from './types.ts'
+import { type Miss, Tally } from './tally.ts'
+import type { FoundBlock, Step, StepOptions, StepPlan, StepRun } from './types.ts'
 
 export interface GatewaysOptions {
   addresses: readonly string[]
@@ -22,13 +24,17 @@ export function gatewaysStep({ addresses, deadlineMs, bandwidth }: GatewaysOptio
   return {
     name: 'gateways',
     headStartMs: GATEWAYS_HEAD_START_MS,
-    open: (plan) => new GatewayRun(plan, gateways),
+    sources: () => gateways.filter(({ isResting }) => !isResting).map(sourceOf),
+    open: (plan, options) => new GatewayRun(plan, gateways, options),
   }
 }
+
+class WrongBytes extends Error {}
 
 class GatewayRun implements StepRun {
   readonly #plan: StepPlan
   readonly #gateways: readonly Gateway[]
+  readonly #tally: Tally
   readonly #stop = new AbortController()
   #car: CarStream | undefined
   /** What a CAR was asked for: never twice, whatever came of it. At most as many as the fetch has nodes in line. */
@@ -36,17 +42,32 @@ class GatewayRun implements StepRun {
   /** The one that answered last. */
   #lead: Gateway | undefined
 
-  constructor(plan: StepPlan, gateways: readonly Gateway[]) {
+  constructor(
+    plan: StepPlan,
+    gateways: readonly Gateway[],
+    { order = [], tally = new Tally() }: StepOptions = {},
+  ) {
     this.#plan = plan
-    this.#gateways = gateways
+    this.#tally = tally
+    const places = new Map(order.map((id, place) => [id, place]))
+    const placeOf = ({ url }: Gateway): number => places.get(url) ?? places.size
+    this.#gateways = gateways.toSorted((a, b) => placeOf(a) - placeOf(b))
   }
 
   async fetch(cid: CID, options: { signal: AbortSignal }): Promise<FoundBlock> {
     const signal = AbortSignal.any([options.signal, this.#stop.signal])
     const car = this.#carFor(cid)
-    const bytes = await car?.take(cid, signal)
-    if (car !== undefined && bytes !== undefined) return this.#found(car.gateway, bytes)
-    return this.#block(cid, signal)
+    if (car !== undefined) {
+      // A CAR without it says nothing: the block is asked for by itself.
+      const taken = await this.#tally.ask(
+        sourceOf(car.gateway),
+        options.signal,
+        () => car.take(cid, signal),
+        missOf,
+      )
+      if (taken !== undefined) return this.#found(car.gateway, taken)
+    }
+    return this.#block(cid, signal, options.signal)
   }
 
   close(): void {
@@ -76,23 +97,33 @@ class GatewayRun implements StepRun {
   }
 
   /** From one gateway after the other. */
-  async #block(cid: CID, signal: AbortSignal): Promise<FoundBlock> {
+  async #block(cid: CID, signal: AbortSignal, asked: AbortSignal): Promise<FoundBlock> {
     const answers: string[] = []
     for (const gateway of this.#ranked()) {
       try {
-        const bytes = await this.#blockFrom(gateway, cid, signal)
-        if (matches(cid, bytes)) {
-          gateway.succeeded()
-          return this.#found(gateway, bytes)
-        }
-        gateway.failed()
-        answers.push(`${gateway.name} sent wrong bytes`)
+        const bytes = await this.#tally.ask(
+          sourceOf(gateway),
+          asked,
+          () => this.#verified(gateway, cid, signal),
+          missOf,
+        )
+        return this.#found(gateway, bytes)
       } catch (error) {
         signal.throwIfAborted()
         answers.push((error as Error).message)
       }
     }
     throw new Error(answers.length === 0 ? 'all gateways rest after failures' : answers.join(', '))
+  }
+
+  async #verified(gateway: Gateway, cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    const bytes = await this.#blockFrom(gateway, cid, signal)
+    if (!matches(cid, bytes)) {
+      gateway.failed()
+      throw new WrongBytes(`${gateway.name} sent wrong bytes`)
+    }
+    gateway.succeeded()
+    return bytes
   }
 
   /** Once more where the failure says nothing of the block. */
@@ -118,4 +149,15 @@ class GatewayRun implements StepRun {
     const lead = this.#lead
     return lead === undefined || lead.isResting ? awake : [lead, ...awake.filter((other) => other !== lead)]
   }
+}
+
+function sourceOf({ url }: Gateway): Candidate {
+  return { kind: 'gateway', id: url }
+}
+
+/** One that answered with a status has said that it does not have it. */
+function missOf(error: unknown): Miss {
+  if (error instanceof WrongBytes) return 'invalid'
+  const hasAnswered = error instanceof P2pnodeError && error.details['status'] !== undefined
+  return hasAnswered ? 'missing' : 'failed'
 }

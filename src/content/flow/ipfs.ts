@@ -8,7 +8,11 @@ import {
   PROVIDERS_TIMEOUT_MS,
   SEARCHED_FOR_MS,
 } from './limits.ts'
-import type { FoundBlock, Step, StepPlan } from './types.ts'
+import type { Candidate } from '../router/types.ts'
+import { Tally } from './tally.ts'
+import type { FoundBlock, Step, StepOptions, StepPlan } from './types.ts'
+
+const IPFS: Candidate = { kind: 'ipfs', id: 'ipfs' }
 
 /** One block from the public IPFS network, verified. Waits for the signal where nobody has it. */
 export type IpfsBlocks = (cid: CID, options: { signal: AbortSignal }) => Promise<Uint8Array>
@@ -44,14 +48,22 @@ export function ipfsStep({ blocks, libp2p, deadlineMs }: IpfsOptions): Step {
   return {
     name: 'ipfs',
     headStartMs: IPFS_HEAD_START_MS,
-    open({ providersOf }: StepPlan) {
+    sources: () => [IPFS],
+    open({ providersOf }: StepPlan, { tally = new Tally() }: StepOptions = {}) {
       const stop = new AbortController()
       return {
         async fetch(cid: CID, { signal }): Promise<FoundBlock> {
           if (keyOf(cid) !== keyOf(providersOf)) searchProviders(providersOf, stop.signal)
           const deadline = AbortSignal.timeout(deadlineMs)
           try {
-            const bytes = await blocks(cid, { signal: AbortSignal.any([signal, stop.signal, deadline]) })
+            const bounded = AbortSignal.any([signal, stop.signal, deadline])
+            // That nobody sends it may well be because nobody has it.
+            const bytes = await tally.ask(
+              IPFS,
+              signal,
+              () => blocks(cid, { signal: bounded }),
+              () => 'missing',
+            )
             return { bytes, from: '' }
           } catch (error) {
             throw deadline.aborted ? new Error(`nobody sent it within ${deadlineMs / 1_000} s`) : error

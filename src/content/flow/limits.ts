@@ -10,6 +10,9 @@ export const GATEWAYS_HEAD_START_MS = 10_000
 /** Roots of which it is remembered who brought them, some 200 bytes each. */
 export const MAX_REMEMBERED_ROOTS = 1_024
 
+/** Sources of one step of which it is counted how they do in one fetch, some 200 bytes each. */
+export const MAX_TALLIED_SOURCES = 64
+
 /** Providers of a root that are dialled, so that Bitswap has somebody to ask for its parts. */
 export const MAX_DIALLED_PROVIDERS = 5
 export const PROVIDERS_TIMEOUT_MS = 15_000

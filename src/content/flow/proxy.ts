@@ -1,8 +1,11 @@
+import type { PeerId } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Content } from '../../../protocols/content/types.ts'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import { MAX_PROXIES_PER_BLOCK, MAX_REFUSING_PEERS, PROXY_HEAD_START_MS, REFUSED_FOR_MS } from './limits.ts'
-import type { FoundBlock, Step, StepPlan } from './types.ts'
+import type { Candidate } from '../router/types.ts'
+import { type Miss, Tally } from './tally.ts'
+import type { FoundBlock, Step, StepOptions, StepPlan } from './types.ts'
 
 export interface ProxyOptions {
   content: Pick<Content, 'proxies' | 'fetchByProxy'>
@@ -25,20 +28,28 @@ export function proxyStep({ content, deadlineMs }: ProxyOptions): Step {
     refusing.set(peer, performance.now() + REFUSED_FOR_MS)
   }
 
+  const willing = (): PeerId[] => {
+    const now = performance.now()
+    return content.proxies().filter((peer) => (refusing.get(peer.toString()) ?? 0) < now)
+  }
+
   return {
     name: 'proxy',
     headStartMs: PROXY_HEAD_START_MS,
-    open({ providersOf }: StepPlan) {
+    sources: () => willing().map((peer) => sourceOf(peer.toString())),
+    open({ providersOf }: StepPlan, { order = [], tally = new Tally() }: StepOptions = {}) {
+      const places = new Map(order.map((id, place) => [id, place]))
       const stop = new AbortController()
       /** The peer that brought the last block is asked first. */
       let lead: string | undefined
+      const placeOf = (peer: PeerId): number => {
+        const id = peer.toString()
+        return id === lead ? -1 : (places.get(id) ?? places.size)
+      }
       return {
         async fetch(cid: CID, { signal }): Promise<FoundBlock> {
-          const now = performance.now()
-          const peers = content
-            .proxies()
-            .filter((peer) => (refusing.get(peer.toString()) ?? 0) < now)
-            .toSorted((a, b) => Number(b.toString() === lead) - Number(a.toString() === lead))
+          const peers = willing()
+            .toSorted((a, b) => placeOf(a) - placeOf(b))
             .slice(0, MAX_PROXIES_PER_BLOCK)
           const answers: string[] = []
           for (const peer of peers) {
@@ -46,7 +57,12 @@ export function proxyStep({ content, deadlineMs }: ProxyOptions): Step {
             const deadline = AbortSignal.timeout(deadlineMs)
             try {
               const bounded = AbortSignal.any([signal, stop.signal, deadline])
-              const bytes = await content.fetchByProxy(cid, { peer, root: providersOf, signal: bounded })
+              const bytes = await tally.ask(
+                sourceOf(name),
+                signal,
+                () => content.fetchByProxy(cid, { peer, root: providersOf, signal: bounded }),
+                missOf,
+              )
               lead = name
               return { bytes, from: name }
             } catch (error) {
@@ -61,4 +77,15 @@ export function proxyStep({ content, deadlineMs }: ProxyOptions): Step {
       }
     },
   }
+}
+
+function sourceOf(id: string): Candidate {
+  return { kind: 'proxy', id }
+}
+
+/** To do no such thing for us, or not to find it, is nothing to hold against it. */
+function missOf(error: unknown): Miss {
+  const isAnswer =
+    error instanceof P2pnodeError && ['ERR_PROXY_REFUSED', 'ERR_NOT_FOUND'].includes(error.code)
+  return isAnswer ? 'missing' : 'failed'
 }

@@ -6,10 +6,13 @@ import { MAX_REMEMBERED_ROOTS } from './limits.ts'
 import type { StepAnswer } from '../errors.ts'
 import { contentPrivate } from '../errors.ts'
 import { NOTHING_PRIVATE, type PrivateMark } from '../private/types.ts'
+import type { Candidate, ContentFacts, SourceKind, SourceRouter } from '../router/types.ts'
 import { overlap } from './overlap.ts'
+import { Tally } from './tally.ts'
 import type { OuterStep, Step, StepFigures, StepName, StepPlan, StepRun } from './types.ts'
 
 const OUTER_STEPS: readonly OuterStep[] = ['ipfs', 'proxy', 'gateways']
+const STEP_OF: Partial<Record<SourceKind, OuterStep>> = { ipfs: 'ipfs', proxy: 'proxy', gateway: 'gateways' }
 /** What stands between a step and whom it got a block from, in the name of a source. */
 const SEPARATOR = '/'
 
@@ -17,6 +20,8 @@ export interface DiscoveryStepsOptions {
   /** Those that are switched on, in any order. */
   steps: readonly Step[]
   privacy?: PrivateMark | undefined
+  /** Says in which order they are asked, and hears how their sources do. */
+  router?: Pick<SourceRouter, 'rank' | 'report'> | undefined
 }
 
 /** What the steps do for one fetch. */
@@ -29,12 +34,13 @@ export interface OuterSteps {
 }
 
 /**
- * The steps of the discovery flow that lie outside of this network, in their order, and what all of them have brought. None
- * of them is ever asked for what is private.
+ * The steps of the discovery flow that lie outside of this network, and what all of them have brought. They are asked in the
+ * order of the router's list: a step stands where its best source does. None is ever asked for what is private.
  */
 export class DiscoverySteps {
   readonly #steps: readonly Step[]
   readonly #privacy: PrivateMark
+  readonly #router: DiscoveryStepsOptions['router']
   /** By root: the step that brought the last block of it, which is asked first when more of it is wanted. */
   readonly #leads = new LRUCache<string, OuterStep>({ max: MAX_REMEMBERED_ROOTS })
   readonly #figures: Record<StepName, StepFigures> = {
@@ -45,18 +51,32 @@ export class DiscoverySteps {
     gateways: noFigures(),
   }
 
-  constructor({ steps, privacy = NOTHING_PRIVATE }: DiscoveryStepsOptions) {
+  constructor({ steps, privacy = NOTHING_PRIVATE, router }: DiscoveryStepsOptions) {
     this.#steps = OUTER_STEPS.flatMap((name) => steps.filter((step) => step.name === name))
     this.#privacy = privacy
+    this.#router = router
   }
 
-  open(plan: StepPlan): OuterSteps {
+  /** Whom the steps would ask now. */
+  sources(): Candidate[] {
+    return this.#steps.flatMap((step) => step.sources())
+  }
+
+  /** The names of the steps in the order in which a fetch of such content asks them. */
+  order(root: CID, facts: ContentFacts = {}): OuterStep[] {
+    return this.#ordered(root, this.#ranked(root, facts)).map(({ name }) => name)
+  }
+
+  open(plan: StepPlan, facts: ContentFacts = {}): OuterSteps {
     const answers = new Map<OuterStep, string>()
     const runs: StepRun[] = []
-    const lead = this.#leads.get(keyOf(plan.providersOf))
-    const order = this.#steps.toSorted((a, b) => Number(b.name === lead) - Number(a.name === lead))
-    const helpers = order.map((step): Helper => {
-      const run = step.open(plan)
+    const tallies: Tally[] = []
+    const ranked = this.#ranked(plan.providersOf, facts)
+    const helpers = this.#ordered(plan.providersOf, ranked).map((step): Helper => {
+      const tally = new Tally(step.headStartMs)
+      tallies.push(tally)
+      const order = ranked.filter(({ kind }) => STEP_OF[kind] === step.name).map(({ id }) => id)
+      const run = step.open(plan, { order, tally })
       runs.push(run)
       return {
         headStartMs: step.headStartMs,
@@ -68,6 +88,9 @@ export class DiscoverySteps {
       answers: () =>
         this.#steps.map(({ name }) => ({ step: name, answer: answers.get(name) ?? 'not asked' })),
       close: () => {
+        // Before the runs: to be ended says nothing of anybody.
+        for (const tally of tallies)
+          for (const outcome of tally.end()) this.#router?.report(plan.providersOf, outcome)
         for (const run of runs) run.close()
       },
     }
@@ -104,6 +127,21 @@ export class DiscoverySteps {
 
   figures(): Record<StepName, StepFigures> {
     return structuredClone(this.#figures)
+  }
+
+  #ranked(root: CID, facts: ContentFacts): readonly Candidate[] {
+    return this.#router?.rank(root, this.sources(), facts) ?? []
+  }
+
+  /** By their best sources, those that have none at the end; first of all the one that brought the last block of this root. */
+  #ordered(root: CID, ranked: readonly Candidate[]): Step[] {
+    const lead = this.#leads.get(keyOf(root))
+    const placeOf = ({ name }: Step): number => {
+      if (name === lead) return -1
+      const place = ranked.findIndex(({ kind }) => STEP_OF[kind] === name)
+      return place === -1 ? ranked.length : place
+    }
+    return this.#steps.toSorted((a, b) => placeOf(a) - placeOf(b))
   }
 
   async #ask(

@@ -1,7 +1,9 @@
 import type { CID } from 'multiformats/cid'
 import type { FetchPlan } from '../fetch/session.ts'
+import type { Candidate } from '../router/types.ts'
+import type { Tally } from './tally.ts'
 
-/** The steps after the own store and the peers of this network, in the order in which they are asked. */
+/** The steps after the own store and the peers of this network, in the order in which they are asked where nothing speaks for another. */
 export type OuterStep = 'ipfs' | 'proxy' | 'gateways'
 export type StepName = 'local' | 'peers' | OuterStep
 
@@ -19,8 +21,17 @@ export interface Step {
   readonly name: OuterStep
   /** How long it has a block to itself before the next step is asked as well. */
   readonly headStartMs: number
+  /** Whom it would ask now, for the router. */
+  sources(): Candidate[]
   /** For one fetch, which ends with `close`. */
-  open(plan: StepPlan): StepRun
+  open(plan: StepPlan, options?: StepOptions): StepRun
+}
+
+export interface StepOptions {
+  /** Ids of its sources, the best first. */
+  order?: readonly string[]
+  /** Counts what each of them does. */
+  tally?: Tally
 }
 
 export interface StepRun {

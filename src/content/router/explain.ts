@@ -16,6 +16,14 @@ export interface Route {
   count: number
   /** The best first. */
   sources: RankedSource[]
+  /** The steps after the peers, in the order in which a fetch asks them. */
+  steps: string[]
+}
+
+/** What lies behind the steps of the discovery flow after the peers. */
+export interface OuterSources {
+  sources(): Candidate[]
+  order(root: CID, facts: ContentFacts): string[]
 }
 
 export interface RouteDependencies {
@@ -24,12 +32,9 @@ export interface RouteDependencies {
   /** Connected peers that speak the content protocol. */
   peers: () => string[]
   providers: (cid: CID, signal: AbortSignal) => AsyncIterable<string>
-  /** Of the connected peers, those that would fetch from their side of IPFS; none where the step is off. */
-  proxies: () => string[]
-  hasIpfs: boolean
-  gateways: readonly string[]
+  outer: OuterSources
   /** What can be told without asking anybody. */
-  factsOf: (cid: CID, signal: AbortSignal) => Promise<Pick<ContentFacts, 'sizeBytes' | 'ageMs'>>
+  factsOf: (cid: CID) => Promise<Pick<ContentFacts, 'sizeBytes' | 'ageMs'>>
 }
 
 /** Ranks every source that there is for a CID, whether or not a fetch would get as far. Private CIDs are looked up nowhere. */
@@ -38,8 +43,8 @@ export async function explainRoute(
   dependencies: RouteDependencies,
   { signal, sizeBytes }: { signal: AbortSignal; sizeBytes?: number | undefined },
 ): Promise<Route> {
-  const { router, isPrivate, hasIpfs, gateways } = dependencies
-  const known = await dependencies.factsOf(cid, signal)
+  const { router, isPrivate, outer } = dependencies
+  const known = await dependencies.factsOf(cid)
   const facts: ContentFacts = {
     ...known,
     isPrivate: isPrivate(cid),
@@ -51,9 +56,7 @@ export async function explainRoute(
     const connected = new Set(peers)
     for (const id of await providersOf(cid, dependencies, signal))
       if (!connected.has(id)) candidates.push({ kind: 'provider', id })
-    for (const id of dependencies.proxies()) candidates.push({ kind: 'proxy', id })
-    if (hasIpfs) candidates.push({ kind: 'ipfs', id: 'ipfs' })
-    for (const id of gateways) candidates.push({ kind: 'gateway', id })
+    candidates.push(...outer.sources())
   }
   return {
     cid: cid.toString(),
@@ -65,6 +68,7 @@ export async function explainRoute(
     preference: router.preference(facts),
     count: router.optimalCount(facts.sizeBytes),
     sources: router.rank(cid, candidates, facts),
+    steps: facts.isPrivate === true ? [] : outer.order(cid, facts),
   }
 }
 

@@ -1,14 +1,13 @@
 import type { Libp2p } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Content } from '../../../protocols/content/types.ts'
-import type { Blocks, Pins } from '../../storage/types.ts'
 import type { Claim, PeerCapabilities } from '../capabilities/index.ts'
 import { cancelled } from '../errors.ts'
 import type { PrivateMark } from '../private/types.ts'
-import { decodeNode } from '../read/node.ts'
-import { explainRoute, type Route } from './explain.ts'
+import { explainRoute, type OuterSources, type Route } from './explain.ts'
+import { factsOf, type FactsStorage } from './facts.ts'
 import { measuredBytesPerSecond } from './score.ts'
-import type { Candidate, ContentFacts, SourceRouter } from './types.ts'
+import type { Candidate, SourceRouter } from './types.ts'
 
 /** A peer that may have a CID, and what was learned of it. */
 export interface Provider {
@@ -31,9 +30,9 @@ export interface SourceGuideDependencies {
   isPrivate: PrivateMark['isPrivate']
   content: Pick<Content, 'peers'>
   libp2p: Pick<Libp2p, 'contentRouting' | 'peerId'>
-  storage: { blocks: Pick<Blocks, 'get'>; pins: Pick<Pins, 'list'> }
-  steps: { readonly ipfs: boolean; readonly proxy: boolean; readonly gateways: boolean }
-  gateways: readonly string[]
+  storage: FactsStorage
+  /** The steps after the peers. */
+  outer: OuterSources
 }
 
 /** Tells people where content would come from, and why. */
@@ -65,21 +64,17 @@ export class SourceGuide {
   }
 
   async route(cid: CID, options: { signal: AbortSignal; sizeBytes?: number | undefined }): Promise<Route> {
-    const { router, capabilities, isPrivate, steps, gateways } = this.#dependencies
-    const peers = this.#peers()
-    const hasIpfs = (peer: string): boolean => ['helia', 'kubo'].includes(capabilities.of(peer)?.ipfs ?? '')
+    const { router, isPrivate, storage, outer } = this.#dependencies
     try {
       return await explainRoute(
         cid,
         {
           router,
           isPrivate,
-          peers: () => peers,
+          peers: () => this.#peers(),
           providers: (wanted, signal) => this.#findProviders(wanted, signal),
-          proxies: () => (steps.proxy ? peers.filter(hasIpfs) : []),
-          hasIpfs: steps.ipfs,
-          gateways: steps.gateways ? gateways : [],
-          factsOf: (wanted, signal) => this.#factsOf(wanted, signal),
+          outer,
+          factsOf: (wanted) => factsOf(storage, wanted),
         },
         options,
       )
@@ -112,27 +107,5 @@ export class SourceGuide {
       bytesPerSecond: measuredBytesPerSecond(statistics),
       latencyMs: statistics?.latencyMs ?? null,
     }
-  }
-
-  /** From what is held here: the root tells the size of a file, a pin since when it is known. */
-  async #factsOf(cid: CID, signal: AbortSignal): Promise<Pick<ContentFacts, 'sizeBytes' | 'ageMs'>> {
-    const { blocks, pins } = this.#dependencies.storage
-    const [pin] = pins.list({ cid, limit: 1 }).pins
-    const bytes = await blocks.get(cid, { signal })
-    const sizeBytes = bytes === undefined ? undefined : sizeOf(cid, bytes)
-    return {
-      ...(sizeBytes === undefined ? {} : { sizeBytes }),
-      ...(pin === undefined ? {} : { ageMs: Math.max(0, Date.now() - pin.createdAtMs) }),
-    }
-  }
-}
-
-/** Bytes of a file; undefined for what does not tell, or is malformed. */
-function sizeOf(cid: CID, bytes: Uint8Array): number | undefined {
-  try {
-    const node = decodeNode(cid, bytes)
-    return node.type === 'file' ? node.sizeBytes : undefined
-  } catch {
-    return undefined
   }
 }

@@ -8,6 +8,7 @@
  *
  * Reading order: `types.ts` (the contract), `score.ts` and `rules.ts` (pure), `learn.ts` (what is remembered), `router.ts`.
  */
+export { factsOf } from './facts.ts'
 export { SourceGuide } from './guide.ts'
 export { createSourceRouter, type RunningSourceRouter } from './router.ts'
 export type * from './types.ts'

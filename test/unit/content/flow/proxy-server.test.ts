@@ -12,6 +12,7 @@ const never = new AbortController().signal
 const step = (name: Step['name'], brings: Uint8Array | undefined, asked: string[] = []): Step => ({
   name,
   headStartMs: 60_000,
+  sources: () => [],
   open: () => ({
     async fetch() {
       asked.push(name)

@@ -38,7 +38,9 @@ async function ipfsNode(): Promise<Libp2p> {
 
 async function ownNode(mode: 'public' | 'private', bootstrap: string[]): Promise<TestNode> {
   // Records without an address are not taken, and in public mode those of a laboratory are not told.
-  const node = await startTestNode({ network: { mode, bootstrap, announce: ['/dns4/node.example/tcp/4700'] } })
+  const node = await startTestNode({
+    network: { mode, bootstrap, announce: ['/dns4/node.example/tcp/4700'] },
+  })
   cleanups.push(() => node.stop())
   return node
 }

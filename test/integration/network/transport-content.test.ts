@@ -56,11 +56,18 @@ describe.each([
     await done
     // What was granted, and as much again that is on its way into the store.
     expect(mostAheadBytes).toBeLessThanOrEqual(2 * defaultLimits.creditWindowBytes)
-    expect(content.statistics().fetchedBytes).toBe(takenBytes)
-    expect(seed.libp2p.services.content.statistics().servedBytes).toBe(takenBytes)
+    // Each block once, and beside them the filter of what the seed has.
+    for (const bytesInAll of [
+      content.statistics().fetchedBytes,
+      seed.libp2p.services.content.statistics().servedBytes,
+    ]) {
+      expect(bytesInAll).toBeGreaterThanOrEqual(takenBytes)
+      expect(bytesInAll).toBeLessThan(takenBytes + 1_024)
+    }
     expect(
       bytes.equals(await collect(reader.content.cat(cid, { signal: AbortSignal.timeout(10_000) }))),
     ).toBe(true)
-    await until(() => seed.libp2p.services.content.statistics().inboundStreams <= 1)
+    // One that a fetch leaves for the next, one for single blocks.
+    await until(() => seed.libp2p.services.content.statistics().inboundStreams <= 2)
   })
 })

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { type ManifestEntry, SEGMENT_BYTES } from '../../../../src/vault/codec/index.ts'
-import { codecBench, fileManifest, patterned, place } from '../../../support/vault-codec.ts'
+import { type ManifestEntry, SEGMENT_BYTES } from '../../../src/vault/codec/index.ts'
+import { codecBench, fileManifest, patterned, place } from '../../support/vault-codec.ts'
 
 const { segments, manifests, signal } = codecBench(2)
 const MAX_TURN_MS = 50

@@ -1,4 +1,4 @@
-import type { KadDHT, KadDHTComponents, SelectFn, ValidateFn } from '@libp2p/kad-dht'
+import type { KadDHT, KadDHTComponents, PeerInfoMapper, SelectFn, ValidateFn } from '@libp2p/kad-dht'
 import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht'
 import { dhtRecordInvalid } from './errors.ts'
 import { DHT_LIMITS } from './limits.ts'
@@ -31,18 +31,42 @@ export function networkDht(
   namespaces: readonly DhtNamespace[],
 ): (components: KadDHTComponents) => KadDHT {
   const { network } = settings
-  const init: Parameters<typeof kadDHT>[0] = {
+  return boundedDht(network, {
     protocol: `${networkPrefix(network.name)}/kad/1.0.0`,
     logPrefix: 'libp2p:p2pnode-dht',
-    datastorePrefix: DATASTORE_PREFIX,
+    datastorePrefix: '/dht',
     metricsPrefix: 'libp2p_p2pnode_dht',
     // The default mapper removes private addresses, which leaves the routing table of a local network empty.
     peerInfoMapper: network.mode === 'public' ? removePrivateAddressesMapper : passthroughMapper,
+    namespaces,
+  })
+}
+
+/** What sets one DHT apart from another. */
+export interface DhtKind {
+  /** The id of its protocol on the wire. */
+  protocol: string
+  logPrefix: string
+  /** Where its records lie in the datastore. */
+  datastorePrefix: string
+  metricsPrefix: string
+  peerInfoMapper: PeerInfoMapper
+  namespaces: readonly DhtNamespace[]
+}
+
+/** A DHT with every bound set: streams, records in all and of each peer; older records never replace newer ones. */
+export function boundedDht(
+  network: NetworkSettings['network'],
+  { namespaces, ...kind }: DhtKind,
+): (components: KadDHTComponents) => KadDHT {
+  const init: Parameters<typeof kadDHT>[0] = {
+    ...kind,
     ...clientMode(network),
     ...recordRules(namespaces),
     maxInboundStreams: DHT_LIMITS.maxInboundStreams,
     maxOutboundStreams: DHT_LIMITS.maxOutboundStreams,
   }
+  const prefix = kind.datastorePrefix
   return (components) => {
     const senders = new DhtSenders()
     return kadDHT(init)({
@@ -58,20 +82,20 @@ export function networkDht(
       ...(components.metrics === undefined ? {} : { metrics: components.metrics }),
       datastore: keepNewest(
         boundDatastore(components.datastore, {
-          prefix: DATASTORE_PREFIX,
+          prefix,
           self: components.peerId.toString(),
           maxRecords: DHT_LIMITS.maxStoredRecords,
           maxRecordsPerPeer: DHT_LIMITS.maxStoredRecordsPerPeer,
           sender: () => senders.current(),
         }),
-        { prefix: DATASTORE_PREFIX, namespaces },
+        { prefix, namespaces },
       ),
     })
   }
 }
 
 /** What kad-dht has to know of the kinds of records that it keeps. */
-export function recordRules(namespaces: readonly DhtNamespace[]): {
+function recordRules(namespaces: readonly DhtNamespace[]): {
   validators: Record<string, ValidateFn>
   selectors: Record<string, SelectFn>
 } {
@@ -81,10 +105,8 @@ export function recordRules(namespaces: readonly DhtNamespace[]): {
   }
 }
 
-const DATASTORE_PREFIX = '/dht'
-
 /** Left out, kad-dht itself serves as soon as it sees a public address of ours, and asks only until then. */
-export function clientMode({ dht, mode }: NetworkSettings['network']): { clientMode?: boolean } {
+function clientMode({ dht, mode }: NetworkSettings['network']): { clientMode?: boolean } {
   if (dht === 'auto') {
     return mode === 'private' ? { clientMode: false } : {}
   }

@@ -1,4 +1,5 @@
 import type { PeerId } from '@libp2p/interface'
+import { forgetOldest } from '../shared/forget-oldest.ts'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence } from '../../src/trust/contract.ts'
 import type { Connections } from '../shared/connections.ts'
@@ -104,8 +105,7 @@ export class CapabilityExchange {
     const told = this.#told.get(peer)
     if (told === undefined || now - told.sinceMs > MINUTE_MS) {
       this.#told.delete(peer)
-      const [oldest] = this.#told.keys()
-      if (this.#told.size >= MAX_TELLING_PEERS && oldest !== undefined) this.#told.delete(oldest)
+      forgetOldest(this.#told, MAX_TELLING_PEERS)
       this.#told.set(peer, { sinceMs: now, count: 1 })
       return false
     }

@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
 import type { RootFilter } from '../../../protocols/content/index.ts'
 import type { Capabilities } from '../../../protocols/content/types.ts'
 import { MAX_FILTERS_BYTES, MAX_FILTERS_PER_INTERVAL, MAX_PEERS } from './limits.ts'
@@ -24,8 +25,7 @@ export class CapabilityBook {
     const known = this.#entries.get(peer)
     const { filter } = capabilities
     this.#entries.delete(peer)
-    const [oldest] = this.#entries.keys()
-    if (this.#entries.size >= MAX_PEERS && oldest !== undefined) this.#entries.delete(oldest)
+    forgetOldest(this.#entries, MAX_PEERS)
     this.#entries.set(peer, {
       capabilities,
       // While a new one is not here the old one is right about most.

@@ -1,5 +1,6 @@
 import type { Libp2p } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
+import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
 import { keyOf } from '../../../protocols/content/hash.ts'
 import {
   IPFS_HEAD_START_MS,
@@ -37,8 +38,7 @@ export function ipfsStep({ blocks, libp2p, deadlineMs }: IpfsOptions): Step {
     const before = searched.get(key)
     if (before !== undefined && performance.now() - before < SEARCHED_FOR_MS) return
     searched.delete(key)
-    const [oldest] = searched.keys()
-    if (searched.size >= MAX_SEARCHED_ROOTS && oldest !== undefined) searched.delete(oldest)
+    forgetOldest(searched, MAX_SEARCHED_ROOTS)
     searched.set(key, performance.now())
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(PROVIDERS_TIMEOUT_MS)])
     // Best effort: Bitswap goes on looking by itself. A search that was broken off is worth another one.

@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
 import { matches } from '../../../protocols/content/hash.ts'
 import type { ProxyServer } from '../../../protocols/content/types.ts'
 import type { Policy } from '../../trust/contract.ts'
@@ -94,8 +95,7 @@ export class ProxyService implements ProxyServer {
   #useOf(peer: string): Use {
     const use = this.#current(this.#uses.get(peer) ?? this.#unused())
     this.#uses.delete(peer)
-    const [oldest] = this.#uses.keys()
-    if (this.#uses.size >= MAX_COUNTED_PEERS && oldest !== undefined) this.#uses.delete(oldest)
+    forgetOldest(this.#uses, MAX_COUNTED_PEERS)
     this.#uses.set(peer, use)
     return use
   }

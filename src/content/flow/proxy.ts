@@ -1,5 +1,6 @@
 import type { PeerId } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
+import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
 import type { Content } from '../../../protocols/content/types.ts'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import { MAX_PROXIES_PER_BLOCK, MAX_REFUSING_PEERS, PROXY_HEAD_START_MS, REFUSED_FOR_MS } from './limits.ts'
@@ -23,8 +24,7 @@ export function proxyStep({ content, deadlineMs }: ProxyOptions): Step {
 
   function refused(peer: string): void {
     refusing.delete(peer)
-    const [oldest] = refusing.keys()
-    if (refusing.size >= MAX_REFUSING_PEERS && oldest !== undefined) refusing.delete(oldest)
+    forgetOldest(refusing, MAX_REFUSING_PEERS)
     refusing.set(peer, performance.now() + REFUSED_FOR_MS)
   }
 

@@ -1,3 +1,4 @@
+import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
 import type { StateDatabase } from '../../storage/state/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import { MAX_AGE_MS, MAX_AHEAD_MS, MAX_SENDERS, SEQUENCES_PER_SENDER, WRITE_INTERVAL_MS } from './limits.ts'
@@ -50,8 +51,7 @@ export function openSenders({ state, log, now }: SendersOptions): Senders {
     const known = senders.get(name)
     // Taken out and put in again, so that the map's order is that of their last words.
     senders.delete(name)
-    const [oldest] = senders.keys()
-    if (senders.size >= MAX_SENDERS && oldest !== undefined) senders.delete(oldest)
+    forgetOldest(senders, MAX_SENDERS)
     const sender = known ?? unwritten.get(name) ?? load(name)
     senders.set(name, sender)
     return sender

@@ -6,7 +6,7 @@ import { decodeCid, decodeNumber, parsed } from './parse.ts'
 import { type AnnouncedKind, type Announcement, KINDS } from './types.ts'
 
 /** Line breaks, escapes and other control characters: names are shown on terminals. */
-// oxlint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex -- they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
 
 /** A name is cut to what may be told, at a whole character. */

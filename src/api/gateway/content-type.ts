@@ -64,7 +64,7 @@ function textOf(bytes: Uint8Array): string | undefined {
   try {
     // The end may be cut within a character: that is what `stream` allows.
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true })
-    // eslint-disable-next-line no-control-regex
+    // oxlint-disable-next-line no-control-regex -- they are what is looked for
     return /[\0-\x08\x0e-\x1a\x1c-\x1f]/.test(text) ? undefined : text
   } catch {
     return undefined

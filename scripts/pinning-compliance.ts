@@ -5,7 +5,8 @@
  * is removed; where it cannot be, the script says so and ends well. Its checks must pass but for the exemptions below, and
  * what is exempt must fail.
  */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,6 +70,25 @@ function checksOf(output: string): { title: string; passed: boolean }[] {
   }))
 }
 
+/**
+ * What a script of Node printed on both streams, and its exit code or the signal that ended it. The daemon is a child of
+ * this process too: its log must be read meanwhile, or it would stand still at a full pipe.
+ */
+async function output(args: readonly string[], cwd: string): Promise<{ stdout: string; end: string }> {
+  const child = spawn(process.execPath, args, {
+    cwd,
+    timeout: SUITE_TIMEOUT_MS,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+  return { stdout, end: String(code ?? signal) }
+}
+
 async function run(home: string): Promise<boolean> {
   const lab = new Lab()
   try {
@@ -82,17 +102,12 @@ async function run(home: string): Promise<boolean> {
     ])
     const preload = `data:text/javascript,${encodeURIComponent(OLD_UTIL)}`
     const main = join(home, 'dist', 'src', 'index.js')
-    const { stdout, stderr } = spawnSync(
-      process.execPath,
-      ['--import', preload, main, '-s', daemon.ready.api, token],
-      {
-        cwd: home,
-        encoding: 'utf8',
-        timeout: SUITE_TIMEOUT_MS,
-      },
-    )
+    const { stdout, end } = await output(['--import', preload, main, '-s', daemon.ready.api, token], home)
     const checks = checksOf(stdout)
-    if (checks.length === 0) throw new Error(`the suite made no report:\n${stdout}\n${stderr}`)
+    if (checks.length === 0)
+      throw new Error(
+        `the suite made no report and ended with ${end}:\n${stdout}\nthe daemon logged:\n${daemon.log}`,
+      )
     const passed = checks.filter((check) => check.passed).length
     console.log(`pinning-service-compliance ${VERSION}: ${passed} of ${checks.length} checks pass`)
     const exemptOf = (title: string): string | undefined =>

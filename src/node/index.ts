@@ -38,6 +38,7 @@ import { Lifecycle } from './lifecycle.ts'
 import { startNames } from './names.ts'
 import { rememberingPassphrase } from './passphrase.ts'
 import { startPinning } from './pinning.ts'
+import { replaced } from './replacements.ts'
 import { reportsOf } from './reports.ts'
 import { createKeeping } from './keeping.ts'
 import { observeServices } from './service-metrics.ts'
@@ -131,7 +132,7 @@ async function startServices(
   signal: AbortSignal,
   nodeState: () => NodeState,
 ): Promise<NodeServices & { line: ReadyLine; health: () => NodeHealth }> {
-  const { config, home, log } = options
+  const { config, home, log, replace } = options
   const startedAtMs = Date.now()
 
   // The home: nobody else may use it, and everything else lies in it.
@@ -180,12 +181,9 @@ async function startServices(
   signal.throwIfAborted()
 
   // Whom to believe, and who is there.
-  const trust = createTrust({
-    state: stateDb,
-    log,
-    networkName: config.network.name,
-    thresholds: config.trust.thresholds,
-  })
+  const { thresholds } = config.trust
+  const ownTrust = createTrust({ state: stateDb, log, networkName: config.network.name, thresholds })
+  const trust = replaced(ownTrust, replace?.trust)
   trust.start()
   lifecycle.started('trust', () => trust.stop())
 
@@ -227,6 +225,7 @@ async function startServices(
     bandwidth,
     privateMark: privacy,
     protocol: discovery.protocol,
+    replace,
     libp2p: () => libp2p,
     log,
   })
@@ -245,7 +244,13 @@ async function startServices(
       dhtNamespaces: [ipnsNamespace],
       services: {
         content: sources.protocol,
-        chunk: chunkProtocol({ networkName, holder: vault.holder, trust, bandwidth, log }),
+        chunk: chunkProtocol({
+          networkName,
+          holder: replaced(vault.holder, replace?.holder),
+          trust,
+          bandwidth,
+          log,
+        }),
         message: messageProtocol({ networkName, take: messages.take, trust, log }),
         keep: keepProtocol({ networkName, holder: keeping.policies.holder, trust, log }),
       },

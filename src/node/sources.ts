@@ -18,6 +18,7 @@ import type { OpenStorage } from '../storage/open.ts'
 import type { StateDatabase } from '../storage/state/index.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { TrustService } from '../trust/index.ts'
+import { type Replacements, replaced } from './replacements.ts'
 
 export interface NodeSourcesOptions {
   config: Config
@@ -29,6 +30,8 @@ export interface NodeSourcesOptions {
   privateMark: PrivateMark
   /** What else the content protocol is given. */
   protocol: Partial<ContentInit>
+  /** For simulations alone. */
+  replace: Pick<Replacements, 'blocks' | 'capabilities'> | undefined
   /** Made after this; asked only once it runs. */
   libp2p: () => Libp2p<{ content: Content }>
   log: Logger
@@ -46,7 +49,7 @@ export interface NodeSources {
 
 /** What this node tells its peers, what they tell of themselves, and from whom content is rather taken. */
 export function nodeSources(options: NodeSourcesOptions): NodeSources {
-  const { config, did, storage, state, trust, bandwidth, privateMark, libp2p, log } = options
+  const { config, did, storage, state, trust, bandwidth, privateMark, libp2p, replace, log } = options
   const { blocks, pins } = storage
   const capabilities = createCapabilities({
     pins,
@@ -82,9 +85,9 @@ export function nodeSources(options: NodeSourcesOptions): NodeSources {
     router,
     protocol: content({
       networkName: config.network.name,
-      blocks: capabilities.serving(blocks),
+      blocks: replaced(capabilities.serving(blocks), replace?.blocks),
       ...options.protocol,
-      capabilities: capabilities.init,
+      capabilities: replaced(capabilities.init, replace?.capabilities),
       trust,
       bandwidth,
       log,

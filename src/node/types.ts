@@ -9,6 +9,7 @@ import type { TrustService } from '../trust/index.ts'
 import type { VaultService } from '../vault/index.ts'
 import type { NodeHealth, NodeState } from './health.ts'
 import type { AskPassphrase } from './passphrase.ts'
+import type { Replacements } from './replacements.ts'
 
 export interface NodeOptions {
   home: string
@@ -20,6 +21,8 @@ export interface NodeOptions {
   passphrase?: AskPassphrase
   /** Called when a client asks the node to stop; whoever runs the node then calls `stop`. */
   onStopRequest?: () => void
+  /** For simulations alone. */
+  replace?: Replacements
 }
 
 /** What `start --json` prints when everything is serving. */

@@ -3,6 +3,7 @@ import type { Flow } from '../shared/bandwidth.ts'
 import { CreditAccount } from '../shared/credit.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { Status } from '../shared/status.ts'
+import { unlessAborted } from '../shared/unless-aborted.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import type { ClientStreamInit } from './client-control.ts'
 import { encodeIndexHeader, encodePieceHeader } from './data-frame.ts'
@@ -222,18 +223,13 @@ export class StoreClientStream {
 
   /** Waits for what the holder owes. */
   async #owed<T>(outgoing: Outgoing, promise: Promise<T>, signal: AbortSignal): Promise<T> {
-    if (signal.aborted) throw this.#reasonOf(outgoing, signal.reason, signal)
     outgoing.waits += 1
     if (outgoing.waits === 1) this.#stream.touch()
-    const aborted = Promise.withResolvers<never>()
-    const onAbort = (): void => aborted.reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
     try {
-      return await Promise.race([promise, aborted.promise])
+      return await unlessAborted(promise, signal)
     } catch (error) {
       throw this.#reasonOf(outgoing, error, signal)
     } finally {
-      signal.removeEventListener('abort', onAbort)
       outgoing.waits -= 1
     }
   }

@@ -2,6 +2,7 @@ import type { PeerId, Stream } from '@libp2p/interface'
 import type { Connections } from '../shared/connections.ts'
 import { connectionTo } from '../shared/connections.ts'
 import { P2pnodeError } from '../shared/errors.ts'
+import { unlessAborted } from '../shared/unless-aborted.ts'
 import { cancelled, streamFailed } from './errors.ts'
 
 /** Opening a stream means a round trip, perhaps a dial; whoever does not manage it in this time is not reachable. */
@@ -149,7 +150,7 @@ export class SharedStreams<S extends PooledStream & { readonly isIdle: boolean }
       ofPeer.opening = this.#openFor(peer, name, ofPeer)
       ofPeer.opening.catch(() => {})
     }
-    return await unlessAborted(ofPeer.opening, signal)
+    return await unlessAborted(ofPeer.opening, signal, { errorOf: cancelled })
   }
 
   /** Ends every stream. */
@@ -223,25 +224,12 @@ async function turn<S>(ofPeer: OfPeer<S>, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   ofPeer.waiting.push(resolve)
   try {
-    await unlessAborted(promise, signal)
+    await unlessAborted(promise, signal, { errorOf: cancelled })
   } catch (error) {
     const place = ofPeer.waiting.indexOf(resolve)
     if (place >= 0) ofPeer.waiting.splice(place, 1)
     // Its turn had come already: it is the next one's.
     else ofPeer.waiting.shift()?.()
     throw error
-  }
-}
-
-/** @throws ERR_CANCELLED when the signal aborts first */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) throw cancelled(signal.reason)
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = (): void => aborted.reject(cancelled(signal.reason))
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }

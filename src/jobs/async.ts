@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { unlessAborted } from '../../protocols/shared/unless-aborted.ts'
 
 /** Waits; resolves early, and never rejects, when the signal aborts. */
 export async function wait(timeMs: number, signal?: AbortSignal): Promise<void> {
@@ -19,21 +20,6 @@ export async function settledWithin(promise: Promise<unknown>, timeMs: number): 
     ])
   } finally {
     over.abort()
-  }
-}
-
-/** The promise's value, or the signal's reason if that comes first. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let abort: (() => void) | undefined
-  try {
-    return await new Promise<T>((resolve, reject) => {
-      abort = () => reject(signal.reason as Error)
-      if (signal.aborted) abort()
-      else signal.addEventListener('abort', abort, { once: true })
-      promise.then(resolve, reject)
-    })
-  } finally {
-    if (abort !== undefined) signal.removeEventListener('abort', abort)
   }
 }
 

@@ -1,4 +1,5 @@
-import { abortable, unlessAborted } from './async.ts'
+import { unlessAborted } from '../../protocols/shared/unless-aborted.ts'
+import { abortable } from './async.ts'
 import {
   errorOf,
   uploadBusy,

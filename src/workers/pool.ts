@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { Piscina } from 'piscina'
+import { unlessAborted } from '../../protocols/shared/unless-aborted.ts'
 import type { Logger } from '../telemetry/types.ts'
 import { workCancelled, workersBusy, workersClosed, workersFailed } from './errors.ts'
 import { CALLS_PER_THREAD, IDLE_THREAD_MS, MAX_THREADS, MAX_WAITING_CALLS, NICE_INCREMENT } from './limits.ts'
@@ -82,7 +83,7 @@ class ThreadPool implements WorkerPool {
       this.#underWay -= 1
       this.#next()
     })
-    const answer = await unlessAborted(work, call.signal)
+    const answer = await unlessAborted(work, call.signal, { errorOf: workCancelled })
     if ('error' in answer) throw fromWire(answer.error)
     return answer.value as T
   }
@@ -168,13 +169,4 @@ class ThreadPool implements WorkerPool {
     this.#live = piscina
     return piscina
   }
-}
-
-/** The work's end, or the signal's, whichever comes first. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(workCancelled(signal.reason))
-    signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import type { Content, FetchStatistics } from '../../../protocols/content/types.ts'
+import { unlessAborted } from '../../../protocols/shared/unless-aborted.ts'
 import type { Blocks } from '../../storage/types.ts'
 import { blockNotFound, cancelled } from '../errors.ts'
 import type { Cache, Reading } from '../cache/index.ts'
@@ -82,7 +83,7 @@ export class Fetcher {
   ): Promise<Result> {
     const { session, leave } = await this.#join(plan)
     try {
-      const statistics = await abortable(session.done(options.onProgress), options.signal)
+      const statistics = await unlessAborted(session.done(options.onProgress), options.signal)
       if (options.isAhead !== true) this.#options.cache?.onReading(readingOf(plan, statistics))
       return await ended(statistics)
     } finally {
@@ -265,18 +266,5 @@ function readingOf(
     sizeBytes: null,
     fetchedBytes: bytes,
     source: most === undefined || most[1].bytes === 0 ? undefined : most[0],
-  }
-}
-
-/** The promise, or the signal's reason if that comes first; the promise goes on for others. */
-export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

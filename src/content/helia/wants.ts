@@ -3,6 +3,7 @@ import type { BlockBroker } from 'helia'
 import { LRUCache } from 'lru-cache'
 import type { CID } from 'multiformats/cid'
 import { keyOf } from '../../../protocols/content/hash.ts'
+import { unlessAborted } from '../../../protocols/shared/unless-aborted.ts'
 
 /** Bitswap forgets a want some milliseconds after it has ended, in a timer of its own. */
 const FORGOTTEN_AFTER_MS = 50
@@ -45,13 +46,9 @@ export class SharedWants {
     signal.throwIfAborted()
     const want = this.#wants.get(key) ?? this.#begin(broker, cid, key)
     want.users += 1
-    const aborted = Promise.withResolvers<never>()
-    const onAbort = (): void => aborted.reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
     try {
-      return await Promise.race([want.bytes, aborted.promise])
+      return await unlessAborted(want.bytes, signal)
     } finally {
-      signal.removeEventListener('abort', onAbort)
       want.users -= 1
       if (want.users === 0) want.abort.abort(new Error('nobody wants it any more'))
     }

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { unlessAborted } from '../../jobs/async.ts'
+import { unlessAborted } from '../../../protocols/shared/unless-aborted.ts'
 import { nameNotFound, targetInvalid } from './errors.ts'
 import {
   DNS_NEGATIVE_TTL_MS,

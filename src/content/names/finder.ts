@@ -1,4 +1,4 @@
-import { unlessAborted } from '../../jobs/async.ts'
+import { unlessAborted } from '../../../protocols/shared/unless-aborted.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { NameNetwork } from './dht.ts'
 import { namesBusy } from './errors.ts'

@@ -1,4 +1,5 @@
 import { quic } from '@chainsafe/libp2p-quic'
+import { unlessAborted } from '../../../protocols/shared/unless-aborted.ts'
 import { QUIC_LIMITS } from '../limits.ts'
 import type { TransportFactory } from './table.ts'
 
@@ -17,21 +18,8 @@ export function quicTransport(): TransportFactory {
     const dial = transport.dial.bind(transport)
     transport.dial = async (address, options) => {
       // The addon does not hear of the signal. What comes of the dial later the library ends, since the signal has aborted.
-      const dialing = dial(address, options)
-      dialing.catch(() => {})
-      return await unlessAborted(dialing, options.signal)
+      return await unlessAborted(dial(address, options), options.signal)
     }
     return transport
-  }
-}
-
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void => reject(signal.reason as Error)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }

@@ -1,4 +1,5 @@
 /** Small means by which puts, reads and removals wait for each other. */
+import { unlessAborted } from '../../../protocols/shared/unless-aborted.ts'
 import { cancelled, storageBusy } from '../errors.ts'
 
 /**
@@ -121,14 +122,5 @@ export class SharedRuns {
 
 /** Settles as `work` does, or rejects as soon as the signal aborts; `work` itself goes on. */
 export function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(cancelled(signal.reason))
-    if (signal.aborted) {
-      work.catch(() => {})
-      return abort()
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
+  return signal === undefined ? work : unlessAborted(work, signal, { errorOf: cancelled })
 }

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { multiaddr } from '@multiformats/multiaddr'
 import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import { sha256 } from 'multiformats/hashes/sha2'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createPinning, type Pinning, type PinningOptions } from '../../../src/content/pinning/index.ts'
 import { openState } from '../../../src/storage/state/index.ts'
@@ -91,6 +93,24 @@ describe('pinning for others', () => {
     )
     expect(dialled).toEqual([])
     expect(keeper.storage.pins.count()).toBe(0)
+  }, 30_000)
+
+  it('is let go at any moment of its search, without an error that nobody hears', async () => {
+    const service = open()
+    const endedJobs = (): number =>
+      keeper.jobs.list({ kind: 'pin', limit: 1_000 }).filter(({ endedAtMs }) => endedAtMs !== null).length
+    for (let round = 0; round < 40; round++) {
+      const digest = await sha256.digest(Buffer.from(`nobody has this ${round}`))
+      const { id } = await service.add({ cid: CID.createV1(raw.code, digest).toString() })
+      // Each round a few turns of the loop later than the one before.
+      for (let turns = 0; turns < round; turns++) await new Promise(setImmediate)
+      await service.remove(id, { signal })
+    }
+    await eventually(
+      'nothing runs',
+      () => endedJobs() === keeper.jobs.list({ kind: 'pin', limit: 1_000 }).length,
+    )
+    expect(service.list({ statuses: [...ALL], limit: 10 }).count).toBe(0)
   }, 30_000)
 
   it('says that a pin is gone where somebody removed it on the node itself', async () => {

@@ -77,6 +77,12 @@ export default {
       'A protocol is a libp2p service that knows nothing of the daemon.',
     ),
     room(
+      'protocol-reconcile',
+      'protocols/reconcile/',
+      [],
+      'A protocol is a libp2p service that knows nothing of the daemon.',
+    ),
+    room(
       'workers',
       'src/workers/',
       ['src/telemetry/'],
@@ -121,7 +127,7 @@ export default {
     room(
       'gossip',
       'src/gossip/',
-      ['src/storage/', 'src/identity/', 'src/telemetry/', 'protocols/message/'],
+      ['src/storage/', 'src/identity/', 'src/telemetry/', 'protocols/message/', 'protocols/reconcile/'],
       'Gossip carries messages for services and knows none of them.',
     ),
     room(

@@ -105,7 +105,7 @@ async function placing(count: number, house: ReadingHouse, nodes: readonly House
   }
   const placer = createPlacer({
     chunk: owner.libp2p.services.chunk,
-    trust: { decide: () => ({ allowed: true }), score: () => 0.5 },
+    trust: { decide: () => ({ allowed: true }), score: () => 0.5, isProven: () => false },
     self: owner.name,
     addressOf: () => '127.0.0.1',
   })

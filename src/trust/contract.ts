@@ -105,4 +105,12 @@ export interface Scores {
   score(peer: string, purpose?: 'storage'): number
 }
 
-export interface Trust extends Policy, Evidence, Scores {}
+export interface Proofs {
+  /**
+   * Whether the peer has lately proved to this node, more than once, that it keeps what it was given; or the operator says what it is
+   * worth. Never what others say of it.
+   */
+  isProven(peer: string): boolean
+}
+
+export interface Trust extends Policy, Evidence, Scores, Proofs {}

@@ -8,7 +8,7 @@ import { explain, type PeerReport } from './explain.ts'
 import { openLedger } from './ledger.ts'
 import type { ListEntry } from './lists.ts'
 import { openPeerLists } from './lists.ts'
-import { viewsAt } from './model/account.ts'
+import { isProvenAt, viewsAt } from './model/account.ts'
 import { SUMS, WEIGHTS } from './model/weights.ts'
 import { openScorekeeper } from './scores.ts'
 import { parsePeer } from './subject.ts'
@@ -175,6 +175,12 @@ export function createTrust(options: TrustOptions): TrustService {
       } catch (error) {
         partLog.warn({ err: error, peer, kind }, 'evidence did not reach the score')
       }
+    },
+    isProven(peer) {
+      const nowMs = now()
+      scores.views(peer, nowMs)
+      const entry = scores.remembered(peer)
+      return entry !== undefined && (entry.override !== null || isProvenAt(entry.account, nowMs))
     },
     score: (peer, purpose) => measured(scores.views(peer, now()), purpose ?? 'score'),
 

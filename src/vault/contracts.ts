@@ -53,11 +53,14 @@ export interface Candidate {
 export interface Placer {
   /**
    * Eligible peers in order of preference (weighted rendezvous on the group's id): lends storage, has room, is allowed by
-   * policy (`place`), is not excluded, is not this node; at most ⌈n/4⌉ of one network among the first n unless the network is smaller.
+   * policy (`place`), is not excluded, is not this node; among the first n at most ⌈n/4⌉ of one network and, where k is given,
+   * ⌊(n−k)/2⌋ that have proved nothing to this node, as far as there are others.
    */
   candidates(options: {
     group: SlabId
     n: number
+    /** How many of them it takes to read; undefined where it is not known yet. */
+    k?: number
     /** Where fewer are known, further peers are sought first; by default n. */
     atLeast?: number
     columnBytes: number

@@ -16,6 +16,8 @@ const DAY_MS = 24 * 3_600_000
 const PRIOR_EVIDENCE = 2
 /** Evidence that says how well a peer is known is forgotten at the pace of good conduct. */
 const EVIDENCE_HALF_LIFE_MS = 30 * DAY_MS
+/** One audit can be passed with what has just been received; two lie an interval apart. Two count for 12 days, ten for 80. */
+const PROVEN_FROM = 1.5 * WEIGHTS['audit-passed'].amount
 
 export interface Account {
   /** All sums as they were at `atMs`. */
@@ -80,6 +82,12 @@ export function sumsAt(account: Account, atMs: number): { name: SumName; value: 
     name,
     value: value * halved(elapsedMs, SUMS[name].halfLifeMs),
   }))
+}
+
+/** Whether there are proofs, and not just one: what is left of them after some days counts as well. */
+export function isProvenAt(account: Account, atMs: number): boolean {
+  const elapsedMs = Math.max(0, atMs - account.atMs)
+  return (account.sums.proofs ?? 0) * halved(elapsedMs, SUMS.proofs.halfLifeMs) >= PROVEN_FROM
 }
 
 /** One number for both views: reliability can make an honest peer worth more or less, and a dishonest one only less. */

@@ -148,6 +148,7 @@ async function leaveGroup(
     .candidates({
       group,
       n: first.n,
+      k: first.k,
       columnBytes: Math.max(...rows.map(({ columnBytes }) => columnBytes)),
       purpose: 'handover',
       exclude: new Set([...holders, dependencies.self.toString()]),

@@ -107,6 +107,7 @@ export class StateKeeper {
     const candidates = await placer.candidates({
       group: slab,
       n: STATE_COPIES,
+      k: 1,
       columnBytes: 0,
       purpose: 'put',
       exclude: new Set(),

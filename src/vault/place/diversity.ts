@@ -30,26 +30,36 @@ function expand(address: string): number[] | undefined {
   return numbers.some(Number.isNaN) ? undefined : numbers
 }
 
+/** What placement counts of a holder. */
+export interface Placeable {
+  network: string | undefined
+  /** It has proved to this node that it keeps what it is given. */
+  isProven: boolean
+}
+
 /**
- * The same items in an order whose first n hold at most ⌈n/4⌉ of one network (those of `present` counted with them), as far as there
- * are enough others: whoever would be too many of its network stands back, and fills up what is left.
+ * The same items in an order whose first n hold at most ⌈n/4⌉ of one network and `mostUnproven` that have proved nothing (those of
+ * `present` counted with them), as far as there are enough others: whoever would be one too many stands back, and fills up what is left.
  */
-export function spread<Item extends { network: string | undefined }>(
+export function spread<Item extends Placeable>(
   ordered: readonly Item[],
   n: number,
-  present: readonly (string | undefined)[] = [],
+  { present = [], mostUnproven = n }: { present?: readonly Placeable[]; mostUnproven?: number } = {},
 ): Item[] {
   const most = Math.ceil(n / 4)
   const counts = new Map<string, number>()
-  const count = (network: string | undefined): void => {
+  let unproven = 0
+  const count = ({ network, isProven }: Placeable): void => {
     if (network !== undefined) counts.set(network, (counts.get(network) ?? 0) + 1)
+    if (!isProven) unproven += 1
   }
-  for (const network of present) count(network)
+  for (const item of present) count(item)
   const first = new Set<Item>()
   for (const item of ordered) {
     if (first.size === n) break
     if (item.network !== undefined && (counts.get(item.network) ?? 0) >= most) continue
-    count(item.network)
+    if (!item.isProven && unproven >= mostUnproven) continue
+    count(item)
     first.add(item)
   }
   return [...first, ...ordered.filter((item) => !first.has(item))]

@@ -1,8 +1,9 @@
 import type { PeerId } from '@libp2p/interface'
 import type { Capacity, Chunk, StorePurpose } from '../../../protocols/chunk/types.ts'
-import type { Policy, Scores } from '../../trust/contract.ts'
+import type { Policy, Proofs, Scores } from '../../trust/contract.ts'
 import type { Candidate, Placer } from '../contracts.ts'
-import { networkOf, spread } from './diversity.ts'
+import { networkOf, type Placeable, spread } from './diversity.ts'
+import { mostUnproven, withNewcomersShare } from './newcomers.ts'
 import { rendezvousOrder } from './order.ts'
 import { chooseRedundancy } from './redundancy.ts'
 import { Survey } from './survey.ts'
@@ -12,7 +13,7 @@ export { CODED_FROM, parseRedundancy, writtenForm } from './redundancy.ts'
 
 export interface PlacerDependencies {
   chunk: Pick<Chunk, 'peers' | 'capacity'>
-  trust: Policy & Scores
+  trust: Policy & Scores & Proofs
   /** This node's own peer id: never a holder of what it puts. */
   self: string
   /** The IP address of a connected peer, where it has one. */
@@ -47,18 +48,18 @@ export function createPlacer(dependencies: PlacerDependencies): Placer {
       : freeBytes
   }
 
-  /** Who is eligible now, and the networks of those who hold already. */
+  /** Who is eligible now, and those who hold already. */
   const judged = async (asked: Parameters<Placer['candidates']>[0]) => {
     const { columnBytes, purpose, exclude, signal } = asked
-    const found: (Candidate & { name: string; weight: number; network: string | undefined })[] = []
-    const present: (string | undefined)[] = []
+    const found: (Candidate & Placeable & { name: string; weight: number })[] = []
+    const present: Placeable[] = []
     const refused: string[] = []
     for (const { peer, capacity } of await survey.all(signal)) {
       const name = peer.toString()
       if (name === self) continue
-      const network = networkOf(addressOf(peer))
+      const placeable = { network: networkOf(addressOf(peer)), isProven: trust.isProven(name) }
       if (exclude.has(name)) {
-        present.push(network)
+        present.push(placeable)
         continue
       }
       const freeBytes = judge(name, capacity, columnBytes, purpose)
@@ -68,7 +69,7 @@ export function createPlacer(dependencies: PlacerDependencies): Placer {
       }
       // Proportional to the room, so that all fill up alike, and to the score.
       const weight = Math.max(1, freeBytes) * Math.max(LEAST_SCORE, trust.score(name, 'storage'))
-      found.push({ peer, name, freeBytes, weight, network })
+      found.push({ peer, name, freeBytes, weight, ...placeable })
     }
     reasons = refused
     return { found, present, refused: refused.length }
@@ -76,7 +77,7 @@ export function createPlacer(dependencies: PlacerDependencies): Placer {
 
   return {
     async candidates(asked) {
-      const { group, n, exclude, signal, atLeast = n } = asked
+      const { group, n, k, exclude, signal, atLeast = n } = asked
       let surveyed = await judged(asked)
       if (surveyed.found.length + exclude.size < atLeast && dependencies.seek !== undefined) {
         // A node that just started knows only those it was told of; the others are a walk away.
@@ -84,10 +85,9 @@ export function createPlacer(dependencies: PlacerDependencies): Placer {
         surveyed = await judged(asked)
       }
       const { found, present } = surveyed
-      return spread(rendezvousOrder(group, found), n, present).map(({ peer, freeBytes }) => ({
-        peer,
-        freeBytes,
-      }))
+      const ordered = rendezvousOrder(group, withNewcomersShare(found))
+      const bound = k === undefined ? {} : { mostUnproven: mostUnproven({ k, n }) }
+      return spread(ordered, n, { present, ...bound }).map(({ peer, freeBytes }) => ({ peer, freeBytes }))
     },
 
     redundancy: (written, count, allowDegraded) => chooseRedundancy(written, count, allowDegraded, reasons),

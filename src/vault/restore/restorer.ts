@@ -62,6 +62,7 @@ async function restoreAll(options: RestorerOptions, asked: RestoreOptions): Prom
   const candidates = await options.placer.candidates({
     group: index.group,
     n: index.n,
+    k: index.k,
     columnBytes: index.columnBytes,
     purpose,
     exclude,

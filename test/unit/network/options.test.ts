@@ -21,7 +21,7 @@ async function optionsOf(
     config,
     identity: { privateKey, peerId: peerIdFromPrivateKey(privateKey) },
     datastore: new MemoryDatastore(),
-    trust: { decide: () => ({ allowed: true }), report() {}, score: () => 0.5 },
+    trust: { decide: () => ({ allowed: true }), report() {}, score: () => 0.5, isProven: () => false },
     log: quietLogger(),
     version: '1.2.3',
     ...more,

@@ -4,6 +4,7 @@ import type { EvidenceKind } from '../../../src/trust/contract.ts'
 import {
   type Account,
   confidenceAt,
+  isProvenAt,
   newAccount,
   note,
   overall,
@@ -41,6 +42,20 @@ function repeated(what: EvidenceKind, times: number, atMs = START_MS): Account {
 }
 
 describe('the account of a peer', () => {
+  it('is that of a proven holder after two audits, until they are forgotten, whatever else was seen', () => {
+    expect(isProvenAt(repeated('audit-passed', 1), START_MS)).toBe(false)
+    const twice = repeated('audit-passed', 2)
+    expect(isProvenAt(twice, START_MS)).toBe(true)
+    expect(isProvenAt(twice, START_MS + 12 * DAY_MS)).toBe(true)
+    expect(isProvenAt(twice, START_MS + 13 * DAY_MS)).toBe(false)
+    fc.assert(
+      fc.property(history, (events) => {
+        const { account, atMs } = accountOf(events.filter((event) => event.kind !== 'audit-passed'))
+        expect(isProvenAt(account, atMs)).toBe(false)
+      }),
+    )
+  })
+
   it('keeps every view and the confidence within bounds, whatever happens', () => {
     fc.assert(
       fc.property(history, fc.integer({ min: 0, max: 400 * DAY_MS }), (events, laterMs) => {

@@ -156,7 +156,7 @@ export class GroupHolders {
     const exclude = new Set([...this.peers.map((peer) => peer.toString()), ...this.#failed.keys()])
     const found = await placer.candidates({
       group: id,
-      n: redundancy.n,
+      ...redundancy,
       columnBytes,
       purpose: 'put',
       exclude,

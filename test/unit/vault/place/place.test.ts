@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { networkOf, spread } from '../../../../src/vault/place/diversity.ts'
+import { mostUnproven, withNewcomersShare } from '../../../../src/vault/place/newcomers.ts'
 import { rendezvousOrder } from '../../../../src/vault/place/order.ts'
 import { chooseRedundancy, parseRedundancy, writtenForm } from '../../../../src/vault/place/redundancy.ts'
 
@@ -81,9 +82,9 @@ describe('networkOf', () => {
 })
 
 describe('spread', () => {
-  const items = fc.array(fc.record({ network: fc.constantFrom(undefined, 'a', 'b', 'c', 'd', 'e') }), {
-    maxLength: 60,
-  })
+  const networks = fc.constantFrom(undefined, 'a', 'b', 'c', 'd', 'e')
+  const items = fc.array(fc.record({ network: networks, isProven: fc.boolean() }), { maxLength: 60 })
+  const of = (network: string | undefined, isProven = true) => ({ network, isProven })
 
   it('holds at most a quarter of one network among the first n where there are enough others', () => {
     fc.assert(
@@ -107,18 +108,68 @@ describe('spread', () => {
   })
 
   it('changes nothing where no network is known', () => {
-    const ordered = Array.from({ length: 9 }, (_, at) => ({ network: undefined, at }))
+    const ordered = Array.from({ length: 9 }, (_, at) => ({ ...of(undefined), at }))
     expect(spread(ordered, 4)).toEqual(ordered)
   })
 
   it('fills up with whom it has where the network is smaller', () => {
-    const ordered = Array.from({ length: 6 }, (_, at) => ({ network: 'a', at }))
+    const ordered = Array.from({ length: 6 }, (_, at) => ({ ...of('a'), at }))
     expect(spread(ordered, 8)).toEqual(ordered)
   })
 
   it('counts the networks of those that are chosen already', () => {
-    const ordered = [{ network: 'a' }, { network: 'b' }]
-    expect(spread(ordered, 1, ['a'])).toEqual([{ network: 'b' }, { network: 'a' }])
+    expect(spread([of('a'), of('b')], 1, { present: [of('a')] })).toEqual([of('b'), of('a')])
+  })
+
+  it('holds at most so many that have proved nothing where there are enough others, those that are chosen with them', () => {
+    fc.assert(
+      fc.property(
+        items,
+        items,
+        fc.integer({ min: 1, max: 64 }),
+        fc.nat({ max: 32 }),
+        (ordered, present, n, most) => {
+          const result = spread(ordered, n, { present, mostUnproven: most })
+          expect(result).toHaveLength(ordered.length)
+          expect(new Set(result)).toEqual(new Set(ordered))
+          const unproven = (of: typeof ordered) => of.filter(({ isProven }) => !isProven).length
+          const free = ordered.filter(({ network, isProven }) => network === undefined && isProven).length
+          if (free < n) return
+          expect(unproven(result.slice(0, n))).toBeLessThanOrEqual(Math.max(0, most - unproven(present)))
+        },
+      ),
+    )
+  })
+})
+
+describe('newcomers', () => {
+  it('are a tenth of all weights at most, among themselves as before', () => {
+    const items = fc.array(
+      fc.record({ weight: fc.double({ min: 1, max: 1e15, noNaN: true }), isProven: fc.boolean() }),
+      { maxLength: 40 },
+    )
+    fc.assert(
+      fc.property(items, (all) => {
+        const changed = withNewcomersShare(all)
+        const sum = (isProven: boolean) =>
+          changed.reduce((total, item) => total + (item.isProven === isProven ? item.weight : 0), 0)
+        const [proven, unproven] = [sum(true), sum(false)]
+        if (proven === 0) expect(changed).toEqual(all)
+        else expect(unproven / (proven + unproven)).toBeLessThanOrEqual(0.1 + 1e-9)
+        for (const [at, item] of all.entries()) {
+          expect(changed[at]?.isProven).toBe(item.isProven)
+          if (item.isProven) expect(changed[at]?.weight).toBe(item.weight)
+          else expect(changed[at]?.weight).toBeLessThanOrEqual(item.weight)
+        }
+      }),
+    )
+  })
+
+  it('may hold what can be lost twice', () => {
+    expect(mostUnproven({ k: 4, n: 8 })).toBe(2)
+    expect(mostUnproven({ k: 20, n: 40 })).toBe(10)
+    expect(mostUnproven({ k: 1, n: 5 })).toBe(2)
+    expect(mostUnproven({ k: 1, n: 2 })).toBe(0)
   })
 })
 

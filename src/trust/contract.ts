@@ -81,6 +81,8 @@ export type EvidenceKind =
   | 'audit-passed'
   /** a proof was wrong, or there was none of what the peer had promised to keep; detail: slab, column */
   | 'audit-failed'
+  /** a connected peer that says to keep a column did not answer for it in time; detail: slab, column */
+  | 'audit-unanswered'
   /** a receipt was not signed by the peer or not for what it was sent, or what it promises was not kept; detail: slab, column */
   | 'receipt-broken'
 

@@ -83,4 +83,7 @@ export const WEIGHTS: Readonly<Record<EvidenceKind, Weight>> = {
   // One lost column is enough to be given no more until the loss is made good by proofs; it is no reason to stop talking.
   'audit-failed': { sum: 'losses', amount: 0.2 },
   'receipt-broken': { sum: 'losses', amount: 0.2 },
+  // No lie, and a busy machine can be late; yet nobody can live on silence: after three in a day nothing more is placed there until
+  // some of it is forgotten.
+  'audit-unanswered': { sum: 'failures', amount: 0.1, perDay: 0.3 },
 }

@@ -22,7 +22,7 @@ import { slabHealth, stateOf } from './state.ts'
 
 export interface HealthMeterOptions {
   /** With `withLocalHolder` around it, columns that this node holds itself are proven too. */
-  chunk: Pick<Chunk, 'index' | 'audit'>
+  chunk: Pick<Chunk, 'index' | 'audit' | 'peers'>
   locator: Pick<Locator, 'holders'>
   manifests: Manifests
   proofs: ProofStore

@@ -22,7 +22,7 @@ export type Verdict =
   | 'unreachable'
 
 export interface ProverOptions {
-  chunk: Pick<Chunk, 'audit'>
+  chunk: Pick<Chunk, 'audit' | 'peers'>
   trust: Evidence
   rate: ByteRate
   /** What audits may take of the network on this node. */
@@ -52,7 +52,8 @@ export class Prover {
     const leaf = random(leaves)
     const bytes = Math.min(LEAF_BYTES, pieceBytes) + Math.ceil(Math.log2(leaves)) * HASH_BYTES
     await rate.take(bytes, bytesPerSecond, signal)
-    const within = AbortSignal.any([signal, AbortSignal.timeout(AUDIT_TIMEOUT_MS)])
+    const patience = AbortSignal.timeout(AUDIT_TIMEOUT_MS)
+    const within = AbortSignal.any([signal, patience])
     const audit = chunk.audit(peer, index, { column, segment, leaf }, within)
     const verdict = await verdictOf(audit)
     onAudit?.(verdict, bytes)
@@ -61,6 +62,10 @@ export class Prover {
     if (verdict === 'lied' || verdict === 'not-held') {
       trust.report(peer.toString(), 'audit-failed', { slab, column, reason: verdict })
     }
+    // Who is away cannot answer; who is here, and says to hold it, can.
+    const isSilent = verdict === 'unreachable' && patience.aborted && !signal.aborted
+    if (isSilent && chunk.peers().some((other) => other.equals(peer)))
+      trust.report(peer.toString(), 'audit-unanswered', { slab, column })
     return audit
   }
 }

@@ -50,6 +50,7 @@ async function bench(options: { graceMs?: number; isFit?: () => boolean } = {}) 
   }
   const prover = new Prover({
     chunk: {
+      peers: () => [],
       async audit(peer) {
         if (![...live.values()].some((holder) => holder.equals(peer))) throw new Error('away')
       },

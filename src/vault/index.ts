@@ -205,6 +205,7 @@ async function startVault(
     intervalMs,
     objects: () => owner.links(),
     onHealth: (link, found) => owner.noteHealth(link, found),
+    onRound: (signal) => owner.checkReceipts(signal),
     log,
   })
 

@@ -23,6 +23,8 @@ export interface AuditSchedulerOptions {
   objects: () => Iterable<{ id: string; link: string }>
   /** What was measured of a link. Where nobody has the manifest nothing was, and what is known grows old. Must not throw. */
   onHealth: (link: string, health: Health) => void
+  /** After each round: what else is looked at once an interval. */
+  onRound?: (signal: AbortSignal) => Promise<unknown>
   log: Logger
 }
 
@@ -85,6 +87,9 @@ export class AuditScheduler {
       }
     }
     this.#columns = columns
+    await this.#options.onRound?.(signal).catch((error: unknown) => {
+      if (!signal.aborted) log.debug({ error: String(error) }, 'receipts could not be checked')
+    })
     const beforeMs = Date.now() - 2 * LIVE_INTERVALS * intervalMs
     while (!signal.aborted && proofs.forget(beforeMs, MAX_PROOFS_PER_WRITE) === MAX_PROOFS_PER_WRITE) {
       await wait(1, signal)

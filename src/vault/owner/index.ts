@@ -37,6 +37,7 @@ import { type HealthNote, HealthNotes } from './health-notes.ts'
 import { mergeDocument, readDocument, writeDocument } from './document.ts'
 import { notOwned, objectBusy, stateNotFound } from './errors.ts'
 import { pruneOwned } from './prune.ts'
+import { checkReceipts } from './receipts.ts'
 import { fromOwnerText, openExport, sealExport, toOwnerText } from './sealed-export.ts'
 import { StateKeeper } from './state-keeper.ts'
 import { fetchVersion, findVersions } from './state-versions.ts'
@@ -90,6 +91,8 @@ export interface Owner {
   isOwn(link: string): boolean
   /** What was measured of what a link leads to: remembered where it is one of this owner's objects. */
   noteHealth(link: string, health: Health): void
+  /** Has holders say whether they keep what they promised. @throws the signal's reason */
+  checkReceipts(signal: AbortSignal): Promise<number>
   /** The owner's part of `prune`. */
   prune(options: { dryRun: boolean; signal: AbortSignal }): Promise<{ abandonedSlabs: number; bytes: number }>
   recoveryPhrase(): string
@@ -257,6 +260,7 @@ export function createOwner(options: OwnerOptions): Owner {
       measured.note(object.id, health.state)
       reported = undefined
     },
+    checkReceipts: (signal) => checkReceipts(owned, signal),
     recoveryPhrase: () => phraseOf(ownerSecret),
     async shareOwner(link) {
       const object = state.objectOfManifest(parseLink(link).slab)

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ChunkStatus } from '../../../protocols/chunk/errors.ts'
-import { signLease } from '../../../protocols/chunk/format/index.ts'
+import { signLease, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { Chunk } from '../../../protocols/chunk/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
+import type { Evidence } from '../../trust/contract.ts'
 import type { Locator } from '../contracts.ts'
 import { findHolders } from './find-holders.ts'
+import { isPromised } from './receipts.ts'
 import {
   MAX_RENEWAL_SLEEP_MS,
   MIN_RENEWAL_SLEEP_MS,
@@ -22,6 +24,7 @@ export interface RenewerOptions {
   leaseMs: number
   chunk: Pick<Chunk, 'peers' | 'renew'>
   locator: Pick<Locator, 'holders'>
+  trust: Evidence
   log: Logger
 }
 
@@ -131,7 +134,8 @@ export class Renewer {
 
   /** Tells all holders that have not taken the new lease yet. */
   async #tell(told: readonly Told[], untilMs: number, signal: AbortSignal): Promise<void> {
-    const { state, ownerSecret, networkName, chunk } = this.#options
+    const { state, ownerSecret, networkName, chunk, trust } = this.#options
+    const nowMs = Date.now()
     const bySlab = new Map(told.map((each) => [each.slab, each]))
     const columns = new Map<Addressed, number | undefined>()
     for (const each of told) {
@@ -163,7 +167,14 @@ export class Renewer {
           state.setColumnLease(slab.id, peer, untilMs)
         } else if (status === ChunkStatus.notHeld) {
           // It says itself that it has it not: making it again is the holders' affair.
+          const promised = state.columnsOf(slab.id).find((column) => column.peer === peer)
           state.setGone(slab.id, peer)
+          if (promised !== undefined && isPromised(promised, nowMs))
+            trust.report(peer, 'receipt-broken', {
+              slab: slabKeyOf(slab.id),
+              column: promised.column,
+              reason: 'not-held',
+            })
         } else each.late += 1
       }
     })

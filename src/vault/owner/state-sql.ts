@@ -127,6 +127,11 @@ export function prepareOwnerStatements({ db }: StateDatabase) {
     ),
     setColumnLease: db.prepare('UPDATE owner_column SET until_ms = ? WHERE slab = ? AND peer = ?'),
     setGone: db.prepare('UPDATE owner_column SET gone = 1 WHERE slab = ? AND peer = ?'),
+    promisedBy: db.prepare<[string, number, Uint8Array, number], { slab: Uint8Array; column: number }>(
+      `SELECT c.slab, c.col AS column FROM owner_column c JOIN owner_slab s ON s.id = c.slab
+       WHERE c.peer = ? AND c.gone = 0 AND length(c.receipt) > 1 AND c.until_ms > ? AND s.state = 'stored' AND c.slab > ?
+       ORDER BY c.slab LIMIT ?`,
+    ),
     addClaim: db.prepare(
       `INSERT INTO owner_column (slab, col, peer, receipt, until_ms) VALUES (?, ?, ?, x'01', 0)
        ON CONFLICT DO UPDATE SET receipt = coalesce(receipt, excluded.receipt), gone = 0`,

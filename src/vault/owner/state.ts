@@ -332,6 +332,11 @@ export class OwnerState {
     this.#sql.setGone.run(slab, peer)
   }
 
+  /** What the peer gave this owner a receipt for that runs until after `atMs`, behind a slab, by slab. */
+  promisedBy(peer: string, after: SlabId, atMs: number, limit: number): { slab: SlabId; column: number }[] {
+    return this.#sql.promisedBy.all(peer, atMs, after, limit)
+  }
+
   /** At most n columns and as many holders that were tried in vain. */
   columnsOf(slab: SlabId): OwnerColumn[] {
     return this.#sql.columnsOf

@@ -59,6 +59,7 @@ it('renews at once though holders know later leases than a state that was restor
       },
     },
     locator: { async *holders() {} },
+    trust: { report() {} },
     log: quietLogger(),
   })
   onTestFinished(() => renewer.stop())

@@ -71,6 +71,13 @@ export default {
       'A protocol is a libp2p service that knows nothing of the daemon.',
     ),
     room(
+      'protocol-bitswap',
+      'protocols/bitswap/',
+      // The one list of hashes that blocks may have here.
+      ['protocols/content/(hash|errors)\\.ts'],
+      'A protocol is a libp2p service that knows nothing of the daemon.',
+    ),
+    room(
       'protocol-message',
       'protocols/message/',
       [],
@@ -142,6 +149,7 @@ export default {
         'src/telemetry/',
         'src/tar/',
         'protocols/content/',
+        'protocols/bitswap/',
         'protocols/keep/',
       ],
       'A service stands on storage, jobs and protocols, not on other services.',

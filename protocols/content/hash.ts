@@ -25,10 +25,16 @@ const ALGORITHMS: ReadonlyMap<number, string> = new Map([
 export function matches(cid: CID, bytes: Uint8Array): boolean {
   const { code, digest } = cid.multihash
   if (code === IDENTITY) return Buffer.compare(digest, bytes) === 0
-  const algorithm = ALGORITHMS.get(code)
-  if (algorithm === undefined) throw hashUnsupported(code)
+  const whole = digestOf(code, bytes)
+  if (whole === undefined) throw hashUnsupported(code)
   // A truncated digest would let a peer choose among many blocks; only whole digests are accepted.
-  return Buffer.compare(hash(algorithm, bytes, 'buffer'), digest) === 0
+  return Buffer.compare(whole, digest) === 0
+}
+
+/** Undefined for hashes that are not known here. */
+export function digestOf(code: number, bytes: Uint8Array): Uint8Array | undefined {
+  const algorithm = ALGORITHMS.get(code)
+  return algorithm === undefined ? undefined : hash(algorithm, bytes, 'buffer')
 }
 
 export function isSupportedHash(cid: CID): boolean {

@@ -86,6 +86,8 @@ export interface Blocks {
    * @throws ERR_BLOCK_INVALID, ERR_BLOCK_TOO_LARGE (over 2 MiB), ERR_QUOTA, ERR_DISK_FULL, ERR_STORAGE_CLOSED
    */
   put(cid: CID, bytes: Uint8Array, options?: PutOptions): Promise<void>
+  /** Calls back with every block that was put, once it is held; returns how to end that. */
+  watch(onPut: (cid: CID) => void): () => void
   /** A lease under a known id continues the one of that id. */
   lease(id: string, options?: LeaseOptions): Promise<Lease>
   usage(): BlockUsage

@@ -430,6 +430,7 @@ function storageOf(pins: Pin[]): ApiDependencies['storage'] {
       hasMany: unused,
       size: unused,
       put: unused,
+      watch: unused,
       lease: unused,
       asBlockstore: unused,
     },

@@ -226,7 +226,7 @@ export async function startContentNode(
     start: false,
   })) as unknown as Libp2p<{ content: Content; keep: Keep; pubsub: GossipSub }>
   const protocol = libp2p.services.content
-  const policy = options.bitswapPolicy === undefined ? trust : { decide: options.bitswapPolicy }
+  const policy = options.bitswapPolicy === undefined ? trust : { ...trust, decide: options.bitswapPolicy }
   const helia = createContentHelia({
     libp2p,
     storage,

@@ -29,6 +29,7 @@ export async function temporaryFolder(): Promise<{ path: string; remove(): Promi
 export class MemoryBlocks implements Blocks {
   readonly map = new Map<string, { cid: CID; bytes: Uint8Array }>()
   readonly leases = new Set<string>()
+  readonly #watchers = new Set<(cid: CID) => void>()
   puts = 0
   delayMs = 0
 
@@ -56,6 +57,11 @@ export class MemoryBlocks implements Blocks {
     if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * this.delayMs))
     this.puts += 1
     this.map.set(MemoryBlocks.key(cid), { cid, bytes: Uint8Array.from(bytes) })
+    for (const onPut of this.#watchers) onPut(cid)
+  }
+  watch(onPut: (cid: CID) => void): () => void {
+    this.#watchers.add(onPut)
+    return () => this.#watchers.delete(onPut)
   }
   async lease(id: string): ReturnType<Blocks['lease']> {
     this.leases.add(id)

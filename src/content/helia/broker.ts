@@ -1,4 +1,5 @@
 import type { BlockBroker } from 'helia'
+import type { Bitswap } from '../../../protocols/bitswap/index.ts'
 import type { Content } from '../../../protocols/content/types.ts'
 import type { PrivateContent } from '../private/private-content.ts'
 
@@ -11,7 +12,7 @@ const RETRIEVE_TIMEOUT_MS = 30_000
  */
 export function contentBroker(
   content: Pick<Content, 'fetchBlock'>,
-  next?: () => BlockBroker | undefined,
+  next?: Pick<Bitswap, 'want'>,
   privacy?: Pick<PrivateContent, 'isPrivate' | 'put'>,
 ): BlockBroker {
   return {
@@ -26,9 +27,8 @@ export function contentBroker(
       } catch (error) {
         signal.throwIfAborted()
         if (privacy?.isPrivate(cid) === true) throw error
-        const bytes = await next?.()?.retrieve?.(cid, { ...options, signal })
-        if (bytes === undefined) throw error
-        return bytes
+        if (next === undefined) throw error
+        return next.want(cid, { signal })
       }
     },
   }

@@ -4,24 +4,23 @@ import * as dagJson from '@ipld/dag-json'
 import type { Helia } from 'helia'
 import { createHeliaLight } from 'helia'
 import { sha512 } from 'multiformats/hashes/sha2'
+import { type Bitswap, bitswap as bitswapProtocol } from '../../../protocols/bitswap/index.ts'
 import type { Content } from '../../../protocols/content/types.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Bandwidth } from '../../../protocols/shared/bandwidth.ts'
 import type { Logger } from '../../telemetry/types.ts'
-import type { Policy } from '../../trust/contract.ts'
+import type { Evidence, Policy } from '../../trust/contract.ts'
 import type { IpfsBlocks } from '../flow/ipfs.ts'
 import type { PrivateContent } from '../private/private-content.ts'
 import { NOTHING_PRIVATE } from '../private/types.ts'
-import { GuardedBitswap } from './bitswap.ts'
 import { contentBroker } from './broker.ts'
 import { libp2pRouter } from './router.ts'
-import { SharedWants } from './wants.ts'
 
 export interface ContentHeliaOptions {
   /** The node's own, created with `start: false`. */
   libp2p: Libp2p
   storage: Pick<Storage, 'blocks' | 'datastore'>
-  trust: Policy
+  trust: Policy & Evidence
   content: Pick<Content, 'fetchBlock'>
   /** What is private here: it is asked of peers of this network alone, and given to nobody else. */
   privacy?: PrivateContent
@@ -34,13 +33,14 @@ export interface ContentHelia {
   /** For what is written against Helia; its pins and its collector must not be used, ours replace them. */
   readonly helia: Helia
   readonly libp2p: Libp2p
+  readonly bitswap: Pick<Bitswap, 'statistics'>
   /** libp2p, then Helia (which checks the datastore), then Bitswap (which needs libp2p's handlers). */
   start(): Promise<void>
   /** Bitswap, then Helia. libp2p is its owner's to stop, after this. */
   stop(): Promise<void>
   /**
    * One verified block by Bitswap, from peers that are connected or that the DHT names; not stored.
-   * @throws ERR_CONTENT_PRIVATE; whatever Bitswap throws. Where nobody has it, it waits for the signal.
+   * @throws ERR_CONTENT_PRIVATE, ERR_BITSWAP_BUSY, ERR_BITSWAP_STOPPED. Where nobody has it, it waits for the signal.
    */
   readonly fetchBlock: IpfsBlocks
 }
@@ -53,31 +53,32 @@ export interface ContentHelia {
  */
 export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
   const { libp2p, storage, trust, content, bandwidth, privacy } = options
+  const { isPrivate } = privacy ?? NOTHING_PRIVATE
   const log = options.log.child({ part: 'helia' })
   const blockstore = storage.blocks.asBlockstore()
+  const bitswap = bitswapProtocol({
+    blocks: storage.blocks,
+    isPrivate: (cid) => isPrivate(cid),
+    trust,
+    findProviders: (cid, lookUp) => libp2p.contentRouting.findProviders(cid, lookUp),
+    bandwidth,
+    log: options.log.child({ part: 'bitswap' }),
+  })(libp2p)
   const helia = createHeliaLight({
     blockstore,
     datastore: storage.datastore,
     codecs: [dagCbor, dagJson],
     hashers: [sha512],
     routers: [libp2pRouter(libp2p, privacy)],
-    blockBrokers: [contentBroker(content, () => bitswap.broker, privacy)],
+    blockBrokers: [contentBroker(content, bitswap, privacy)],
     logger: libp2p.logger,
     ...(libp2p.metrics === undefined ? {} : { metrics: libp2p.metrics }),
-  })
-  const wants = new SharedWants()
-  const bitswap = new GuardedBitswap({
-    helia,
-    libp2p,
-    blockstore,
-    trust,
-    bandwidth,
-    privacy: privacy ?? NOTHING_PRIVATE,
   })
 
   return {
     helia,
     libp2p,
+    bitswap,
 
     async start() {
       await libp2p.start()
@@ -96,9 +97,7 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
 
     async fetchBlock(cid, { signal }) {
       privacy?.assertPublic(cid)
-      const { broker } = bitswap
-      if (broker === undefined) throw new Error('Bitswap does not run')
-      return wants.retrieve(broker, cid, signal)
+      return bitswap.want(cid, { signal })
     },
   }
 }

@@ -46,6 +46,7 @@ export class TieredBlockStore implements BlockStore {
   readonly #tiers: Tiers
   readonly #quota: Quota
   readonly #leases: Leases
+  readonly #watchers = new Set<(cid: CID) => void>()
   readonly #puts: Puts
   readonly #reads: Reads
   readonly #sweep: Sweep
@@ -135,6 +136,12 @@ export class TieredBlockStore implements BlockStore {
     else if (!matches(multihash, bytes)) throw blockInvalid(cid.toString())
     if (multihash.code === IDENTITY_CODE) return
     await this.#puts.put(multihash.bytes, bytes, options.signal)
+    for (const onPut of this.#watchers) onPut(cid)
+  }
+
+  watch(onPut: (cid: CID) => void): () => void {
+    this.#watchers.add(onPut)
+    return () => this.#watchers.delete(onPut)
   }
 
   async lease(id: string, options: LeaseOptions = {}): Promise<Lease> {

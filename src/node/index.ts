@@ -342,6 +342,7 @@ async function startServices(
     storage,
     jobs,
     content: libp2p.services.content,
+    bitswap: helia.bitswap,
     discovery: content,
     trust,
     gossip,

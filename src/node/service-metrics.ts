@@ -1,3 +1,4 @@
+import type { Bitswap } from '../../protocols/bitswap/index.ts'
 import type { Content } from '../../protocols/content/types.ts'
 import type { Announcements } from '../content/announce/index.ts'
 import type { CacheStatistics } from '../content/cache/types.ts'
@@ -19,6 +20,7 @@ export interface MeasuredServices {
   storage: Pick<OpenStorage, 'blocks' | 'pins' | 'columns'>
   jobs: Pick<Jobs, 'counts'>
   content: Pick<Content, 'statistics'>
+  bitswap: Pick<Bitswap, 'statistics'>
   discovery: Pick<ContentService, 'steps'>
   trust: Pick<TrustService, 'denials' | 'droppedEvidence'>
   gossip: Pick<Gossip, 'statistics'>
@@ -90,6 +92,7 @@ export function observeServices(services: MeasuredServices): void {
     ]
   })
 
+  observeBitswap(metrics, services.bitswap)
   observeSteps(metrics, services.discovery)
 
   const denied = {
@@ -124,6 +127,40 @@ export function observeServices(services: MeasuredServices): void {
   observeProvides(metrics, services.provides)
   observeCache(metrics, services.cache)
   observeKeeping(metrics, services)
+}
+
+/** What went over Bitswap, and what it keeps in memory for others and for this node. */
+function observeBitswap(metrics: MeasuredServices['metrics'], bitswap: MeasuredServices['bitswap']): void {
+  const counter = (unit: string, help: string, read: () => Record<string, number>): void =>
+    metrics.observed(
+      'counter',
+      { name: `p2pnode_bitswap_${unit}_total`, help, labels: ['direction'] as const },
+      () => Object.entries(read()).map(([direction, value]) => ({ labels: { direction }, value })),
+    )
+  counter('blocks', 'Blocks that went over Bitswap.', () => {
+    const { sentBlocks, receivedBlocks } = bitswap.statistics()
+    return { sent: sentBlocks, received: receivedBlocks }
+  })
+  counter(
+    'bytes',
+    'Bytes of blocks that went over Bitswap; unwanted ones came and were not asked for.',
+    () => {
+      const { sentBytes, receivedBytes, unwantedBytes } = bitswap.statistics()
+      return { sent: sentBytes, received: receivedBytes, unwanted: unwantedBytes }
+    },
+  )
+  const wants = {
+    name: 'p2pnode_bitswap_wants',
+    help: 'Blocks that are wanted now.',
+    labels: ['whose'] as const,
+  }
+  metrics.observed('gauge', wants, () => {
+    const { ownWants, peerWants } = bitswap.statistics()
+    return [
+      { labels: { whose: 'own' }, value: ownWants },
+      { labels: { whose: 'peers' }, value: peerWants },
+    ]
+  })
 }
 
 /** What each step of the discovery flow was asked and brought. */

@@ -3,13 +3,13 @@ import { constants } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { link, mkdir, open, readdir, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { type KeyForm, keyExposed, keyInvalid, keyUnreadable } from './errors.ts'
+import { type KeyWords, keyExposed, keyInvalid, keyUnreadable } from './errors.ts'
 
 /** Largest key file in bytes: one has about 500; a larger file is something else. */
 const MAX_KEY_FILE_BYTES = 4096
 
 /** The text of a key file that only its owner can read, or undefined where there is none. */
-export async function readKeyFile(path: string, form: KeyForm): Promise<string | undefined> {
+export async function readKeyFile(path: string, form: KeyWords): Promise<string | undefined> {
   try {
     // O_NONBLOCK: a named pipe in that place must not hang the start.
     const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
@@ -34,7 +34,7 @@ export async function readKeyFile(path: string, form: KeyForm): Promise<string |
  *
  * @returns false where there is a file of that name already; it is not touched
  */
-export async function createKeyFile(path: string, text: string, form: KeyForm): Promise<boolean> {
+export async function createKeyFile(path: string, text: string, form: KeyWords): Promise<boolean> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const temporary = temporaryName(path)
   try {
@@ -56,7 +56,7 @@ export async function createKeyFile(path: string, text: string, form: KeyForm): 
  * Puts new content in place of the file's, durably, the old or the new one being there at any moment. A symbolic link
  * stays one; the file behind it is replaced.
  */
-export async function replaceKeyFile(path: string, text: string, form: KeyForm): Promise<void> {
+export async function replaceKeyFile(path: string, text: string, form: KeyWords): Promise<void> {
   const target = await realpath(path)
   const temporary = temporaryName(target)
   try {
@@ -73,7 +73,7 @@ export async function replaceKeyFile(path: string, text: string, form: KeyForm):
  * A private key is its owner's alone. The file that was opened is judged, so a symbolic link is judged by its target.
  * Windows has other means, and reports modes that say nothing.
  */
-function refuseExposed(form: KeyForm, path: string, { mode, uid }: Stats): void {
+function refuseExposed(form: KeyWords, path: string, { mode, uid }: Stats): void {
   const user = process.getuid?.()
   if (user === undefined) return
   const quoted = `'${path.replaceAll("'", "'\\''")}'`
@@ -133,7 +133,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-function asReadable(form: KeyForm, path: string, error: unknown): unknown {
+function asReadable(form: KeyWords, path: string, error: unknown): unknown {
   return (error as NodeJS.ErrnoException).syscall === undefined
     ? error
     : keyUnreadable(form, path, error as Error)

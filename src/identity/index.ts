@@ -16,7 +16,10 @@ import { SEED_BYTES } from './key-file.ts'
 import { loadOrCreateSecret, type SecretFileOptions, type SecretKind } from './secret-file.ts'
 
 export { didFromPeerId } from './did.ts'
-export { OWNER_FORM } from './errors.ts'
+export { createKeyFile, readKeyFile } from './disk.ts'
+export { type KeyWords, OWNER_FORM, SWARM_FORM } from './errors.ts'
+export { ed25519FromSeed } from './ed25519.ts'
+export { phraseOf, secretOf } from './phrase.ts'
 export { SealedRows } from './sealed-rows.ts'
 export {
   type LoadedSecret,

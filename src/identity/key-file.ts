@@ -6,7 +6,7 @@ import { Check } from 'typebox/value'
 import { IDENTITY_FORM, type KeyForm, keyInvalid, passphraseWrong } from './errors.ts'
 
 /*
- * The format of `identity.key` and of `owner.key`; its specification with a vector is docs/identity-format.md.
+ * The format of `identity.key`, `owner.key` and `swarm-owner.key`; its specification with a vector is docs/identity-format.md.
  */
 
 /** Bytes of an Ed25519 secret (RFC 8032: the 32 bytes that the key pair is made from). */
@@ -42,6 +42,7 @@ const fileSchema = Struct(
     version: Literal(1),
     peer: Optional(Text()),
     owner: Optional(Text()),
+    swarm: Optional(Text()),
     key: Optional(Text()),
     encryption: Optional(encryptionSchema),
   },
@@ -97,8 +98,8 @@ export function parseKeyFile(text: string, path: string, form: KeyForm = IDENTIT
   if (!Check(fileSchema, parsed) || name === undefined)
     throw keyInvalid(form, path, 'it is not a key file of p2pnode, or parts are missing')
   const { key, encryption } = parsed
-  if (parsed.peer !== undefined && parsed.owner !== undefined)
-    throw keyInvalid(form, path, 'it must have either "peer" or "owner"')
+  if ([parsed.peer, parsed.owner, parsed.swarm].filter((other) => other !== undefined).length !== 1)
+    throw keyInvalid(form, path, 'it must have one of "peer", "owner" and "swarm"')
   if ((key === undefined) === (encryption === undefined)) {
     throw keyInvalid(form, path, 'it must have either "key" or "encryption"')
   }

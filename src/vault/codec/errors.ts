@@ -5,7 +5,6 @@ const KINDS = {
   ERR_VAULT_TOO_LARGE: 'too-large',
   ERR_LINK_INVALID: 'usage',
   ERR_LINK_CHECKSUM: 'usage',
-  ERR_PHRASE_INVALID: 'usage',
 } as const satisfies Record<string, ErrorKind>
 
 export type CodecErrorCode = keyof typeof KINDS
@@ -41,8 +40,4 @@ export function linkChecksum(): P2pnodeError {
     'ERR_LINK_CHECKSUM',
     'the checksum of this link is wrong: it was mistyped or cut off; the file it leads to is not at fault',
   )
-}
-
-export function phraseInvalid(what: string, details: Record<string, unknown> = {}): P2pnodeError {
-  return codecError('ERR_PHRASE_INVALID', what, { details })
 }

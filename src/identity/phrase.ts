@@ -1,24 +1,24 @@
-/** The owner secret as 24 words (BIP 39, English), which a person writes down. */
+/** A secret of 32 bytes as 24 words (BIP 39, English), which a person writes down. */
 import { entropyToMnemonic, mnemonicToEntropy } from '@scure/bip39'
 import { wordlist } from '@scure/bip39/wordlists/english.js'
 import { phraseInvalid } from './errors.ts'
-import { KEY_BYTES } from './limits.ts'
 
+const SECRET_BYTES = 32
 const WORDS = 24
 /** 24 words of at most 8 letters, however they are set apart. */
 const MAX_PHRASE_CHARS = 2_000
 
-export function phraseOf(ownerSecret: Uint8Array): string {
-  if (ownerSecret.length !== KEY_BYTES) throw new RangeError(`an owner secret has ${KEY_BYTES} bytes`)
-  return entropyToMnemonic(ownerSecret, wordlist)
+export function phraseOf(secret: Uint8Array): string {
+  if (secret.length !== SECRET_BYTES) throw new RangeError(`a secret has ${SECRET_BYTES} bytes`)
+  return entropyToMnemonic(secret, wordlist)
 }
 
 /**
- * The owner secret that a phrase spells; upper case and any white space are taken.
+ * The secret that a phrase spells; upper case and any white space are taken.
  *
  * @throws ERR_PHRASE_INVALID, which says what is wrong without repeating the words
  */
-export function ownerSecretOf(phrase: string): Uint8Array {
+export function secretOf(phrase: string): Uint8Array {
   if (phrase.length > MAX_PHRASE_CHARS) throw phraseInvalid('this is too long to be a recovery phrase')
   const words = phrase
     .normalize('NFKD')

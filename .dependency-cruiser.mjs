@@ -90,6 +90,12 @@ export default {
       'A protocol is a libp2p service that knows nothing of the daemon.',
     ),
     room(
+      'protocol-swarm',
+      'protocols/swarm/',
+      [],
+      'A protocol is a libp2p service that knows nothing of the daemon.',
+    ),
+    room(
       'workers',
       'src/workers/',
       ['src/telemetry/'],
@@ -154,6 +160,19 @@ export default {
       ],
       'A service stands on storage, jobs and protocols, not on other services.',
     ),
+    room(
+      'swarm',
+      'src/swarm/',
+      [
+        'src/storage/',
+        'src/identity/',
+        'src/gossip/',
+        'src/telemetry/',
+        'protocols/swarm/',
+        'protocols/reconcile/types\\.ts',
+      ],
+      'Who belongs stands on storage, keys and protocols; trust and the network ask it by what the node hands them.',
+    ),
     room('client', 'src/client/', [], 'The client knows the document of the API, not the daemon.'),
     room(
       'cli',
@@ -174,6 +193,7 @@ export default {
       [
         'src/(storage|jobs|content|vault|trust|network|telemetry|identity)/',
         'src/gossip/messages/types\\.ts',
+        'src/swarm/(types|limits)\\.ts',
         'protocols/content/(types|links)\\.ts',
       ],
       'The API shows services; no service knows the API. Codecs and scopes are those of the protocol.',
@@ -181,7 +201,10 @@ export default {
     room(
       'node',
       'src/node/',
-      ['src/(storage|jobs|content|vault|trust|network|gossip|telemetry|identity|api|workers)/', 'protocols/'],
+      [
+        'src/(storage|jobs|content|vault|trust|network|gossip|swarm|telemetry|identity|api|workers)/',
+        'protocols/',
+      ],
       'The composition root.',
     ),
     room(

@@ -27,7 +27,7 @@ WORKDIR /data
 ENV P2PNODE_HOME=/data
 VOLUME ["/data"]
 # Swarm over TCP, WebSocket, QUIC and WebRTC. The API stays on the container's own loopback unless api.host says otherwise.
-EXPOSE 4700/tcp 4701/tcp 4700/udp 4702/udp
+EXPOSE 4700/tcp 4701/tcp 4703/tcp 4700/udp 4702/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["p2pnode", "status", "--ready", "--quiet"]
 ENTRYPOINT ["tini", "--", "p2pnode"]

@@ -13,6 +13,13 @@ export type Sources = ReadonlyMap<KeyPath, Source>
 /** One way in which values that are right by themselves are wrong together: the key to name and what to say. */
 type Rule = (config: Config) => Iterable<{ key: KeyPath; message: string }>
 
+/** libp2p's pre-shared key protects what is a plain stream of bytes below; these bring their own encryption and never ask for it. */
+const KEYLESS_TRANSPORTS = [
+  ['quic', 'QUIC'],
+  ['webrtcDirect', 'WebRTC-direct'],
+  ['webrtc', 'WebRTC'],
+] as const
+
 /** Contradictions between keys, and forms that a pattern cannot say. */
 const RULES: readonly Rule[] = [
   function* offerWithinQuota({ storage }) {
@@ -165,6 +172,19 @@ const RULES: readonly Rule[] = [
       }
     }
   },
+  function* underNetworkKey({ network: { psk, mode, transports } }) {
+    if (!psk) return
+    if (mode === 'public') {
+      const message =
+        'found true, allowed: false while network.mode is public (nobody there has the pre-shared key)'
+      yield { key: 'network.psk', message }
+    }
+    for (const [name, spoken] of KEYLESS_TRANSPORTS) {
+      if (!transports[name]) continue
+      const message = `found true, allowed: false while network.psk is true (${spoken} ignores the pre-shared key, so that anybody could come in by it)`
+      yield { key: `network.transports.${name}`, message }
+    }
+  },
   function* relaysByRelay({ network }) {
     const stray = network.listen.find((address) => /\/p2p-circuit(\/|$)/.test(address))
     if (stray !== undefined) {
@@ -226,16 +246,23 @@ export function checkRules(config: Config, sources: Sources): Problem[] {
  * not be loaded.
  */
 export async function checkMultiaddrs(config: Config, sources: Sources): Promise<Problem[]> {
-  const keys = (['listen', 'announce', 'bootstrap'] as const).filter((name) => {
-    const layer = sources.get(`network.${name}`)?.layer
-    return config.network[name].length > 0 && layer !== 'default' && layer !== 'mode' && layer !== 'role'
+  const { network, swarm } = config
+  const lists = [
+    ['network.listen', network.listen],
+    ['network.announce', network.announce],
+    ['network.bootstrap', network.bootstrap],
+    ['swarm.listen', swarm.listen],
+    ['swarm.announce', swarm.announce],
+  ] as const
+  const written = lists.filter(([path, addresses]) => {
+    const layer = sources.get(path)?.layer
+    return addresses.length > 0 && layer !== 'default' && layer !== 'mode' && layer !== 'role'
   })
-  if (keys.length === 0) return []
+  if (written.length === 0) return []
   const { multiaddr } = await import('@multiformats/multiaddr')
-  return keys.flatMap((name) => {
-    const path = `network.${name}` as const
-    return config.network[name].flatMap((address) => {
-      const message = wrongMultiaddr(address, name === 'bootstrap')
+  return written.flatMap(([path, addresses]) => {
+    return addresses.flatMap((address) => {
+      const message = wrongMultiaddr(address, path === 'network.bootstrap')
       return message === undefined
         ? []
         : [{ key: path, message: `found ${shown(address)}, ${message}`, where: whereOf(sources, path) }]

@@ -5,6 +5,7 @@ import { host, port, threshold, bandwidth, bothWays } from './sections/common.ts
 import { content } from './sections/content.ts'
 import { gateway } from './sections/gateway.ts'
 import { network } from './sections/network.ts'
+import { swarm } from './sections/swarm.ts'
 
 /**
  * Every key that an operator may set: what it means, its default and its bounds. The defaults are those of a worker on a
@@ -25,6 +26,7 @@ export const schema = Section({
   }),
   gateway,
   network,
+  swarm,
   identity: Section({
     encrypt: boolean({
       description:

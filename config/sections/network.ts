@@ -63,6 +63,11 @@ export const network = Section({
       'STUN servers, as stun:HOST:PORT, that tell this node its address from outside for WebRTC; none are asked unless named here.',
     default: [],
   }),
+  psk: boolean({
+    description:
+      'Put every connection under the pre-shared key in HOME/swarm.key, as Kubo does; TCP and WebSocket alone can.',
+    default: false,
+  }),
   minConnections: integer({
     description: 'Connections below which the node looks for further peers.',
     default: 8,

@@ -12,6 +12,7 @@ import type { Jobs } from '../jobs/types.ts'
 import type { Network } from '../network/types.ts'
 import type { Storage } from '../storage/types.ts'
 import type { StateDatabase } from '../storage/state/index.ts'
+import type { SwarmService } from '../swarm/types.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { EvidenceDetail } from '../trust/contract.ts'
 import type { VaultService } from '../vault/types.ts'
@@ -101,6 +102,8 @@ export interface ApiDependencies {
   /** What is kept without being told each time. */
   policies?: PinPolicies
   messages?: AppMessages
+  /** The private network that this node may be in. */
+  swarm?: SwarmService
   /** What others announce, for events. */
   announcements?: Pick<Announcements, 'onAnnouncement'>
   /** Provider records of this node. */

@@ -36,6 +36,7 @@ export async function buildDocument(routes: readonly Route[], version: string): 
         { name: 'network', description: 'peers, lists, evidence, providers' },
         { name: 'trust', description: 'who is believed how much, and why' },
         { name: 'messages', description: 'what applications say to each other' },
+        { name: 'swarm', description: 'the private network that this node belongs to' },
         { name: 'jobs', description: 'long operations and uploads' },
         { name: 'content', description: 'public content by address' },
         { name: 'names', description: 'mutable names: IPNS and DNSLink' },

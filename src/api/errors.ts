@@ -128,6 +128,9 @@ export const policiesUnavailable = (): ApiError =>
 export const messagesAbsent = (): ApiError =>
   new ApiError('ERR_MESSAGES_ABSENT', 'unavailable', 'This node carries no messages')
 
+export const swarmAbsent = (): ApiError =>
+  new ApiError('ERR_SWARM_ABSENT', 'unavailable', 'This node takes part in no private networks')
+
 export const messageEncoding = (): ApiError =>
   new ApiError('ERR_MESSAGE_ENCODING', 'usage', 'The data of a message is standard base64 with its padding')
 

@@ -21,6 +21,9 @@ export const MAX_PARAM_LENGTH = 512
 /** A capability link has about 105 characters; one of a later kind may be longer, and is then refused by what reads it. */
 export const MAX_LINK_LENGTH = 512
 
+/** An invitation to a private network, with the longest addresses. */
+export const MAX_INVITATION_LENGTH = 4_096
+
 /** 24 words of at most 8 letters, and whatever white space was typed between them. */
 export const MAX_PHRASE_LENGTH = 1024
 

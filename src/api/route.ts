@@ -84,6 +84,7 @@ export type Tag =
   | 'network'
   | 'trust'
   | 'messages'
+  | 'swarm'
   | 'jobs'
   | 'content'
   | 'names'

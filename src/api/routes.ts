@@ -11,6 +11,7 @@ import { privateRoutes } from './routes/private.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { pinningRoutes } from './routes/pinning.ts'
 import { storageRoutes } from './routes/storage.ts'
+import { swarmRoutes } from './routes/swarm.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { trustRoutes } from './routes/trust.ts'
 import { vaultRoutes } from './routes/vault.ts'
@@ -23,6 +24,7 @@ export const routes: readonly Route[] = [
   ...networkRoutes,
   ...trustRoutes,
   ...messageRoutes,
+  ...swarmRoutes,
   ...jobRoutes,
   ...contentRoutes,
   ...nameRoutes,

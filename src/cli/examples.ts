@@ -35,6 +35,23 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'pubsub topics': [{ command: 'pubsub topics', does: 'what is listened to here' }],
   'pubsub peers': [{ command: 'pubsub peers weather', does: 'who of the neighbours hears it' }],
   'trust audit': [{ command: 'trust audit', does: 'exits with 5 where stored evidence was tampered with' }],
+  'swarm create': [
+    { command: 'swarm create --name desk', does: 'prints the words that bring it back', byHand: true },
+  ],
+  'swarm invite': [
+    { command: 'swarm invite laptop', does: 'good for a day, and for one node', byHand: true },
+    { command: 'swarm invite server --admin --expires 1h', does: 'may invite others', byHand: true },
+  ],
+  'swarm join': [
+    { command: 'swarm join < invitation.txt', does: 'so that nobody else sees it', byHand: true },
+  ],
+  'swarm status': [{ command: 'swarm status', does: 'whether this node is in one' }],
+  'swarm members': [{ command: 'swarm members --all', does: 'and who was put out', byHand: true }],
+  'swarm revoke': [
+    { command: 'swarm revoke PEER', does: 'out at once, and for good', byHand: true },
+    { command: 'swarm revoke PEER --with-invited', does: 'an admin and all it let in', byHand: true },
+  ],
+  'swarm recover': [{ command: 'swarm recover < words.txt', does: 'on any member', byHand: true }],
   put: [
     { command: 'put README.md', does: 'a file; prints its link' },
     { command: 'put docs --name manual', does: 'a folder under a name of your own' },

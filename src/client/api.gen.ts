@@ -1139,6 +1139,204 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/swarm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The swarm that this node is in
+         * @description Access: the scope read.
+         */
+        get: operations["getSwarm"];
+        put?: never;
+        /**
+         * Make a private network with this node as its first member
+         * @description Whoever is no member is cut off at once.
+         *
+         *     Access: the scope admin.
+         */
+        post: operations["createSwarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/swarm/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Invitations of this node, without what opens the door
+         * @description Access: the scope read.
+         */
+        get: operations["listInvitations"];
+        put?: never;
+        /**
+         * Open the door for one peer, once
+         * @description Access: the scope admin.
+         */
+        post: operations["invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/swarm/invitations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take an open invitation back
+         * @description Access: the scope admin.
+         */
+        delete: operations["withdrawInvitation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/swarm/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Come in with an invitation
+         * @description Whoever is no member is cut off at once.
+         *
+         *     Access: the scope admin.
+         */
+        post: operations["joinSwarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/swarm/leave": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forget the swarm; this node is open to everybody again
+         * @description Access: the scope admin.
+         */
+        post: operations["leaveSwarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/swarm/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who belongs to the swarm
+         * @description Access: the scope read.
+         */
+        get: operations["listMembers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/swarm/members/{peer}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make an admin of a member, or a member of an admin
+         * @description Access: the scope admin.
+         */
+        post: operations["appointMember"];
+        /**
+         * Put a member out
+         * @description Its connections end at once; the others hear of it by gossip, and by comparing lists when they meet.
+         *
+         *     Access: the scope admin.
+         */
+        delete: operations["revokeMember"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/swarm/phrase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The words that bring the owner's key back
+         * @description Access: the scope admin.
+         */
+        post: operations["swarmPhrase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/swarm/recover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make this member the owner's node, by the words
+         * @description Access: the scope admin.
+         */
+        post: operations["recoverSwarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -1972,6 +2170,9 @@ export interface components {
             name: string;
             size: number | null;
         };
+        Appoint: {
+            standing: "member" | "admin";
+        };
         BlockList: {
             blocked: components["schemas"]["ListEntry"][];
         };
@@ -2021,6 +2222,14 @@ export interface components {
                 untilMs: number;
             }[];
         };
+        CreatedSwarm: {
+            /** @description 24 words that bring the owner's key back */
+            phrase: string;
+            /** @description the node must start again, with network.psk, before it can talk to the others */
+            restart: boolean;
+            /** @description the owner's public key as did:key */
+            swarm: string;
+        };
         CreatedToken: {
             id: string;
             name: string;
@@ -2031,6 +2240,15 @@ export interface components {
         };
         CreateKeyBody: {
             key: string;
+        };
+        CreateSwarm: {
+            /** @description what people call a peer; one line */
+            name?: string;
+            /**
+             * @description make a pre-shared key, too
+             * @default false
+             */
+            networkKey?: boolean;
         };
         CreateToken: {
             name: string;
@@ -2143,6 +2361,36 @@ export interface components {
         ImportedState: {
             objects: number;
         };
+        Invitations: {
+            /** @description newest first */
+            invitations: {
+                /** @description milliseconds since the Unix epoch */
+                createdMs: number;
+                /** @description milliseconds since the Unix epoch */
+                expiresMs: number;
+                id: string;
+                name: string;
+                standing: "member" | "admin";
+                state: "open" | "used" | "expired";
+                usedBy: string | null;
+            }[];
+        };
+        Invite: {
+            /** @description what people call a peer; one line */
+            name?: string;
+            standing?: "member" | "admin";
+            /** @description how long it may be used; a day where it is not said */
+            termMs?: number;
+        };
+        Invited: {
+            /** @description where the door listens */
+            addresses: string[];
+            /** @description milliseconds since the Unix epoch */
+            expiresMs: number;
+            id: string;
+            /** @description whoever has it can come in, once */
+            token: string;
+        };
         JobList: {
             jobs: components["schemas"]["JobRecord"][];
         };
@@ -2179,6 +2427,22 @@ export interface components {
             title: string;
             /** @description milliseconds since the Unix epoch */
             updatedAtMs: number;
+        };
+        JoinedSwarm: {
+            /** @description a member that was reached */
+            connected: string | null;
+            /** @description known by now; the rest come from them */
+            members: number;
+            /** @description the node must start again, with network.psk, before it can talk to the others */
+            restart: boolean;
+            standing: "member" | "admin";
+            /** @description the owner's public key as did:key */
+            swarm: string;
+        };
+        JoinSwarm: {
+            /** @description what people call a peer; one line */
+            name?: string;
+            token: string;
         };
         KnownPeer: {
             /** @description where it was reached last comes first */
@@ -2557,6 +2821,9 @@ export interface components {
             objects: number;
             version: number;
         };
+        RecoverSwarm: {
+            phrase: string;
+        };
         RecoveryPhrase: {
             /** @description 24 words: whoever has them has every file */
             phrase: string;
@@ -2580,6 +2847,11 @@ export interface components {
             path: string;
             /** @description how long the answer may be kept */
             ttlMs: number;
+        };
+        Revoked: {
+            revoked: string[];
+            /** @description members that were told directly */
+            told: number;
         };
         RouteReport: {
             cid: string;
@@ -2796,6 +3068,42 @@ export interface components {
             quotaBytes: number;
             /** @description everything that counts towards the quota */
             usedBytes: number;
+        };
+        SwarmMember: {
+            /** @description who said so; null: the owner */
+            by: string | null;
+            did: string;
+            name: string;
+            peer: string;
+            self: boolean;
+            /** @description milliseconds since the Unix epoch */
+            sinceMs: number;
+            standing: ("member" | "admin") | "out";
+        };
+        SwarmMembers: {
+            members: components["schemas"]["SwarmMember"][];
+        };
+        SwarmPhrase: {
+            /** @description whoever has these words is the owner */
+            phrase: string;
+        };
+        SwarmState: {
+            swarm: {
+                /** @description where it listens; empty while it is closed */
+                door: string[];
+                /** @description open ones of this node */
+                invitations: number;
+                members: number;
+                network: string;
+                /** @description connections are under a pre-shared key as well */
+                networkKey: boolean;
+                /** @description what this node is: owner where it has the owner's key, out once it was put out */
+                role: "owner" | "admin" | "member" | "out";
+                /** @description the owner's public key as did:key */
+                swarm: string;
+                /** @description grows with every change; equal where lists are */
+                version: number;
+            } | null;
         };
         TokenList: {
             tokens: {
@@ -5105,6 +5413,388 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StorageUsage"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    getSwarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description null where it is in none */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwarmState"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    createSwarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateSwarm"];
+            };
+        };
+        responses: {
+            /** @description made */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedSwarm"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listInvitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description invitations */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitations"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Invite"];
+            };
+        };
+        responses: {
+            /** @description the invitation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invited"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    withdrawInvitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description taken back */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    joinSwarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JoinSwarm"];
+            };
+        };
+        responses: {
+            /** @description a member now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JoinedSwarm"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    leaveSwarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description left */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listMembers: {
+        parameters: {
+            query?: {
+                /** @description those that were put out as well */
+                all?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description by when they came */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwarmMembers"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    appointMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a peer id or did:key */
+                peer: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Appoint"];
+            };
+        };
+        responses: {
+            /** @description as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwarmMember"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    revokeMember: {
+        parameters: {
+            query?: {
+                /** @description of an admin: also those that it let in */
+                withInvited?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description a peer id or did:key */
+                peer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description out */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revoked"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    swarmPhrase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the words */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwarmPhrase"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    recoverSwarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecoverSwarm"];
+            };
+        };
+        responses: {
+            /** @description the swarm as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwarmState"];
                 };
             };
             /** @description a failure */

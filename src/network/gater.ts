@@ -18,6 +18,11 @@ export interface GaterOptions {
   /** Why an inbound connection of this peer may not be taken now; asked once for each, when it is proven whose it is. */
   refusal: (peer: string) => 'full' | 'rate' | undefined
   onRefused: (action: Action, reason: RefusalReason) => void
+  /**
+   * Asks members of the private network about a peer that is not known as one, before it is refused: it may have come in
+   * elsewhere a moment ago. Resolves when that is over; without it nobody is asked.
+   */
+  refresh?: ((peer: string) => Promise<void>) | undefined
 }
 
 /**
@@ -27,7 +32,9 @@ export interface GaterOptions {
  * One connection is asked about more than once on purpose: an address may be dialled without a peer id, and a list may
  * change while the handshake runs.
  */
-export function createGater({ trust, addresses, refusal, onRefused }: GaterOptions): ConnectionGater {
+export function createGater(options: GaterOptions): ConnectionGater {
+  const { trust, addresses, refusal, onRefused, refresh } = options
+
   function refuse(action: Action, decision: Decision): boolean {
     if (!decision.allowed) {
       onRefused(action, decision.reason)
@@ -35,15 +42,15 @@ export function createGater({ trust, addresses, refusal, onRefused }: GaterOptio
     return !decision.allowed
   }
 
-  function refusesPeer(peer: PeerId, action: Action, address?: Multiaddr): boolean {
-    return refuse(
-      action,
-      trust.decide(
-        peer.toString(),
-        action,
-        address === undefined ? undefined : { address: address.toString() },
-      ),
-    )
+  async function refusesPeer(peer: PeerId, action: Action, address?: Multiaddr): Promise<boolean> {
+    const name = peer.toString()
+    const subject = address === undefined ? undefined : { address: address.toString() }
+    let decision = trust.decide(name, action, subject)
+    if (!decision.allowed && decision.reason === 'not-a-member' && refresh !== undefined) {
+      await refresh(name)
+      decision = trust.decide(name, action, subject)
+    }
+    return refuse(action, decision)
   }
 
   function refusesHost(address: Multiaddr, action: Action): boolean {
@@ -80,10 +87,10 @@ export function createGater({ trust, addresses, refusal, onRefused }: GaterOptio
     },
 
     denyInboundRelayReservation: (source) => refusesPeer(source, 'relay'),
-    denyOutboundRelayedConnection: (source, destination) =>
-      refusesPeer(source, 'relay') || refusesPeer(destination, 'relay'),
-    denyInboundRelayedConnection: (relay, remote) =>
-      refusesPeer(relay, 'accept') || refusesPeer(remote, 'accept'),
+    denyOutboundRelayedConnection: async (source, destination) =>
+      (await refusesPeer(source, 'relay')) || (await refusesPeer(destination, 'relay')),
+    denyInboundRelayedConnection: async (relay, remote) =>
+      (await refusesPeer(relay, 'accept')) || (await refusesPeer(remote, 'accept')),
 
     /** Says which addresses the peer store keeps; here true means keep. */
     filterMultiaddrForPeer: (_peer, address) => addresses.mayDial(address),

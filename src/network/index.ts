@@ -13,6 +13,13 @@ export { type BandwidthLimiter, createBandwidth } from './bandwidth/index.ts'
 export type { DhtNamespace } from './dht.ts'
 export { createPeerHistory, type KnownPeer, type PeerHistory } from './history/index.ts'
 export { latencyOf } from './latency.ts'
+export {
+  networkKeyMissing,
+  type NetworkProtector,
+  networkProtector,
+  readNetworkKey,
+  storeNetworkKey,
+} from './network-key.ts'
 export type { NetworkOptions } from './network.ts'
 export { createNetwork } from './network.ts'
 export type { Libp2pOptionsInit, NetworkServices } from './options.ts'

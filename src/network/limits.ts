@@ -171,3 +171,12 @@ export const SEEK_LIMITS = {
    */
   youngMs: 30_000,
 } as const
+
+/** A libp2p beside the node's own: the door of a private network, and whoever knocks there. */
+export const BARE_LIMITS = {
+  /** Guests at the door at once; each stays for a question and an answer. */
+  maxConnections: 32,
+  maxStreams: 2,
+  /** Longer than a knock may take (15 s). */
+  connectionMs: 20_000,
+} as const

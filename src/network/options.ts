@@ -30,6 +30,7 @@ import { CONNECTION_LIMITS, IDENTIFY_LIMITS, REACH_LIMITS, YAMUX_LIMITS } from '
 import { libp2pMetrics } from './metrics.ts'
 import { JUDGED_CONNECTIONS } from './peer-limits.ts'
 import { createPeerRates } from './peer-rates.ts'
+import type { NetworkProtector } from './network-key.ts'
 import type { GossipRules } from './pubsub.ts'
 import { boundedGossipsub, NO_GOSSIP } from './pubsub.ts'
 import { addressOrder } from './reach/address-order.ts'
@@ -92,6 +93,10 @@ export interface Libp2pOptionsInit<Services extends ServiceMap> {
   gossip?: GossipRules
   /** Records that the network's DHT keeps. */
   dhtNamespaces?: readonly DhtNamespace[]
+  /** Asked by the gater about peers that are no members of the private network; see there. */
+  refresh?: (peer: string) => Promise<void>
+  /** Where connections are under the network's pre-shared key; from `networkProtector`. */
+  connectionProtector?: NetworkProtector
   /** The table of transports; tests pass their own. */
   transports?: readonly TransportRow[]
 }
@@ -146,6 +151,7 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
       ...transportsOf(config, transports).map((row) => row.create(config)),
       ...(network.relay.client === 'never' ? [] : [relayTransport()]),
     ],
+    ...(init.connectionProtector === undefined ? {} : { connectionProtector: init.connectionProtector }),
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({
@@ -167,6 +173,7 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
       refusal: (peer) =>
         !isProtected(peer) && !peerRates.admits(peer) ? 'rate' : capacity.admits(peer) ? undefined : 'full',
       onRefused: refusalCounter(metrics?.registry),
+      refresh: init.refresh,
     }),
     connectionManager: {
       maxConnections: network.maxConnections + JUDGED_CONNECTIONS,

@@ -4,6 +4,7 @@ import type { Config } from '../../config/index.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { Network } from '../network/types.ts'
 import type { OpenStorage } from '../storage/open.ts'
+import type { SwarmService } from '../swarm/types.ts'
 import type { VaultService } from '../vault/types.ts'
 
 export interface DoctorCheck {
@@ -22,12 +23,14 @@ export interface DoctorOptions {
   vault: Pick<VaultService, 'report'> | undefined
   /** What the DHT is told that this node has; undefined where that is not known. */
   provides?: ProvideStatistics
+  /** The private network, where there is one. */
+  swarm?: Pick<SwarmService, 'status'>
   eventLoopDelayP99Ms: () => number
   signal: AbortSignal
 }
 
 /** Files of the home that only their owner may read: they hold keys. */
-const PRIVATE_FILES = ['identity.key', 'owner.key', 'api.token']
+const PRIVATE_FILES = ['identity.key', 'owner.key', 'swarm-owner.key', 'swarm.key', 'api.token']
 /** Below this much free disk a busy node may run out between two looks. */
 const LOW_DISK_BYTES = 1024 ** 3
 const NEARLY_FULL = 0.9
@@ -223,6 +226,33 @@ export function checkProvides({
   ]
 }
 
+export function checkSwarm({ swarm }: Pick<DoctorOptions, 'swarm'>): DoctorCheck[] {
+  const status = swarm?.status() ?? null
+  if (status === null) return []
+  const name = 'swarm'
+  if (status.role === 'out') {
+    return [
+      {
+        name,
+        state: 'fail',
+        message: `this node was put out of the swarm ${status.swarm} and talks to nobody`,
+        fix: 'ask an admin for an invitation (p2pnode swarm join), or go back to the open network (p2pnode swarm leave)',
+      },
+    ]
+  }
+  if (status.invitations > 0 && status.door.length === 0) {
+    return [
+      {
+        name,
+        state: 'warn',
+        message: `${status.invitations} invitations are open and the door is closed`,
+        fix: 'its address may be in use: see the log, and swarm.listen',
+      },
+    ]
+  }
+  return [{ name, state: 'ok', message: `${status.role} of a swarm of ${status.members}` }]
+}
+
 function checkClock(): DoctorCheck {
   return Date.now() < EARLIEST_PLAUSIBLE_MS
     ? {
@@ -259,6 +289,7 @@ export async function runDoctor(options: DoctorOptions): Promise<{ checks: Docto
       ...checkNetwork(options),
       ...checkVault(options, Date.now()),
       ...checkProvides(options),
+      ...checkSwarm(options),
       delayMs > MAX_EVENT_LOOP_DELAY_MS
         ? {
             name: 'event loop',

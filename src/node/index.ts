@@ -3,6 +3,7 @@ import { createLibp2p } from 'libp2p'
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { keep as keepProtocol } from '../../protocols/keep/index.ts'
 import { message as messageProtocol } from '../../protocols/message/index.ts'
+import { reconcile as reconcileProtocol } from '../../protocols/reconcile/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, createApi } from '../api/index.ts'
 import { createContentHelia } from '../content/helia/index.ts'
@@ -12,7 +13,6 @@ import { announcementsTopic } from '../content/announce/index.ts'
 import { ipnsNamespace } from '../content/names/index.ts'
 import { createGossip } from '../gossip/index.ts'
 import { createAppMessages } from '../gossip/messages/index.ts'
-import { loadOrCreateIdentity } from '../identity/index.ts'
 import { createJobs } from '../jobs/index.ts'
 import {
   boundedStop,
@@ -30,19 +30,20 @@ import { openStorage } from '../storage/open.ts'
 import { acquireHomeLock, backupHome, openState } from '../storage/state/index.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { createTrust } from '../trust/index.ts'
-import { createVault, deletionsTopic, loadOwnerSecret, replaceOwnerSecret } from '../vault/index.ts'
+import { createVault, deletionsTopic, replaceOwnerSecret } from '../vault/index.ts'
 import { runDoctor } from './doctor.ts'
 import { nodeGateway } from './gateway.ts'
 import { healthOf, type NodeHealth, type NodeState } from './health.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { startNames } from './names.ts'
-import { rememberingPassphrase } from './passphrase.ts'
 import { startPinning } from './pinning.ts'
 import { replaced } from './replacements.ts'
 import { reportsOf } from './reports.ts'
 import { createKeeping } from './keeping.ts'
+import { nodeSecrets } from './secrets.ts'
 import { observeServices } from './service-metrics.ts'
 import { nodeSources } from './sources.ts'
+import { nodeSwarm } from './swarm.ts'
 import type { Node, NodeOptions, NodeServices, ReadyLine } from './types.ts'
 import { version } from '../../config/version.ts'
 
@@ -142,19 +143,9 @@ async function startServices(
   const metrics = createMetrics()
   lifecycle.started('metrics', () => metrics.close())
 
-  const secrets = rememberingPassphrase(options.passphrase)
-  const identity = await loadOrCreateIdentity({
-    path: join(lock.home, 'identity.key'),
-    passphrase: secrets.ask,
-    encrypt: config.identity.encrypt,
-  })
-  // Under the same passphrase, where there is one: nobody is asked twice.
-  const ownerKeyFile = {
-    path: join(lock.home, 'owner.key'),
-    passphrase: secrets.askAgain,
-    encrypt: identity.encrypted,
-  }
-  const ownerSecret = await loadOwnerSecret(ownerKeyFile)
+  const { encrypt } = config.identity
+  const secrets = await nodeSecrets(lock.home, encrypt, options.passphrase)
+  const { identity, ownerSecret, ownerKeyFile, askPassphrase } = secrets
   signal.throwIfAborted()
 
   // Storage.
@@ -181,8 +172,11 @@ async function startServices(
   signal.throwIfAborted()
 
   // Whom to believe, and who is there.
+  const networkName = config.network.name
+  const swarm = await nodeSwarm({ config, home: lock.home, identity, askPassphrase, state: stateDb, log })
+  const { membership } = swarm
   const { thresholds } = config.trust
-  const ownTrust = createTrust({ state: stateDb, log, networkName: config.network.name, thresholds })
+  const ownTrust = createTrust({ state: stateDb, log, networkName, thresholds, membership })
   const trust = replaced(ownTrust, replace?.trust)
   trust.start()
   lifecycle.started('trust', () => trust.stop())
@@ -191,9 +185,8 @@ async function startServices(
   const listening: { api?: Api } = {}
   lifecycle.started('api listener', () => listening.api?.close())
 
-  const networkName = config.network.name
   const messages = createAppMessages({ state: stateDb, log, self: identity.peerId.toString() })
-  const topics = [deletionsTopic(networkName), announcementsTopic(), ...messages.rules]
+  const topics = [deletionsTopic(networkName), announcementsTopic(), swarm.rules, ...messages.rules]
   const gossip = createGossip({ networkName, topics, trust, log })
   const vault = createVault({
     home: lock.home,
@@ -232,7 +225,8 @@ async function startServices(
   lifecycle.started('sources', () => sources.stop())
   const libp2p = await createLibp2p({
     ...libp2pOptions({
-      config,
+      ...swarm.libp2pInit,
+      config: swarm.config,
       identity,
       datastore: storage.datastore,
       trust,
@@ -252,6 +246,7 @@ async function startServices(
           log,
         }),
         message: messageProtocol({ networkName, take: messages.take, trust, log }),
+        reconcile: reconcileProtocol({ networkName, admits: () => true, trust, log }),
         keep: keepProtocol({ networkName, holder: keeping.policies.holder, trust, log }),
       },
     }),
@@ -287,7 +282,9 @@ async function startServices(
   lifecycle.started('messages', () => messages.stop())
   const network = createNetwork({ libp2p, identity, trust, history: peers.history, log })
   lifecycle.started('network', () => network.close())
-  const seeker = createSeeker({ libp2p, log, expectsPeers: config.network.bootstrap.length > 0 })
+  await swarm.start({ libp2p, network, trust, gossip })
+  lifecycle.started('swarm', () => swarm.stop())
+  const seeker = createSeeker({ libp2p, log, expectsPeers: swarm.config.network.bootstrap.length > 0 })
   lifecycle.started('seeker', () => seeker.stop())
   signal.throwIfAborted()
 
@@ -350,6 +347,7 @@ async function startServices(
     bandwidth,
     provides: content.provideStatistics,
     messages,
+    swarm,
     cache: content.cacheStatistics,
     ...keeping,
     isServing: () => ['ready', 'degraded'].includes(health().state),
@@ -367,6 +365,7 @@ async function startServices(
     names,
     ...keeping,
     messages,
+    swarm,
     pinning,
     vault: privateFiles,
     publicRead: config.vault.publicRead,
@@ -390,6 +389,7 @@ async function startServices(
         config,
         storage,
         network,
+        swarm,
         vault: privateFiles,
         provides: content.provideStatistics(),
         eventLoopDelayP99Ms: () => metrics.eventLoopDelayP99Ms(),
@@ -433,6 +433,7 @@ async function startServices(
     vault: privateFiles,
     network,
     trust,
+    swarm,
     health,
     line: {
       peerId: network.peerId.toString(),

@@ -11,6 +11,7 @@ import type { AppMessages } from '../gossip/messages/types.ts'
 import type { Jobs } from '../jobs/index.ts'
 import type { BandwidthLimiter } from '../network/index.ts'
 import type { OpenStorage } from '../storage/open.ts'
+import type { SwarmService } from '../swarm/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { TrustService } from '../trust/index.ts'
 import type { Vault } from '../vault/index.ts'
@@ -31,6 +32,7 @@ export interface MeasuredServices {
   policies: Pick<PinPolicies, 'statistics'>
   messages: Pick<AppMessages, 'statistics'>
   announcements: Pick<Announcements, 'statistics'>
+  swarm: Pick<SwarmService, 'status'>
   /** Whether the node would be called ready. */
   isServing: () => boolean
 }
@@ -44,6 +46,12 @@ export function observeServices(services: MeasuredServices): void {
   const gauge = (name: string, help: string, read: () => number): void =>
     metrics.observed('gauge', { name: `p2pnode_${name}`, help }, () => [{ value: read() }])
 
+  gauge('swarm_members', 'Members of the private network; 0 where this node is in none.', () => {
+    return services.swarm.status()?.members ?? 0
+  })
+  gauge('swarm_invitations', 'Open invitations of this node.', () => {
+    return services.swarm.status()?.invitations ?? 0
+  })
   gauge('ready', '1 where /health/ready answers 200.', () => Number(isServing()))
   gauge('storage_used_bytes', 'Bytes that count towards the quota.', () => storage.blocks.usage().usedBytes)
   gauge('storage_quota_bytes', 'The quota.', () => storage.blocks.usage().quotaBytes)

@@ -5,6 +5,7 @@ import type { Jobs } from '../jobs/index.ts'
 import type { Network } from '../network/index.ts'
 import type { OpenStorage } from '../storage/open.ts'
 import type { Logger } from '../telemetry/types.ts'
+import type { SwarmService } from '../swarm/index.ts'
 import type { TrustService } from '../trust/index.ts'
 import type { VaultService } from '../vault/index.ts'
 import type { NodeHealth, NodeState } from './health.ts'
@@ -46,6 +47,7 @@ export interface NodeServices {
   readonly vault: VaultService
   readonly network: Network
   readonly trust: TrustService
+  readonly swarm: SwarmService
 }
 
 export interface Node {

@@ -23,6 +23,8 @@ const SECRET_TEXTS: readonly [RegExp, string][] = [
   // Credentials in URLs.
   [/:\/\/[^/?#\s"]*@/g, `://${HIDDEN}@`],
   // Capability links, in URLs too: whoever has one can read the file.
+  // Invitations: whoever has one can come in.
+  [/\bp2pnode-swarm:[1-9A-HJ-NP-Za-km-z]+/g, `p2pnode-swarm:${HIDDEN}`],
   [/\bp2pnode-owner:[\w-]+/g, `p2pnode-owner:${HIDDEN}`],
   [/\bp2pnode(?::|%3[Aa])[1-9A-HJ-NP-Za-km-z]{16,}/g, `p2pnode:${HIDDEN}`],
 ]

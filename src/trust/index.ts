@@ -29,6 +29,12 @@ export interface TrustOptions {
   networkName: string
   /** Least scores, by what they are for; without them nobody is refused for a score. */
   thresholds?: Thresholds
+  /** Who belongs to the private network; without it, or while it admits everybody, nobody is refused for not belonging. */
+  membership?: {
+    admits(peer: string): boolean
+    /** Calls back when somebody came or went. */
+    onChange(listener: () => void): void
+  }
   /** Milliseconds since the Unix epoch; tests pass their own. */
   now?: () => number
 }
@@ -80,18 +86,20 @@ export interface TrustService extends Trust {
 const ALLOWED: Decision = Object.freeze({ allowed: true })
 const DENY_LIST: Decision = Object.freeze({ allowed: false, reason: 'deny-list' })
 const BANNED: Decision = Object.freeze({ allowed: false, reason: 'banned' })
+const NOT_A_MEMBER: Decision = Object.freeze({ allowed: false, reason: 'not-a-member' })
 const LOW_SCORE: Decision = Object.freeze({ allowed: false, reason: 'score' })
 const NOT_ON_ALLOW_LIST: Decision = Object.freeze({ allowed: false, reason: 'not-on-allow-list' })
 
 /**
- * Policy out of two lists and the scores of peers, which follow from the evidence; all of it in the state database. What an operator
- * has listed beats what was seen: a blocked peer is refused and one on the allow list admitted, whatever its score.
+ * Policy out of two lists, the private network's members and the scores of peers, which follow from the evidence; all of it in the
+ * state database. What an operator has listed beats what was seen: a blocked peer is refused and one on the allow list admitted,
+ * whatever its score. Nothing makes up for not being a member.
  *
  * `decide` takes peers in the text form that `PeerId.toString()` gives, as the contract says: it is asked for every
  * message and does not parse.
  */
 export function createTrust(options: TrustOptions): TrustService {
-  const { state, log, networkName, thresholds, now = Date.now } = options
+  const { state, log, networkName, thresholds, membership, now = Date.now } = options
   const partLog = log.child({ part: 'trust', network: networkName })
   const lists = openPeerLists(state.db, now)
   const scores = openScorekeeper(state, now)
@@ -110,6 +118,9 @@ export function createTrust(options: TrustOptions): TrustService {
   function judge(peer: string, action: Action): Decision {
     if (lists.has('block', peer)) {
       return DENY_LIST
+    }
+    if (membership?.admits(peer) === false) {
+      return NOT_A_MEMBER
     }
     if (!lists.isEmpty('allow')) {
       return lists.has('allow', peer) ? ALLOWED : NOT_ON_ALLOW_LIST
@@ -155,6 +166,10 @@ export function createTrust(options: TrustOptions): TrustService {
 
   function changed(what: string, entry: { peer: string }): void {
     partLog.info({ peer: entry.peer }, what)
+    tellListeners()
+  }
+
+  function tellListeners(): void {
     for (const listener of listeners) {
       try {
         listener()
@@ -163,6 +178,8 @@ export function createTrust(options: TrustOptions): TrustService {
       }
     }
   }
+
+  membership?.onChange(tellListeners)
 
   return {
     decide: (peer, action) => count(action, judge(peer, action)),

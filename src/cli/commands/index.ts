@@ -13,6 +13,7 @@ import { registerPubsub } from './pubsub.ts'
 import type { Run } from './register.ts'
 import { registerSimulate } from './simulate.ts'
 import { registerStorage } from './storage.ts'
+import { registerSwarm } from './swarm.ts'
 import { registerTokens } from './tokens.ts'
 import { registerTrust } from './trust.ts'
 import { registerVault } from './vault.ts'
@@ -28,6 +29,7 @@ export function registerAll(program: Command, run: Run): void {
   registerPeers(program, run)
   registerTrust(program, run)
   registerPubsub(program, run)
+  registerSwarm(program, run)
   registerJobs(program, run)
   registerStorage(program, run)
   registerConfig(program, run)

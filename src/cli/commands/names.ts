@@ -1,15 +1,6 @@
-import { type Command, InvalidArgumentError } from 'commander'
-import { parseDuration } from '../../../config/units.ts'
+import type { Command } from 'commander'
 import type { PublishOptions, ResolveOptions } from '../work/names.ts'
-import type { Run } from './register.ts'
-
-/** `48h`, `90s`, `0`: milliseconds. */
-function duration(text: string): number {
-  const ms = parseDuration(text)
-  if (ms === undefined)
-    throw new InvalidArgumentError('It must be a duration with its unit, such as 48h or 5m.')
-  return ms
-}
+import { duration, type Run } from './register.ts'
 
 /** name publish, resolve, ls, …: names that can be led elsewhere (IPNS, DNSLink). */
 export function registerNames(program: Command, run: Run): void {

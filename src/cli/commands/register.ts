@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { parseDuration } from '../../../config/units.ts'
 import type { CliContext } from '../context.ts'
 
 /**
@@ -20,6 +21,14 @@ export function wholeNumber(minimum: number): (text: string) => number {
       throw new InvalidArgumentError(`It must be a whole number from ${minimum} on.`)
     return value
   }
+}
+
+/** `48h`, `90s`, `0`: milliseconds. */
+export function duration(text: string): number {
+  const ms = parseDuration(text)
+  if (ms === undefined)
+    throw new InvalidArgumentError('It must be a duration with its unit, such as 48h or 5m.')
+  return ms
 }
 
 /** An option that may be given several times. */

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
-import { text } from 'node:stream/consumers'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
+import { ask, canAsk, secretLine } from '../ask.ts'
 import type { CliContext } from '../context.ts'
 import { withClient } from '../daemon.ts'
 import { Target } from '../files/target.ts'
@@ -10,16 +10,6 @@ import { formatBytes, formatCount, printable } from '../format.ts'
 const STATE_MODE = 0o600
 /** As the API takes it. */
 const MAX_STATE_BYTES = 64 * 1024 * 1024
-
-/** Whether there is somebody to ask. */
-const canAsk = (): boolean => process.stdin.isTTY && process.stderr.isTTY
-
-async function ask(message: string): Promise<string | undefined> {
-  const { isCancel, password } = await import('@clack/prompts')
-  const answer = await password({ message, output: process.stderr })
-  if (isCancel(answer)) throw new P2pnodeError('ERR_CANCELLED', 'cancelled', 'cancelled')
-  return answer === '' ? undefined : answer
-}
 
 export async function exportState(context: CliContext, file: string): Promise<number> {
   const target = await Target.at(file, { force: false })
@@ -112,17 +102,16 @@ export async function phrase(context: CliContext): Promise<number> {
   })
 }
 
-/** The words come from the terminal or standard input, never as arguments: those are seen by every user of the machine. */
 export async function recover(context: CliContext): Promise<number> {
-  const words = canAsk() ? await ask('The 24 words of the recovery phrase') : await text(process.stdin)
-  const typed = (words ?? '').trim().split(/\s+/).join(' ')
-  if (typed === '') {
-    throw new P2pnodeError(
-      'ERR_PHRASE_MISSING',
-      'usage',
-      'give the recovery phrase on standard input: p2pnode state recover < FILE',
-    )
-  }
+  const typed = await secretLine(
+    'The 24 words of the recovery phrase',
+    () =>
+      new P2pnodeError(
+        'ERR_PHRASE_MISSING',
+        'usage',
+        'give the recovery phrase on standard input: p2pnode state recover < FILE',
+      ),
+  )
   return withClient(context, async (client) => {
     const found = await client.post('/api/v1/vault/state/recover', {
       body: { phrase: typed },

@@ -5,10 +5,17 @@
  */
 export const MANIFEST_NAME = 'manifest.jsonl'
 export const BACKUP_FORMAT = 'p2pnode-backup'
-export const BACKUP_VERSION = 2
+export const BACKUP_VERSION = 3
 
 /** Small files that are taken as they are, where they exist. */
-export const PLAIN_FILES = ['config.yaml', 'identity.key', 'owner.key', 'api.token'] as const
+export const PLAIN_FILES = [
+  'config.yaml',
+  'identity.key',
+  'owner.key',
+  'swarm-owner.key',
+  'swarm.key',
+  'api.token',
+] as const
 /** A plain file is read whole; none of them is ever near this. */
 export const MAX_PLAIN_FILE_BYTES = 1024 * 1024
 export const STATE_FILE = 'state.db'
@@ -21,7 +28,7 @@ const BLOCK_FILE = String.raw`blocks\/[a-z2-7]{2}\/[a-z2-7]{4,200}`
 
 /** Everything that a backup may hold; in particular no path that leads out of the folder. */
 const ALLOWED_PATH = new RegExp(
-  String.raw`^(config\.yaml|(identity|owner)\.key|api\.token|state\.db|blocks\.db|${MANIFEST_FILE}|${BLOCK_FILE})$`,
+  String.raw`^(config\.yaml|(identity|owner|swarm|swarm-owner)\.key|api\.token|state\.db|blocks\.db|${MANIFEST_FILE}|${BLOCK_FILE})$`,
   'u',
 )
 

@@ -14,6 +14,7 @@ import { createSourceTable } from './migration-12.ts'
 import { createMessageTable } from './migration-13.ts'
 import { createPinRequestTable } from './migration-14.ts'
 import { createCacheTable } from './migration-15.ts'
+import { createSwarmTables } from './migration-16.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -47,4 +48,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 13, name: 'messages that were heard', run: createMessageTable },
   { version: 14, name: 'what others asked to pin', run: createPinRequestTable },
   { version: 15, name: 'content that may be evicted', run: createCacheTable },
+  { version: 16, name: 'the swarm and its members', run: createSwarmTables },
 ]

@@ -282,7 +282,7 @@ test('the format is the one of docs/backup-format.md, and a newer one is refused
   expect(await restore('home', manifest)).toEqual({ files: 2, bytes: 13 })
   expect((await readdir(join(folder.path, 'home'))).sort()).toEqual(['config.yaml', 'state.db'])
   const refused: [manifest: string, code: string][] = [
-    [manifest.replace('"version":2', '"version":3'), 'ERR_BACKUP_NEWER'],
+    [manifest.replace('"version":3', '"version":4'), 'ERR_BACKUP_NEWER'],
     [manifest.replace('p2pnode-backup', 'tarball'), 'ERR_BACKUP_INVALID'],
     [manifest.replace('"sizeBytes":13', '"sizeBytes":14'), 'ERR_BACKUP_INVALID'],
     [manifest.replace('"files":2', '"files":3'), 'ERR_BACKUP_INVALID'],

@@ -1,0 +1,364 @@
+/**
+ * A private network: who belongs to it, how one comes in, and how one is put out.
+ *
+ * ```ts
+ * const swarm = await createSwarm({ networkName, isPublic, state, identity, ownerKeyFile, house, networkKey, contacts, connect, isBlocked, log })
+ * const trust = createTrust({ …, membership: swarm.membership })
+ * const gossip = createGossip({ …, topics: [swarm.rules] })
+ * await swarm.start({ gossip, reconcile })
+ * const { token } = await swarm.invite({ name: 'laptop', standing: 'member', termMs: 3_600_000 })
+ * ```
+ *
+ * Reading order: `types.ts` (the contract), `roster.ts` (what follows from what was signed), `list.ts`, `spread.ts` (how everybody
+ * learns), `door.ts`, `admit.ts` and `joining.ts` (how one comes in), `pen.ts` (who may say what), `limits.ts` (every bound).
+ */
+import { hash, randomBytes } from 'node:crypto'
+import { publicKeyFromRaw } from '@libp2p/crypto/keys'
+import { peerIdFromPublicKey } from '@libp2p/peer-id'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { ed25519Signer } from '../../protocols/chunk/format/index.ts'
+import { formatInvitation, SECRET_BYTES, type SignedStatement } from '../../protocols/swarm/index.ts'
+import type { TopicRules } from '../gossip/index.ts'
+import {
+  didFromPeerId,
+  type Identity,
+  phraseOf,
+  type SecretFileOptions,
+  secretOf,
+} from '../identity/index.ts'
+import type { Logger } from '../telemetry/types.ts'
+import { keyOfPeer } from './address.ts'
+import { admitter } from './admit.ts'
+import { DoorKeeper, type House } from './door.ts'
+import {
+  invitationsFull,
+  invitationUnknown,
+  listFull,
+  noSwarm,
+  notAllowed,
+  notAMember,
+  otherOwner,
+  swarmExists,
+  swarmPublic,
+  termInvalid,
+} from './errors.ts'
+import { checkName, type JoiningOptions, knockAt, readInvitation } from './joining.ts'
+import {
+  FIRST_CONTACT_MS,
+  MAX_ADMINS,
+  MAX_INVITATIONS,
+  MAX_INVITATIONS_KEPT,
+  MAX_TERM_MS,
+  MIN_TERM_MS,
+} from './limits.ts'
+import { MemberList, peerText } from './list.ts'
+import { loadOwnerKey, ownerKey, storeOwnerKey } from './owner-key.ts'
+import { Pen } from './pen.ts'
+import { hex } from './roster.ts'
+import { Spread, type SpreadServices } from './spread.ts'
+import type { InvitationRow, SwarmState } from './store.ts'
+import type { InvitationSummary, Member, Membership, SwarmService } from './types.ts'
+
+export type { House, OpenDoor } from './door.ts'
+export { ADDRESSES_PER_CONTACT, CONTACT_PEERS, DEFAULT_TERM_MS } from './limits.ts'
+export type * from './types.ts'
+
+/** The pre-shared key of the network (docs/operations/swarms.md), which has a file of its own. */
+export interface NetworkKey {
+  /** Whether this node's connections are under it. */
+  readonly isOn: boolean
+  read(): Promise<Uint8Array | undefined>
+  /** Writes it where there is none; makes one where none is given. @throws ERR_NETWORK_KEY_OTHER */
+  store(key?: Uint8Array): Promise<void>
+}
+
+export interface SwarmOptions {
+  networkName: string
+  /** Whether the node is on the open network. */
+  isPublic: boolean
+  state: SwarmState
+  identity: Pick<Identity, 'privateKey' | 'peerId'>
+  /** HOME/swarm-owner.key. */
+  ownerKeyFile: SecretFileOptions
+  house: House
+  networkKey: NetworkKey
+  /** Where this node and other members are reached, each ending in a peer id. */
+  contacts: () => Promise<Multiaddr[]>
+  /** Connects to an address and resolves with the peer. */
+  connect: (address: string, signal: AbortSignal) => Promise<string>
+  /** Whether the operator has blocked a peer. */
+  isBlocked: (peer: string) => boolean
+  log: Logger
+  /** Milliseconds since the Unix epoch; tests pass their own. */
+  now?: () => number
+}
+
+export interface Swarm extends SwarmService {
+  readonly membership: Membership
+  /** What gossip must be told when it is built. */
+  readonly rules: TopicRules
+  /** Asks members once about a peer that is not known; resolves when that is over. */
+  refresh(peer: string): Promise<void>
+  /** Where members were when this node joined. */
+  contacts(): string[]
+  start(services: SpreadServices): Promise<void>
+  stop(): Promise<void>
+}
+
+/** @throws ERR_SWARM_PUBLIC for a member of a swarm on the open network, ERR_SWARM_KEY_…, ERR_PASSPHRASE_… */
+export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
+  const { networkName, state, identity, ownerKeyFile, house, networkKey, now = Date.now } = options
+  const log = options.log.child({ part: 'swarm' })
+  const self = identity.peerId.publicKey.raw
+  const list = new MemberList({ state, self, log, now })
+  if (list.swarm !== undefined && options.isPublic) throw swarmPublic()
+  const node = ed25519Signer(identity.privateKey.raw.subarray(0, self.length))
+  const pen = new Pen({ list, node, now })
+  pen.hold(await loadOwnerKey(ownerKeyFile))
+  const spread = new Spread({ list, log, now })
+  const admit = admitter({
+    list,
+    pen,
+    isBlocked: options.isBlocked,
+    contacts: options.contacts,
+    networkKey: () => networkKey.read(),
+    async onAdmitted(statement) {
+      keeper.lingers()
+      await spread.tell([statement])
+    },
+    log,
+    now,
+  })
+  const keeper = new DoorKeeper({ house, store: list.store, networkName, admit, log, now })
+  const joining: JoiningOptions = { house, networkName, self, now }
+
+  function current(): NonNullable<MemberList['swarm']> {
+    if (list.swarm === undefined) throw noSwarm()
+    return list.swarm
+  }
+
+  /** @throws ERR_SWARM_EXISTS, ERR_SWARM_PUBLIC */
+  function checkFree(): void {
+    if (options.isPublic) throw swarmPublic()
+    if (list.swarm !== undefined && pen.role() !== 'out') throw swarmExists(didOf(list.swarm.key))
+  }
+
+  /** @throws ERR_SWARM_NONE, ERR_SWARM_MEMBER_UNKNOWN */
+  function subjectOf(peer: string): Uint8Array {
+    current()
+    const key = keyOfPeer(peer)
+    if (key === undefined) throw notAMember(peer)
+    return key
+  }
+
+  async function say(statements: readonly SignedStatement[]): Promise<number> {
+    if (statements.length === 0) return 0
+    await list.record(statements)
+    return spread.tell(statements)
+  }
+
+  function memberOf(ruling: SignedStatement): Member {
+    const { key } = current()
+    const peer = peerText(ruling.subject)
+    return {
+      peer,
+      did: didOf(ruling.subject),
+      standing: ruling.standing,
+      name: ruling.name,
+      sinceMs: ruling.timeMs,
+      by: hex(ruling.signer) === hex(key) ? null : peerText(ruling.signer),
+      self: peer === identity.peerId.toString(),
+    }
+  }
+
+  /** The first contact that answers; the others are dialled by what looks for peers. */
+  async function connectToOne(contacts: readonly string[], signal: AbortSignal): Promise<string | null> {
+    const ended = AbortSignal.any([signal, AbortSignal.timeout(FIRST_CONTACT_MS)])
+    const dials = contacts.map((address) => options.connect(address, ended))
+    return Promise.any(dials).catch(() => null)
+  }
+
+  const service: SwarmService = {
+    status() {
+      const role = pen.role()
+      if (role === undefined) return null
+      const { key, roster } = current()
+      return {
+        swarm: didOf(key),
+        network: networkName,
+        role,
+        members: roster.rulings().filter(({ standing }) => standing !== 'out').length,
+        version: roster.version(),
+        invitations: list.store.countOpen(now()),
+        door: keeper.addresses().map(String),
+        networkKey: networkKey.isOn,
+      }
+    },
+
+    async create({ name, withNetworkKey }) {
+      checkName(name)
+      checkFree()
+      const owner = ownerKey()
+      await storeOwnerKey(owner, ownerKeyFile)
+      if (withNetworkKey) await networkKey.store()
+      await list.begin(owner.signer.publicKey, [], [])
+      pen.hold(owner)
+      await list.record([pen.write('creating', self, 'admin', name)])
+      spread.follow()
+      return {
+        swarm: didOf(owner.signer.publicKey),
+        phrase: phraseOf(owner.seed),
+        restart: withNetworkKey && !networkKey.isOn,
+      }
+    },
+
+    async invite({ name, standing, termMs }) {
+      current()
+      checkName(name)
+      const role = pen.role()
+      if (role !== 'owner' && role !== 'admin') throw notAllowed('an invitation', 'an admin')
+      if (standing === 'admin' && role !== 'owner') throw notAllowed('inviting an admin', 'the owner')
+      if (!(termMs >= MIN_TERM_MS && termMs <= MAX_TERM_MS)) throw termInvalid(MIN_TERM_MS, MAX_TERM_MS)
+      if (standing === 'admin') checkAdmins()
+      if (list.store.countOpen(now()) >= MAX_INVITATIONS) throw invitationsFull(MAX_INVITATIONS)
+      await keeper.open()
+      const secret = randomBytes(SECRET_BYTES)
+      const digest = hash('sha256', secret, 'buffer')
+      const id = hex(digest.subarray(0, 8))
+      const createdMs = now()
+      const expiresMs = createdMs + termMs
+      const row = { id, digest, name, standing, created_ms: createdMs, expires_ms: expiresMs }
+      try {
+        await list.record([], () => list.store.addInvitation(row, MAX_INVITATIONS_KEPT))
+      } finally {
+        await keeper.check()
+      }
+      const token = formatInvitation({
+        swarm: current().key,
+        door: house.doorKey,
+        addresses: keeper.addresses(),
+        secret,
+        expiresMs,
+        network: networkName,
+      })
+      return { token, id, expiresMs, addresses: keeper.addresses().map(String) }
+    },
+
+    invitations: () => list.store.invitations(MAX_INVITATIONS_KEPT).map((row) => summaryOf(row, now())),
+
+    async withdraw(id) {
+      let isFound = false
+      await list.record([], () => (isFound = list.store.withdraw(id, now())))
+      if (!isFound) throw invitationUnknown(id)
+      await keeper.check()
+    },
+
+    async join(token, name, signal) {
+      checkName(name)
+      checkFree()
+      const invitation = readInvitation(token, joining)
+      const { welcome, standing, members } = await knockAt(invitation, name, joining, signal)
+      if (welcome.networkKey !== undefined) await networkKey.store(welcome.networkKey)
+      const contacts = welcome.contacts.map(String)
+      await list.begin(invitation.swarm, welcome.statements, contacts)
+      spread.follow()
+      const restart = welcome.networkKey !== undefined && !networkKey.isOn
+      const connected = restart ? null : await connectToOne(contacts, signal)
+      return { swarm: didOf(invitation.swarm), standing, members, connected, restart }
+    },
+
+    members({ all }) {
+      const { roster } = current()
+      return roster
+        .rulings()
+        .filter(({ standing }) => all || standing !== 'out')
+        .toSorted((a, b) => a.timeMs - b.timeMs || Buffer.compare(a.subject, b.subject))
+        .map(memberOf)
+    },
+
+    async appoint(peer, standing) {
+      const subject = subjectOf(peer)
+      const statements = pen.appoint(subject, standing)
+      if (standing === 'admin' && statements.length > 0) checkAdmins()
+      await say(statements)
+      const ruling = current().roster.ruling(subject)
+      if (ruling === undefined) throw notAMember(peer)
+      return memberOf(ruling)
+    },
+
+    async revoke(peer, { withInvited }) {
+      const statements = pen.revoke(subjectOf(peer), withInvited)
+      const revoked = statements.filter(
+        ({ subject, standing }) => standing === 'out' && current().roster.standing(subject) !== 'out',
+      )
+      const told = await say(statements)
+      return { revoked: revoked.map(({ subject }) => peerText(subject)), told }
+    },
+
+    async leave() {
+      current()
+      await list.forget()
+      spread.follow()
+      await keeper.check()
+    },
+
+    phrase() {
+      current()
+      if (pen.owner === undefined) throw notAllowed("showing the owner's words", 'the owner')
+      return phraseOf(pen.owner.seed)
+    },
+
+    async recover(phrase) {
+      const { key, roster } = current()
+      const owner = ownerKey(secretOf(phrase))
+      if (hex(owner.signer.publicKey) !== hex(key)) throw otherOwner()
+      await storeOwnerKey(owner, ownerKeyFile)
+      pen.hold(owner)
+      if (roster.standing(self) !== 'admin')
+        await say([pen.write('recovering', self, 'admin', roster.ruling(self)?.name ?? '')])
+      const status = service.status()
+      if (status === null) throw noSwarm()
+      return status
+    },
+  }
+
+  /** @throws ERR_SWARM_FULL */
+  function checkAdmins(): void {
+    const admins = current()
+      .roster.rulings()
+      .filter(({ standing }) => standing === 'admin')
+    if (admins.length >= MAX_ADMINS) throw listFull(MAX_ADMINS)
+  }
+
+  return {
+    ...service,
+    membership: list,
+    rules: spread.rules,
+    refresh: (peer) => spread.refresh(peer),
+    contacts: () => (list.swarm === undefined ? [] : list.store.contacts()),
+    async start(services) {
+      spread.start(services)
+      await keeper.check()
+    },
+    async stop() {
+      spread.stop()
+      await keeper.stop()
+    },
+  }
+}
+
+function didOf(key: Uint8Array): string {
+  return didFromPeerId(peerIdFromPublicKey(publicKeyFromRaw(key))) ?? ''
+}
+
+function summaryOf(row: InvitationRow, nowMs: number): InvitationSummary {
+  return {
+    id: row.id,
+    name: row.name,
+    standing: row.standing,
+    createdMs: row.created_ms,
+    expiresMs: row.expires_ms,
+    state: row.used_ms !== null ? 'used' : row.expires_ms > nowMs ? 'open' : 'expired',
+    usedBy: row.used_by,
+  }
+}

@@ -163,9 +163,11 @@ export class Roster {
       this.#rule(about)
     }
     if (appointment.standing !== 'admin') return
-    for (const [id, waiting] of this.#waiting) {
-      if (hex(waiting.signer) !== subject) continue
-      this.#waiting.delete(id)
+    const said = [...this.#waiting.values()].filter(({ signer }) => hex(signer) === subject)
+    for (const waiting of said) {
+      // Under an appointment that is still to come: it goes on waiting.
+      if (waiting.under > appointment.number) continue
+      this.#waiting.delete(hex(waiting.id))
       if (this.#judge(waiting) === 'taken') this.#put(waiting, result)
     }
   }

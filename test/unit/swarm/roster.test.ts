@@ -92,6 +92,12 @@ describe('the member list', () => {
     expect(roster.take(appointed)).toMatchObject({ outcome: 'taken', added: [{}, {}] })
     expect(roster.standing(peer)).toBe('member')
 
+    // One under a later appointment waits on.
+    const early = rosterOf(say(admin, { about: peer, as: 'member', number: 1, under: 3 }), appointed)
+    expect(early.standing(peer)).toBeUndefined()
+    early.take(say(owner, { about: admin.publicKey, as: 'admin', number: 3 }))
+    expect(early.standing(peer)).toBe('member')
+
     const flooded = rosterOf(say(admin, { about: peer, as: 'member', number: 1, under: 1 }))
     for (let number = 1; number <= MAX_WAITING; number += 1)
       flooded.take(say(other, { about: peer, as: 'member', number, under: 1 }))

@@ -11,7 +11,6 @@ import type { Gossip } from '../gossip/index.ts'
 import { ed25519FromSeed, type LoadedIdentity } from '../identity/index.ts'
 import {
   boundedStop,
-  type Network,
   networkKeyMissing,
   type NetworkProtector,
   networkProtector,
@@ -33,7 +32,6 @@ const P2P_CODE = 421
 /** What a swarm needs of the parts that are built after it. */
 export interface SwarmSurroundings {
   libp2p: Libp2p<NetworkServices & { reconcile: Reconcile }>
-  network: Pick<Network, 'connect'>
   trust: Pick<TrustService, 'decideAddress' | 'list'>
   gossip: Gossip
 }
@@ -85,9 +83,10 @@ export async function nodeSwarm(options: NodeSwarmOptions): Promise<NodeSwarm> {
       store: (key) => storeNetworkKey(networkKeyPath, key),
     },
     contacts: async () => (around.is === undefined ? [] : contactsOf(around.is.libp2p)),
-    connect: async (address, signal) => {
+    connect: async (addresses, signal) => {
       if (around.is === undefined) throw new Error('the node has not started')
-      return (await around.is.network.connect(address, signal)).peer
+      const targets = addresses.map((address) => multiaddr(address))
+      return (await around.is.libp2p.dial(targets, { signal })).remotePeer.toString()
     },
     isBlocked: (peer) => around.is?.trust.list().blocked.some((entry) => entry.peer === peer) === true,
     log,

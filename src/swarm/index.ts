@@ -29,6 +29,7 @@ import {
 import type { Logger } from '../telemetry/types.ts'
 import { keyOfPeer } from './address.ts'
 import { admitter } from './admit.ts'
+import { Contacts, type ContactsOptions } from './contacts.ts'
 import { DoorKeeper, type House } from './door.ts'
 import {
   invitationsFull,
@@ -43,14 +44,7 @@ import {
   termInvalid,
 } from './errors.ts'
 import { checkName, type JoiningOptions, knockAt, readInvitation } from './joining.ts'
-import {
-  FIRST_CONTACT_MS,
-  MAX_ADMINS,
-  MAX_INVITATIONS,
-  MAX_INVITATIONS_KEPT,
-  MAX_TERM_MS,
-  MIN_TERM_MS,
-} from './limits.ts'
+import { MAX_ADMINS, MAX_INVITATIONS, MAX_INVITATIONS_KEPT, MAX_TERM_MS, MIN_TERM_MS } from './limits.ts'
 import { MemberList, peerText } from './list.ts'
 import { loadOwnerKey, ownerKey, storeOwnerKey } from './owner-key.ts'
 import { Pen } from './pen.ts'
@@ -84,8 +78,8 @@ export interface SwarmOptions {
   networkKey: NetworkKey
   /** Where this node and other members are reached, each ending in a peer id. */
   contacts: () => Promise<Multiaddr[]>
-  /** Connects to an address and resolves with the peer. */
-  connect: (address: string, signal: AbortSignal) => Promise<string>
+  /** Connects to a peer by whichever of its addresses answers, and resolves with its id. */
+  connect: ContactsOptions['connect']
   /** Whether the operator has blocked a peer. */
   isBlocked: (peer: string) => boolean
   log: Logger
@@ -130,7 +124,10 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
     now,
   })
   const keeper = new DoorKeeper({ house, store: list.store, networkName, admit, log, now })
+  const contacts = new Contacts({ connect: options.connect, isConnected: () => spread.hasPeers(), log })
   const joining: JoiningOptions = { house, networkName, self, now }
+
+  let turn: Promise<unknown> = Promise.resolve()
 
   function current(): NonNullable<MemberList['swarm']> {
     if (list.swarm === undefined) throw noSwarm()
@@ -171,11 +168,11 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
     }
   }
 
-  /** The first contact that answers; the others are dialled by what looks for peers. */
-  async function connectToOne(contacts: readonly string[], signal: AbortSignal): Promise<string | null> {
-    const ended = AbortSignal.any([signal, AbortSignal.timeout(FIRST_CONTACT_MS)])
-    const dials = contacts.map((address) => options.connect(address, ended))
-    return Promise.any(dials).catch(() => null)
+  /** One after the other: each looks at what there is and then changes it. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = turn.then(work)
+    turn = next.catch(() => {})
+    return next
   }
 
   const service: SwarmService = {
@@ -259,11 +256,11 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
       const invitation = readInvitation(token, joining)
       const { welcome, standing, members } = await knockAt(invitation, name, joining, signal)
       if (welcome.networkKey !== undefined) await networkKey.store(welcome.networkKey)
-      const contacts = welcome.contacts.map(String)
-      await list.begin(invitation.swarm, welcome.statements, contacts)
+      const addresses = welcome.contacts.map(String)
+      await list.begin(invitation.swarm, welcome.statements, addresses)
       spread.follow()
       const restart = welcome.networkKey !== undefined && !networkKey.isOn
-      const connected = restart ? null : await connectToOne(contacts, signal)
+      const connected = restart ? null : await contacts.reach(addresses, signal)
       return { swarm: didOf(invitation.swarm), standing, members, connected, restart }
     },
 
@@ -297,6 +294,7 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
 
     async leave() {
       current()
+      contacts.stop()
       await list.forget()
       spread.follow()
       await keeper.check()
@@ -332,6 +330,13 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
 
   return {
     ...service,
+    create: (given) => inTurn(() => service.create(given)),
+    invite: (given) => inTurn(() => service.invite(given)),
+    join: (...given) => inTurn(() => service.join(...given)),
+    appoint: (...given) => inTurn(() => service.appoint(...given)),
+    revoke: (...given) => inTurn(() => service.revoke(...given)),
+    leave: () => inTurn(() => service.leave()),
+    recover: (phrase) => inTurn(() => service.recover(phrase)),
     membership: list,
     rules: spread.rules,
     refresh: (peer) => spread.refresh(peer),
@@ -341,6 +346,7 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
       await keeper.check()
     },
     async stop() {
+      contacts.stop()
       spread.stop()
       await keeper.stop()
     },

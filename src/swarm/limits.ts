@@ -21,6 +21,8 @@ export const CLOCK_SKEW_MS = 5 * 60_000
 export const DIAL_TIMEOUT_MS = 15_000
 /** How long `join` waits for the first connection to a member before it says that there is none yet. */
 export const FIRST_CONTACT_MS = 10_000
+/** Pauses between later attempts, doubled each time. */
+export const CONTACT_BACKOFF = { firstMs: 15_000, maxMs: 15 * 60_000 } as const
 /** Members whose addresses a newcomer gets, and addresses of each. */
 export const CONTACT_PEERS = 8
 export const ADDRESSES_PER_CONTACT = 4

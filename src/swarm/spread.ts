@@ -99,6 +99,11 @@ export class Spread {
     for (const peer of services.reconcile.peers()) void this.#compare(peer, COMPARE_TIMEOUT_MS)
   }
 
+  /** Whether this node is connected to any member. */
+  hasPeers(): boolean {
+    return this.#members().length > 0
+  }
+
   /** Tells all neighbours; the number of those that were told directly. Never throws: who was not told learns it when it meets others. */
   async tell(statements: readonly SignedStatement[]): Promise<number> {
     let told = 0

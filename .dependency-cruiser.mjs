@@ -210,7 +210,8 @@ export default {
     room(
       'simulation',
       'src/simulation/',
-      ['src/node/', 'src/telemetry/'],
+      // Hostile peers put services of their own in the place of a node's.
+      ['src/node/', 'src/telemetry/', 'src/trust/index\\.ts', 'protocols/content/(index|types)\\.ts'],
       'It plays with whole nodes, as whoever runs one sees them.',
     ),
   ],

@@ -1,6 +1,8 @@
 /**
  * The numbers to hold, measured: `npm run bench`, or parts of it: `npm run bench -- vault --size 256MiB --json FILE`.
  *
+ * `npm run bench -- hostile --keep docs/hostile` plays the experiment with hostile peers, and keeps its table and plot.
+ *
  * Machines are noisy, so figures are ratios between things measured in the same run, the best of a few runs each; nothing here fails a
  * build. Needs a built `dist/` and some gigabytes of disk in the folder for temporary files.
  */
@@ -10,9 +12,11 @@ import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { parseSize } from '../config/units.ts'
+import { WAYS } from '../src/simulation/hostile/ways.ts'
 import { Lab } from '../test/support/daemon.ts'
 import { cacheRows } from './bench/cache-rows.ts'
 import { gatewayRows } from './bench/gateway-rows.ts'
+import { hostileRows } from './bench/hostile-rows.ts'
 import { locateRows } from './bench/locate-rows.ts'
 import { idleRows, responseRows } from './bench/node-rows.ts'
 import { provideRows } from './bench/provide-rows.ts'
@@ -32,6 +36,9 @@ const { values, positionals } = parseArgs({
     'memory-size': { type: 'string', default: '4GiB' },
     'idle-seconds': { type: 'string', default: '60' },
     runs: { type: 'string', default: '3' },
+    'hostile-nodes': { type: 'string', default: '100' },
+    'hostile-ways': { type: 'string', default: WAYS.join(',') },
+    keep: { type: 'string' },
     json: { type: 'string' },
   },
 })
@@ -61,6 +68,13 @@ const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
   gateway: (lab) => gatewayRows(lab, { bytes: Math.min(bytesOf(values.size), GATEWAY_FILE_BYTES), runs }),
   provide: () => provideRows(),
   cache: () => cacheRows(),
+  // Ten plays of minutes each: only where it is asked for.
+  hostile: () =>
+    hostileRows({
+      nodes: Number(values['hostile-nodes']),
+      ways: WAYS.filter((way) => values['hostile-ways'].split(',').includes(way)),
+      keep: values.keep,
+    }),
   idle: (lab) => idleRows(lab, Number(values['idle-seconds']) * 1_000),
 }
 

@@ -41,9 +41,36 @@ export interface SimulationReport {
   cpuSeconds: number
   durationMs: number
   counts: Record<string, number>
+  experiment: SimulationExperiment | null
   failures: string[]
   failureCount: number
   log: { warnings: number; errors: number; messages: { level: string; message: string; count: number }[] }
+}
+
+/** Of what `hostile` prints the part that people read. */
+export interface SimulationExperiment {
+  ways: readonly string[]
+  hostile: number
+  holders: number
+  losers: number
+  rounds: {
+    round: number
+    reads: SimulationReads
+    publicReads: SimulationReads
+    placed: number
+    placedHostile: number
+    falseBytes: number
+    lostBytes: number
+    repairedBytes: number
+    scores: { honest: number | null; hostile: number | null }
+  }[]
+  firstFiles: SimulationReads & { bound: number }
+  holds: { name: string; value: number; hold: { atLeast: number } | { atMost: number }; holds: boolean }[]
+}
+
+export interface SimulationReads {
+  attempted: number
+  right: number
 }
 
 export interface SimulationTiming {

@@ -149,6 +149,11 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   simulate: [
     { command: 'simulate', does: 'fifty nodes, in this process', byHand: true },
     { command: 'simulate --count 20 --scenario churn', does: 'nodes leave and come back', byHand: true },
+    {
+      command: 'simulate --count 20 --scenario hostile',
+      does: 'a third of them are not to be believed',
+      byHand: true,
+    },
   ],
   completion: [{ command: 'completion bash', does: 'load it with: source <(p2pnode completion bash)' }],
 }

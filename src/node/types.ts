@@ -12,6 +12,8 @@ import type { NodeHealth, NodeState } from './health.ts'
 import type { AskPassphrase } from './passphrase.ts'
 import type { Replacements } from './replacements.ts'
 
+export type { Replacements } from './replacements.ts'
+
 export interface NodeOptions {
   home: string
   config: Config

@@ -17,10 +17,19 @@ export interface SimulatedFile {
   readonly holders: Set<Member>
 }
 
+export interface FileContent {
+  name: string
+  bytes: Uint8Array
+  sha256: string
+}
+
 /** Random bytes of a size that goes round with the number of the file. */
-export function contentOf(index: number): { name: string; bytes: Uint8Array; sha256: string } {
-  const bytes = randomBytes(FILE_SIZES_BYTES[index % FILE_SIZES_BYTES.length] as number)
-  return { name: `file-${index}`, bytes, sha256: createHash('sha256').update(bytes).digest('hex') }
+export function contentOf(index: number): FileContent {
+  return named(`file-${index}`, randomBytes(FILE_SIZES_BYTES[index % FILE_SIZES_BYTES.length] as number))
+}
+
+export function named(name: string, bytes: Uint8Array): FileContent {
+  return { name, bytes, sha256: createHash('sha256').update(bytes).digest('hex') }
 }
 
 /** The signal of the simulation with the time that one operation has. */
@@ -56,12 +65,37 @@ export async function addFile(
   index: number,
   signal: AbortSignal,
 ): Promise<SimulatedFile> {
-  const { name, bytes, sha256 } = contentOf(index)
+  return addContent(member, services, contentOf(index), signal)
+}
+
+export async function addContent(
+  member: Member,
+  services: NodeServices,
+  { name, bytes, sha256 }: FileContent,
+  signal: AbortSignal,
+): Promise<SimulatedFile> {
   const within = operationSignal(signal)
   const params = { source: 'file', name, profile: 'unixfs-v1-2025', pin: name, preserveMode: false }
   const { cid } = await runJob<{ cid: string }>(services, 'add', params, within, bytes)
   await services.content.provide(CID.parse(cid), { signal: within })
   return { name, sizeBytes: bytes.length, sha256, address: cid, holders: new Set([member]) }
+}
+
+/** Puts a private file over the network. */
+export async function putContent(
+  member: Member,
+  services: NodeServices,
+  { name, bytes, sha256 }: FileContent,
+  signal: AbortSignal,
+): Promise<SimulatedFile> {
+  const params = { source: 'file', fileName: name, name, allowDegraded: false, preserveMode: false }
+  const { link } = await runJob<{ link: string }>(services, 'put', params, operationSignal(signal), bytes)
+  return { name, sizeBytes: bytes.length, sha256, address: link, holders: new Set([member]) }
+}
+
+/** Reads a private file by its link. @returns its SHA-256 */
+export function readFile(services: NodeServices, file: SimulatedFile, signal: AbortSignal): Promise<string> {
+  return hashOf(services.vault.cat(file.address, { signal: operationSignal(signal) }))
 }
 
 /** Fetches a public file through the node, as `get` does, and reads it back from the node's own store. @returns its SHA-256 */

@@ -59,7 +59,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const { master = [], worker = [], leecher = [] } = Object.groupBy(network.members, ({ role }) => role)
   return {
     ok: summary.failureCount === 0,
-    scenario: options.scenario,
+    scenario: scenario.name,
     nodes: { count, master: master.length, worker: worker.length, leecher: leecher.length },
     ...summary,
     memory: {
@@ -73,10 +73,15 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 }
 
 /** @throws ERR_SIMULATION_COUNT, ERR_SIMULATION_SCENARIO */
-function scenarioOf({ count, scenario: name }: SimulationOptions): Scenario {
+function scenarioOf({ count, scenario: asked }: SimulationOptions): Scenario {
   if (!Number.isInteger(count) || count < MIN_NODES || count > MAX_NODES) throw countInvalid(count)
+  const scenario = typeof asked === 'string' ? named(asked) : asked
+  if (count < scenario.minNodes) throw tooFewNodes(scenario.name, count, scenario.minNodes)
+  return scenario
+}
+
+function named(name: string): Scenario {
   const scenario = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined
   if (scenario === undefined) throw scenarioUnknown(name, Object.keys(SCENARIOS))
-  if (count < scenario.minNodes) throw tooFewNodes(name, count, scenario.minNodes)
   return scenario
 }

@@ -23,7 +23,12 @@ export function bootstrapOf(role: Role, index: number, others: readonly string[]
 }
 
 /** What a simulated node's configuration differs in from that of a real one of its role. */
-export function flagsOf(role: Role, networkName: string, bootstrap: readonly string[]): Flags {
+export function flagsOf(
+  role: Role,
+  networkName: string,
+  bootstrap: readonly string[],
+  ofScenario: Readonly<Record<string, string>> = {},
+): Flags {
   const settings: Readonly<Record<string, string>> = {
     'api.port': '0',
     'gateway.port': '0',
@@ -41,6 +46,7 @@ export function flagsOf(role: Role, networkName: string, bootstrap: readonly str
     'storage.memory': NODE_MEMORY,
     // One disk for all of them, and nothing on it outlives the simulation.
     'storage.durability': 'relaxed',
+    ...ofScenario,
   }
   return {
     role,

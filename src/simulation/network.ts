@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { loadConfig } from '../../config/index.ts'
-import { createNode, type Node, type NodeServices } from '../node/index.ts'
+import { createNode, type Node, type NodeServices, type Replacements } from '../node/index.ts'
 import type { Logger } from '../telemetry/types.ts'
 import { countEdges, distancesFrom, type Graph, graphOf } from './graph.ts'
 import { CHANGES_PER_PROCESSOR } from './limits.ts'
@@ -18,6 +18,14 @@ export interface Member {
   /** Running, or undefined while it is away. */
   node: Node | undefined
   peer: string
+}
+
+/** How a scenario differs from nodes that behave, in a configuration of their own. */
+export interface Direction {
+  /** Keys of the configuration, in written form, for all nodes. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** What is put in the place of a member's own services. */
+  replacementsOf?(member: Member): Replacements
 }
 
 export interface SimulatedNetworkOptions {
@@ -36,6 +44,7 @@ export class SimulatedNetwork {
   readonly #networkName = `simulation-${randomBytes(6).toString('hex')}`
   /** Addresses of the masters, by index; one that came back has a new one. */
   readonly #masters = new Map<number, string>()
+  #direction: Direction = {}
 
   constructor({ count, folder, log }: SimulatedNetworkOptions) {
     this.#log = log
@@ -43,6 +52,11 @@ export class SimulatedNetwork {
       const name = `node-${String(index).padStart(3, '0')}`
       return { index, name, role, home: join(folder, name), node: undefined, peer: '' }
     })
+  }
+
+  /** Before the first start. */
+  direct(direction: Direction): void {
+    this.#direction = direction
   }
 
   /** Nodes that run, with what they consist of. */
@@ -145,7 +159,8 @@ export class SimulatedNetwork {
     const beganMs = performance.now()
     const others = [...this.#masters].flatMap(([index, address]) => (index === member.index ? [] : address))
     const bootstrap = bootstrapOf(member.role, member.index, others)
-    const flags = flagsOf(member.role, this.#networkName, bootstrap)
+    const { settings, replacementsOf } = this.#direction
+    const flags = flagsOf(member.role, this.#networkName, bootstrap, settings)
     // The environment of whoever runs the simulation configures a real node, not these.
     const { config, sources } = await loadConfig({ home: member.home, env: {}, flags })
     const node = createNode({
@@ -153,6 +168,7 @@ export class SimulatedNetwork {
       config,
       sources,
       log: this.#log.child({ node: member.name }),
+      ...(replacementsOf === undefined ? {} : { replace: replacementsOf(member) }),
     })
     // Before it runs, so that whoever stops the network also stops what is still starting.
     member.node = node

@@ -1,6 +1,7 @@
 import type { Graph } from './graph.ts'
 import { hopsToNearest } from './graph.ts'
 import type { SimulatedFile } from './files.ts'
+import type { HostileReport } from './hostile/types.ts'
 import {
   CONCURRENT_FETCHES,
   CONNECT_TIMEOUT_MS,
@@ -31,6 +32,7 @@ export class Run {
   readonly #failures: string[] = []
   readonly #counts: Record<string, number> = {}
   #failureCount = 0
+  #experiment: HostileReport | null = null
   #connected: SimulationReport['connected'] = { nodes: 0, ms: null, connections: 0 }
   #files = 0
   #right = 0
@@ -59,6 +61,10 @@ export class Run {
     this.#counts[name] = (this.#counts[name] ?? 0) + by
   }
 
+  note(experiment: HostileReport): void {
+    this.#experiment = experiment
+  }
+
   fail(message: string): void {
     this.#failureCount += 1
     if (this.#failures.length < MAX_LISTED_FAILURES) this.#failures.push(message)
@@ -81,7 +87,7 @@ export class Run {
     return isOne
   }
 
-  /** Makes files, one on each member given; those that could not be made are failures. */
+  /** Makes files, one on each member given; those that could not be made are failures, unless `mayFail`. */
   async make(
     members: readonly Member[],
     label: string,
@@ -91,6 +97,7 @@ export class Run {
       index: number,
       signal: AbortSignal,
     ) => Promise<SimulatedFile>,
+    { mayFail = false }: { mayFail?: boolean } = {},
   ): Promise<SimulatedFile[]> {
     const files: SimulatedFile[] = []
     const step = this.steps(label, members.length)
@@ -100,32 +107,38 @@ export class Run {
         this.#files += 1
       } catch (error) {
         this.signal.throwIfAborted()
-        this.fail(`${member.name} (${member.role}), ${label}: ${textOf(error)}`)
+        if (!mayFail) this.fail(`${member.name} (${member.role}), ${label}: ${textOf(error)}`)
       }
       step()
     })
     return files
   }
 
-  /** Fetches files and compares them with what was stored; a fetch that goes wrong is noted, and the others go on. */
+  /**
+   * Fetches files and compares them with what was stored; a fetch that goes wrong is noted, and the others go on. `mayFail`: one that
+   * brings nothing is counted and no failure of the scenario, which wrong bytes always are.
+   * @returns those that were right
+   */
   async fetchAll(
     fetches: readonly Fetch[],
     label: string,
     fetcher: Fetcher,
-    options: { isPublic: boolean },
-  ): Promise<void> {
+    options: { isPublic: boolean; mayFail?: boolean },
+  ): Promise<Set<Fetch>> {
     const step = this.steps(label, fetches.length)
+    const right = new Set<Fetch>()
     await forEachLimited(fetches, CONCURRENT_FETCHES, async (fetch) => {
       if (options.isPublic) this.#noteHops(fetch, this.network.graph())
-      await this.#fetch(fetch, fetcher, options.isPublic)
+      if (await this.#fetch(fetch, fetcher, options)) right.add(fetch)
       step()
     })
+    return right
   }
 
   /** The report so far; the caller adds what only it knows. */
   summary(): Pick<
     SimulationReport,
-    'connected' | 'starts' | 'files' | 'fetches' | 'counts' | 'failures' | 'failureCount'
+    'connected' | 'starts' | 'files' | 'fetches' | 'counts' | 'experiment' | 'failures' | 'failureCount'
   > {
     return {
       connected: this.#connected,
@@ -141,6 +154,7 @@ export class Run {
         hops: { p50: percentile(this.#hops, 50), max: percentile(this.#hops, 100) },
       },
       counts: this.#counts,
+      experiment: this.#experiment,
       failures: this.#failures,
       failureCount: this.#failureCount,
     }
@@ -152,7 +166,11 @@ export class Run {
     if (hops !== null) this.#hops.push(hops)
   }
 
-  async #fetch({ member, file }: Fetch, fetcher: Fetcher, isPublic: boolean): Promise<void> {
+  async #fetch(
+    { member, file }: Fetch,
+    fetcher: Fetcher,
+    { isPublic, mayFail = false }: { isPublic: boolean; mayFail?: boolean },
+  ): Promise<boolean> {
     const what = `${member.name} (${member.role}), ${file.name}`
     const beganMs = performance.now()
     try {
@@ -160,16 +178,18 @@ export class Run {
       if (sha256 !== file.sha256) {
         this.#wrong += 1
         this.fail(`${what}: the bytes are not those that were stored`)
-        return
+        return false
       }
       this.#right += 1
       this.#bytes += file.sizeBytes
       this.#fetchesMs.push(performance.now() - beganMs)
       if (isPublic) file.holders.add(member)
+      return true
     } catch (error) {
       this.signal.throwIfAborted()
       this.#failed += 1
-      this.fail(`${what}: ${textOf(error)}`)
+      if (!mayFail) this.fail(`${what}: ${textOf(error)}`)
+      return false
     }
   }
 }

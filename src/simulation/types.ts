@@ -1,3 +1,6 @@
+import type { HostileReport } from './hostile/types.ts'
+import type { Scenario } from './scenarios/types.ts'
+
 export interface SimulationProgress {
   /** What is going on: `starting nodes`, `fetching`. */
   label: string
@@ -8,8 +11,8 @@ export interface SimulationProgress {
 export interface SimulationOptions {
   /** Nodes in all, from 2 to 200. */
   count: number
-  /** A name of the table in `scenarios/`. */
-  scenario: string
+  /** A name of the table in `scenarios/`, or a scenario of the caller's. */
+  scenario: string | Scenario
   signal: AbortSignal
   onProgress?: (progress: SimulationProgress) => void
 }
@@ -58,6 +61,8 @@ export interface SimulationReport {
   durationMs: number
   /** What else the scenario did: `stopped`, `returned`. */
   counts: Record<string, number>
+  /** Round by round, where the scenario is an experiment. */
+  experiment: HostileReport | null
   /** In words, at most 20; `failureCount` has them all. */
   failures: string[]
   failureCount: number

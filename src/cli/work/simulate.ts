@@ -1,6 +1,13 @@
-import type { CliContext, SimulationReport, SimulationTiming } from '../context.ts'
+import type {
+  CliContext,
+  SimulationExperiment,
+  SimulationReads,
+  SimulationReport,
+  SimulationTiming,
+} from '../context.ts'
 import { formatBytes, formatCount, formatDuration, printable } from '../format.ts'
-import { factsText } from '../table.ts'
+import type { Output } from '../output.ts'
+import { factsText, tableText } from '../table.ts'
 
 const EXIT_FAILED = 1
 const EXIT_WRONG = 5
@@ -55,12 +62,53 @@ function textOf({ output }: CliContext, report: SimulationReport): string {
       ['took', formatDuration(report.durationMs)],
       ['logs', `${formatCount(log.warnings)} warnings, ${formatCount(log.errors)} errors`],
     ]),
+    ...(report.experiment === null ? [] : experimentText(output, report.experiment)),
     ...log.messages.map(
       ({ level, message, count }) => `${level}: ${printable(message)} (${formatCount(count)} times)`,
     ),
     ...report.failures.map((failure) => `failed: ${printable(failure)}`),
     ...(unlisted > 0 ? [`failed: ${formatCount(unlisted)} more`] : []),
   ].join('\n')
+}
+
+function experimentText(output: Output, experiment: SimulationExperiment): string[] {
+  const { rounds, firstFiles, holds } = experiment
+  const part = ({ attempted, right }: SimulationReads): string =>
+    attempted === 0 ? 'none' : `${right} of ${attempted}`
+  const score = (value: number | null): string => (value === null ? 'none' : value.toFixed(2))
+  return [
+    '',
+    tableText(
+      output,
+      [
+        'ROUND',
+        'PRIVATE READS',
+        'PUBLIC READS',
+        'COLUMNS ON HOSTILE',
+        'FALSE',
+        'LOST',
+        'REPAIRED',
+        'HONEST',
+        'HOSTILE',
+      ],
+      rounds.map((round) => [
+        round.round + 1,
+        part(round.reads),
+        part(round.publicReads),
+        `${round.placedHostile} of ${round.placed}`,
+        formatBytes(round.falseBytes),
+        formatBytes(round.lostBytes),
+        formatBytes(round.repairedBytes),
+        score(round.scores.honest),
+        score(round.scores.hostile),
+      ]),
+    ),
+    `files of the first round, read at the end: ${part(firstFiles)}; blind luck without repair: ${(firstFiles.bound * 100).toFixed(1)} %`,
+    ...holds.map(({ name, value, hold, holds: does }) => {
+      const bound = 'atLeast' in hold ? `at least ${hold.atLeast}` : `at most ${hold.atMost}`
+      return `${does ? 'holds' : 'MISSED'}: ${name}: ${Number(value.toFixed(4))} (${bound})`
+    }),
+  ]
 }
 
 function plural(count: number, word: string): string {

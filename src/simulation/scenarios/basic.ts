@@ -3,6 +3,7 @@ import { givers, plan } from './plan.ts'
 import type { Scenario } from './types.ts'
 
 export const basic: Scenario = {
+  name: 'basic',
   summary: 'nodes of all roles connect; a fifth of them add public files, and all fetch some of them',
   minNodes: 2,
   async play(run) {

@@ -12,6 +12,7 @@ const REJOIN_TIMEOUT_MS = 60_000
  * holder that stays, so that everything can be found all the time.
  */
 export const churn: Scenario = {
+  name: 'churn',
   summary:
     'as basic; then a quarter of the nodes leaves, the others fetch, they come back and have kept theirs',
   minNodes: 5,

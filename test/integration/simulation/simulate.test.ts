@@ -53,9 +53,10 @@ describe('simulate', () => {
     })
     expect(await refused(201, 'basic')).toMatchObject({ code: 'ERR_SIMULATION_COUNT' })
     expect(await refused(2, 'churn')).toMatchObject({ message: expect.stringContaining('at least 5') })
+    expect(await refused(15, 'hostile')).toMatchObject({ message: expect.stringContaining('at least 16') })
     expect(await refused(5, 'toString')).toMatchObject({
       code: 'ERR_SIMULATION_SCENARIO',
-      message: 'found the scenario "toString", allowed: basic, churn, private',
+      message: 'found the scenario "toString", allowed: basic, churn, private, hostile',
     })
     expect(await readdir(folder)).toEqual([])
   })

@@ -147,6 +147,13 @@ const RULES: readonly Rule[] = [
       }
     }
   },
+  function* publicGateway({ gateway }) {
+    const { enabled, publicUrl } = gateway
+    if (publicUrl === '') return
+    const key = 'gateway.publicUrl'
+    if (!URL.canParse(publicUrl)) yield { key, message: `found ${shown(publicUrl)}, allowed: a URL` }
+    else if (!enabled) yield { key, message: 'found a URL, allowed: nothing while gateway.enabled is false' }
+  },
   function* gatewayUrls({ content }) {
     for (const address of content.gateways) {
       const wrong = wrongGateway(address)

@@ -1,5 +1,5 @@
 import { Object as Section } from 'typebox'
-import { boolean, duration, integer, list } from '../leaves.ts'
+import { boolean, duration, integer, list, text } from '../leaves.ts'
 import { host, port } from './common.ts'
 
 /** The keys of `gateway`: public content over HTTP. */
@@ -44,5 +44,19 @@ export const gateway = Section({
     default: 128,
     minimum: 1,
     maximum: 10_000,
+  }),
+  maxRequestsPerAddress: integer({
+    description:
+      'Of them, those of one address (of IPv6, a /64); this machine, where a proxy may stand in front, is not counted.',
+    default: 32,
+    minimum: 1,
+    maximum: 10_000,
+  }),
+  publicUrl: text({
+    description: 'Where everybody reaches this gateway, as peers are told; empty: they are told of none.',
+    default: '',
+    pattern: '^(?:https?://[^\\s/?#@]+(?:/[^\\s?#]*)?)?$',
+    form: 'an http or https URL without credentials and query, or nothing',
+    maxLength: 256,
   }),
 })

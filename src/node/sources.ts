@@ -59,8 +59,8 @@ export function nodeSources(options: NodeSourcesOptions): NodeSources {
       role: config.role,
       versions: { p2pnode: version },
       ipfs: ipfsSide(config.content.steps),
-      // A gateway listens on loopback unless an operator puts something in front of it, at an address that is not known here.
-      gatewayUrl: null,
+      // It listens on loopback unless an operator puts something in front of it, and only the operator knows where that is.
+      gatewayUrl: config.gateway.publicUrl === '' ? null : config.gateway.publicUrl,
       addresses: libp2p()
         .getMultiaddrs()
         .map((address) => address.toString()),

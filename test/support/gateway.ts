@@ -24,6 +24,7 @@ export const SETTINGS: GatewaySettings = {
   denied: [],
   timeoutMs: 10_000,
   maxRequests: 32,
+  maxRequestsPerAddress: 32,
 }
 
 const UNLIMITED: Bandwidth = {

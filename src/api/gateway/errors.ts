@@ -64,6 +64,11 @@ export const tooManyRequests = (): GatewayError =>
     headers: later,
   })
 
+export const tooManyOfOne = (): GatewayError =>
+  failure(429, 'ERR_TOO_MANY_REQUESTS', 'busy', 'this address has as many requests answered as one may', {
+    headers: later,
+  })
+
 export const timedOut = (timeoutMs: number): GatewayError =>
   failure(504, 'ERR_TIMEOUT', 'timeout', `nothing could be had within ${timeoutMs / 1000} s`, {
     headers: later,

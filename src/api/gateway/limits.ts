@@ -13,6 +13,9 @@ export const MAX_PATH_NAMES = 64
 /** Connections beyond the requests that are answered: browsers keep six open without asking for anything. */
 export const IDLE_CONNECTIONS = 512
 
+/** The same for one address, beyond the requests that it may have answered: a household of browsers. */
+export const IDLE_CONNECTIONS_PER_ADDRESS = 32
+
 /** Bodies come with routes of other services alone, and are records and lists of a few of them. */
 export const MAX_BODY_BYTES = 64 * 1024
 

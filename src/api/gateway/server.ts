@@ -5,9 +5,18 @@ import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../telemetry/types.ts'
 import { clientGone, sendStream, StreamAnswer } from '../streaming.ts'
 import { RunningRequests } from '../running-requests.ts'
+import { addressOf, Clients } from './clients.ts'
 import { GatewayBlocks } from './blocks.ts'
 import { GatewayContent, type OpenAnswer } from './content.ts'
-import { addressRefused, failureOf, methodNotAllowed, notFound, timedOut, tooManyRequests } from './errors.ts'
+import {
+  addressRefused,
+  failureOf,
+  methodNotAllowed,
+  notFound,
+  timedOut,
+  tooManyOfOne,
+  tooManyRequests,
+} from './errors.ts'
 import type { Answer, Route } from './exchange.ts'
 import { readCid } from './ids.ts'
 import { IDLE_CONNECTIONS, MAX_BODY_BYTES, MAX_HEADER_BYTES, TIMEOUTS } from './limits.ts'
@@ -82,6 +91,8 @@ export async function createGatewayServer(
     },
   })
   app.server.maxConnections = settings.maxRequests + IDLE_CONNECTIONS
+  const clients = new Clients(settings.maxRequestsPerAddress, dependencies.isCounted)
+  boundConnections(app, clients)
   acceptTunnels(app)
   app.decorateRequest('gatewayRoute', 'other')
 
@@ -96,9 +107,12 @@ export async function createGatewayServer(
       throw addressRefused()
     if (open >= settings.maxRequests || closing.aborted) throw tooManyRequests()
     if (reply.raw.closed) return
+    const leave = clients.beginRequest(address)
+    if (leave === undefined) throw tooManyOfOne()
     open += 1
     requests.begin()
     reply.raw.once('close', () => {
+      leave()
       open -= 1
       requests.end()
       if (closing.aborted) setImmediate(() => app.server.closeIdleConnections())
@@ -261,11 +275,6 @@ function first(header: string | string[] | undefined): string | undefined {
   return value === '' ? undefined : value
 }
 
-/** An IPv4 peer of a socket that listens on `::` is one by its own address (RFC 4291, section 2.5.5.2). */
-function addressOf(socket: Socket): string {
-  return (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '')
-}
-
 function sendFailure(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
   const own = error as { code?: string; statusCode?: number; message?: string }
   const isFramework =
@@ -293,6 +302,19 @@ function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
   const status =
     error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
   socket.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+}
+
+/** A client with too many connections has the next one closed before it is read. */
+function boundConnections(app: FastifyInstance, clients: Clients): void {
+  const counted = new WeakSet<Socket>()
+  app.server.prependListener('connection', (socket) => {
+    // A tunnel comes as a connection again.
+    if (counted.has(socket)) return
+    counted.add(socket)
+    const leave = clients.connect(addressOf(socket))
+    if (leave === undefined) socket.destroy()
+    else socket.once('close', leave)
+  })
 }
 
 /**

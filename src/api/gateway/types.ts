@@ -27,6 +27,7 @@ export interface GatewaySettings {
   readonly denied: readonly string[]
   readonly timeoutMs: number
   readonly maxRequests: number
+  readonly maxRequestsPerAddress: number
 }
 
 /** Mutable names, and their signed records where those can be had. */
@@ -49,6 +50,8 @@ export interface GatewayDependencies {
   privateMark: PrivateMark
   /** Whether an address (text form) may ask at all. */
   decideAddress(address: string, family: 'ipv4' | 'ipv6'): Decision
+  /** Whether what an address has open is counted; that of this machine is not, where a proxy may stand in front. */
+  isCounted?: ((address: string) => boolean) | undefined
   bandwidth: Bandwidth
   metrics: GatewayMetricsSource
   log: Logger

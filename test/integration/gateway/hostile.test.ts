@@ -35,8 +35,8 @@ beforeAll(async () => {
 })
 afterAll(() => bench.close())
 
-async function open(line: string, port = bench.port): Promise<Socket> {
-  const socket = connect(port, '127.0.0.1')
+async function open(line: string, port = bench.port, localAddress = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress })
   socket.on('error', () => {})
   await once(socket, 'connect')
   socket.write(line)
@@ -113,6 +113,25 @@ describe('too much at a time', () => {
     expect([refused.status, refused.headers['retry-after']]).toEqual([429, '5'])
     for (const socket of held) socket.destroy()
     await until(async () => (await ask(port, '/')).status === 404)
+  })
+
+  it('for one address is told so, and others are answered; too many connections of it are closed', async () => {
+    const { port } = await bench.another({
+      content: neverContent(),
+      settings: { maxRequests: 10, maxRequestsPerAddress: 2 },
+      isCounted: () => true,
+    })
+    const held = await Promise.all([1, 2].map(() => open(lineOf(`/ipfs/${hello.cid}`), port)))
+    await until(async () => (await ask(port, '/')).status === 429)
+    const other = await open(lineOf('/'), port, '127.0.0.2')
+    const [answer] = (await once(other, 'data')) as [Buffer]
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 404 /)
+
+    const idle = await Promise.all(Array.from({ length: 40 }, () => open('', port)))
+    for (const socket of idle) socket.resume()
+    await until(() => idle.filter((socket) => socket.destroyed || socket.readableEnded).length >= 8)
+    for (const socket of [...held, ...idle, other]) socket.destroy()
+    await until(async () => (await ask(port, '/').catch(() => undefined))?.status === 404)
   })
 
   it('of waiting ends with 504', async () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
+import { Clients, clientOf } from '../../../src/api/gateway/clients.ts'
 import { ContentTypes, isActive } from '../../../src/api/gateway/content-type.ts'
 import { negotiate } from '../../../src/api/gateway/format.ts'
 import { escapeHtml, linkName, sizeText } from '../../../src/api/gateway/html.ts'
@@ -9,6 +10,46 @@ import { parseRedirects, redirectionOf } from '../../../src/api/gateway/redirect
 import { rawBlock } from '../../support/gateway.ts'
 
 const query = (text = ''): URLSearchParams => new URLSearchParams(text)
+
+describe('clients', () => {
+  it.each([
+    ['203.0.113.9', '203.0.113.9'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:0DB8:1:2::6', '2001:db8:1:2::/64'],
+    ['2001:db8::6', '2001:db8:0:0::/64'],
+    ['::2', '0:0:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['', ''],
+  ])('%s is of %s', (address, client) => {
+    expect(clientOf(address)).toBe(client)
+  })
+
+  it('have no more open than they may, whatever comes and goes, and nothing is left of those who went', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(3), fc.boolean())), (steps) => {
+        const clients = new Clients(2, (address) => address !== '0')
+        const open = new Map<string, (() => void)[]>()
+        for (const [number, isEntering] of steps) {
+          const address = String(number)
+          const own = open.get(address) ?? []
+          open.set(address, own)
+          if (!isEntering) {
+            own.pop()?.()
+            continue
+          }
+          const leave = clients.beginRequest(address)
+          expect(leave === undefined).toBe(address !== '0' && own.length === 2)
+          if (leave !== undefined) own.push(leave)
+        }
+        for (const leave of [...open.values()].flat()) leave()
+        for (const address of open.keys()) {
+          expect(clients.beginRequest(address)).toBeDefined()
+          expect(clients.beginRequest(address)).toBeDefined()
+        }
+      }),
+    )
+  })
+})
 
 describe('formats', () => {
   it.each([

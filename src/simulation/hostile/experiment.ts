@@ -101,7 +101,7 @@ export class Experiment {
       reads: isMeasured ? plus(reads, again) : reads,
       earlyReads,
       publicReads,
-      failedPuts: owners.length - put.length,
+      failedPuts: 2 * owners.length - put.length - added.length,
       placed: placed.columns,
       placedHostile: placed.lostColumns,
       mostUnproven: placed.mostUnproven,

@@ -18,6 +18,11 @@ export function holdsOf(report: Omit<HostileReport, 'holds'>, warmUpRounds: numb
     atLeast('reads of private files put after the warm-up', shareOf(reads), LEAST_RIGHT),
     atLeast('reads of public files after the warm-up', shareOf(publicReads), LEAST_RIGHT),
     atMost(
+      'puts and adds after the warm-up that failed',
+      measured.reduce((sum, { failedPuts }) => sum + failedPuts, 0),
+      0,
+    ),
+    atMost(
       'honest peers that an honest one has banned',
       Math.max(0, ...rounds.map(({ scores }) => scores.honestBanned)),
       0,

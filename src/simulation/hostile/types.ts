@@ -27,7 +27,7 @@ export interface RoundSample {
   /** Of private files from before the end of the warm-up, read in this round. */
   earlyReads: Reads
   publicReads: Reads
-  /** Files that nobody would take. */
+  /** Private files that nobody would take, and public ones that could not be added. */
   failedPuts: number
   /** Columns that owners placed in this round, and of these on hostile peers that lose them. */
   placed: number

@@ -29,6 +29,8 @@ export interface ProverOptions {
   bytesPerSecond: number
   /** A whole number from 0 up to below the bound; tests pass their own. */
   random?: (bound: number) => number
+  /** How long an answer may take; tests pass their own. */
+  timeoutMs?: number
   onAudit?: (verdict: Verdict, bytes: number) => void
 }
 
@@ -52,7 +54,7 @@ export class Prover {
     const leaf = random(leaves)
     const bytes = Math.min(LEAF_BYTES, pieceBytes) + Math.ceil(Math.log2(leaves)) * HASH_BYTES
     await rate.take(bytes, bytesPerSecond, signal)
-    const patience = AbortSignal.timeout(AUDIT_TIMEOUT_MS)
+    const patience = AbortSignal.timeout(this.#options.timeoutMs ?? AUDIT_TIMEOUT_MS)
     const within = AbortSignal.any([signal, patience])
     const audit = chunk.audit(peer, index, { column, segment, leaf }, within)
     const verdict = await verdictOf(audit)

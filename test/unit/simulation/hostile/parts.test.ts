@@ -290,6 +290,9 @@ describe('what has to hold', () => {
     expect(missed([{}, {}, { placedHostile: 10 }])).toEqual(['part of new columns on hostile peers'])
     expect(missed([{}, {}, { placedHostile: 10 }], ['filters'])).toEqual([])
     expect(missed([{}, {}, { mostUnproven: 3 }])).toHaveLength(1)
+    expect(missed([{ failedPuts: 2 }, { failedPuts: 1 }, {}])).toEqual([
+      'puts and adds after the warm-up that failed',
+    ])
     expect(missed([{ scores: { ...scores, honestBanned: 1 } }, {}, {}])).toHaveLength(1)
   })
 

@@ -42,16 +42,17 @@ async function whatAnswers(node: WholeNode, way: Way): Promise<string | undefine
   })
   try {
     const connection = await stranger.dial(multiaddr(node.at(way)), { signal: soon() }).catch(() => undefined)
-    for (const protocol of connection === undefined ? [] : PROTOCOLS) {
+    for (const protocol of PROTOCOLS) {
+      if (connection?.status !== 'open') break
       const stream = await connection
-        ?.newStream([protocol], { signal: AbortSignal.timeout(2_000) })
+        .newStream([protocol], { signal: AbortSignal.timeout(2_000) })
         .catch(() => undefined)
       if (stream === undefined) continue
       // A stream may open towards a connection that is about to end; an answer may not come.
       const answered = await new Promise<boolean>((resolve) => {
         stream.addEventListener('message', () => resolve(true))
         stream.addEventListener('close', () => resolve(false))
-        connection?.addEventListener('close', () => resolve(false))
+        connection.addEventListener('close', () => resolve(false))
         setTimeout(() => resolve(false), 2_000)
       })
       if (answered) return protocol

@@ -96,6 +96,12 @@ export default {
       'A protocol is a libp2p service that knows nothing of the daemon.',
     ),
     room(
+      'protocol-catalog',
+      'protocols/catalog/',
+      [],
+      'A format that goes over the wire knows nothing of the daemon.',
+    ),
+    room(
       'workers',
       'src/workers/',
       ['src/telemetry/'],
@@ -173,6 +179,20 @@ export default {
       ],
       'Who belongs stands on storage, keys and protocols; trust and the network ask it by what the node hands them.',
     ),
+    room(
+      'catalog',
+      'src/catalog/',
+      [
+        'src/storage/',
+        'src/jobs/',
+        'src/identity/',
+        'src/gossip/',
+        'src/telemetry/',
+        'protocols/catalog/',
+        'protocols/reconcile/types\\.ts',
+      ],
+      'A service stands on storage, jobs and protocols, not on other services.',
+    ),
     room('client', 'src/client/', [], 'The client knows the document of the API, not the daemon.'),
     room(
       'cli',
@@ -192,6 +212,7 @@ export default {
       'src/api/',
       [
         'src/(storage|jobs|content|vault|trust|network|telemetry|identity)/',
+        'src/catalog/types\\.ts',
         'src/gossip/messages/types\\.ts',
         'src/swarm/(types|limits)\\.ts',
         'protocols/content/(types|links)\\.ts',
@@ -202,7 +223,7 @@ export default {
       'node',
       'src/node/',
       [
-        'src/(storage|jobs|content|vault|trust|network|gossip|swarm|telemetry|identity|api|workers)/',
+        'src/(storage|jobs|content|vault|catalog|trust|network|gossip|swarm|telemetry|identity|api|workers)/',
         'protocols/',
       ],
       'The composition root.',

@@ -15,7 +15,7 @@ import {
   QUERY_HOP_TIMEOUT_MS,
   QUERY_RATE,
 } from './limits.ts'
-import { someOf } from './some-of.ts'
+import { someOf } from '../../../protocols/shared/some-of.ts'
 
 export interface LocateAnswererOptions {
   /** Asked for at each query: the service comes to be after the holder that answers for it. */

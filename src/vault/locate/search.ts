@@ -35,7 +35,7 @@ import {
   QUERY_HOP_TIMEOUT_MS,
 } from './limits.ts'
 import { Slots } from './slots.ts'
-import { someOf } from './some-of.ts'
+import { someOf } from '../../../protocols/shared/some-of.ts'
 
 /**
  * One search for the holders of some slabs of a group. Four ways, each beginning when those before it are slow or done:

@@ -2,6 +2,7 @@ import { Object as Section } from 'typebox'
 import type { Static, TObject, TSchema } from 'typebox'
 import { boolean, choice, duration, list, rate, share, size, text } from './leaves.ts'
 import { host, port, threshold, bandwidth, bothWays } from './sections/common.ts'
+import { catalog } from './sections/catalog.ts'
 import { content } from './sections/content.ts'
 import { gateway } from './sections/gateway.ts'
 import { network } from './sections/network.ts'
@@ -67,6 +68,7 @@ export const schema = Section({
     }),
   }),
   content,
+  catalog,
   vault: Section({
     redundancy: text({
       description: 'How a put spreads a file where the command does not say.',
@@ -122,7 +124,7 @@ export const schema = Section({
       proxy: threshold('have this node fetch from elsewhere for it', 0.6),
       keep: threshold('have this node keep public content for it', 0.5),
       autoFetch: threshold('have what it announces fetched', 0.7),
-      catalogue: threshold('have its catalogue entries kept', 0.3),
+      catalogue: threshold('have its catalogue entries shown', 0.3),
     }),
   }),
   limits: Section({

@@ -15,6 +15,7 @@ import { parseSize } from '../config/units.ts'
 import { WAYS } from '../src/simulation/hostile/ways.ts'
 import { Lab } from '../test/support/daemon.ts'
 import { cacheRows } from './bench/cache-rows.ts'
+import { catalogRows } from './bench/catalog-rows.ts'
 import { gatewayRows } from './bench/gateway-rows.ts'
 import { hostileRows } from './bench/hostile-rows.ts'
 import { locateRows } from './bench/locate-rows.ts'
@@ -30,7 +31,8 @@ const { values, positionals } = parseArgs({
   options: {
     only: {
       type: 'string',
-      default: 'response,transfer,sources,files,transports,memory,idle,vault,locate,provide,cache,gateway',
+      default:
+        'response,transfer,sources,files,transports,memory,idle,vault,locate,provide,cache,gateway,catalog',
     },
     size: { type: 'string', default: '1GiB' },
     'memory-size': { type: 'string', default: '4GiB' },
@@ -75,6 +77,7 @@ const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
       ways: WAYS.filter((way) => values['hostile-ways'].split(',').includes(way)),
       keep: values.keep,
     }),
+  catalog: () => catalogRows(),
   idle: (lab) => idleRows(lab, Number(values['idle-seconds']) * 1_000),
 }
 

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream'
 import type { Static } from 'typebox'
 import type { Content } from '../../protocols/content/types.ts'
+import type { CatalogService } from '../catalog/types.ts'
 import type { Announcements } from '../content/announce/index.ts'
 import type { PinPolicies } from '../content/policy/types.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
@@ -92,6 +93,8 @@ export interface ApiDependencies {
   content: ContentService
   /** IPNS and DNSLink. */
   names: NameService
+  /** What publishers say is to be had. */
+  catalog?: CatalogService
   /** Pins on behalf of other programs. */
   pinning: PinningService
   /** Private files. */

@@ -6,6 +6,7 @@ import { message as messageProtocol } from '../../protocols/message/index.ts'
 import { reconcile as reconcileProtocol } from '../../protocols/reconcile/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, createApi } from '../api/index.ts'
+import { catalogNamespace } from '../catalog/index.ts'
 import { createContentHelia } from '../content/helia/index.ts'
 import { createDiscovery } from '../content/flow/index.ts'
 import { createContentService } from '../content/index.ts'
@@ -31,6 +32,7 @@ import { acquireHomeLock, backupHome, openState } from '../storage/state/index.t
 import { createMetrics } from '../telemetry/metrics.ts'
 import { createTrust } from '../trust/index.ts'
 import { createVault, deletionsTopic, replaceOwnerSecret } from '../vault/index.ts'
+import { createNodeCatalog, startCatalog } from './catalog.ts'
 import { runDoctor } from './doctor.ts'
 import { nodeGateway } from './gateway.ts'
 import { healthOf, type NodeHealth, type NodeState } from './health.ts'
@@ -185,21 +187,19 @@ async function startServices(
   const listening: { api?: Api } = {}
   lifecycle.started('api listener', () => listening.api?.close())
 
-  const messages = createAppMessages({ state: stateDb, log, self: identity.peerId.toString() })
-  const topics = [deletionsTopic(networkName), announcementsTopic(), swarm.rules, ...messages.rules]
-  const gossip = createGossip({ networkName, topics, trust, log })
+  const base = { config, state: stateDb, identity, trust, log }
+  const catalog = createNodeCatalog({ ...base, isPrivate: (cid) => isPrivate(cid) })
+  const messages = createAppMessages({ ...base, self: identity.peerId.toString() })
+  const topics = [deletionsTopic(networkName), announcementsTopic(), swarm.rules, catalog.topic]
+  const gossip = createGossip({ ...base, networkName, topics: [...topics, ...messages.rules] })
   const vault = createVault({
+    ...base,
     home: lock.home,
-    config,
-    identity,
     ownerSecret,
     storeOwnerSecret: (secret) => replaceOwnerSecret(secret, ownerKeyFile),
-    state: stateDb,
     columns: storage.columns,
     jobs,
-    trust,
     gossip,
-    log,
   })
   const { retentionMs } = config.network.peers
   const peers = createPeerRecords({ state: stateDb, log, retentionMs, isNeeded: vault.keepsOurs })
@@ -208,19 +208,16 @@ async function startServices(
   const discovery = createDiscovery({ config, storage, trust, bandwidth })
   const { privacy } = discovery
   const { isPrivate } = privacy
-  const keeping = createKeeping({ config, state: stateDb, storage, jobs, trust, gossip, isPrivate, log })
+  const keeping = createKeeping({ ...base, storage, jobs, gossip, isPrivate })
   const sources = nodeSources({
-    config,
+    ...base,
     did: identity.did,
     storage,
-    state: stateDb,
-    trust,
     bandwidth,
     privateMark: privacy,
     protocol: discovery.protocol,
     replace,
     libp2p: () => libp2p,
-    log,
   })
   lifecycle.started('sources', () => sources.stop())
   const libp2p = await createLibp2p({
@@ -235,7 +232,7 @@ async function startServices(
       version,
       peers,
       gossip: gossip.rules,
-      dhtNamespaces: [ipnsNamespace],
+      dhtNamespaces: [ipnsNamespace, catalogNamespace(networkName)],
       services: {
         content: sources.protocol,
         chunk: chunkProtocol({
@@ -289,7 +286,7 @@ async function startServices(
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.
-  const names = startNames({ config, state: stateDb, identity, libp2p, privacy, log })
+  const names = startNames({ ...base, libp2p, privacy })
   lifecycle.started('names', () => names.stop())
   const content = createContentService({
     config,
@@ -320,6 +317,7 @@ async function startServices(
   const { services } = libp2p
   keeping.policies.start({ libp2p, keep: services.keep, content: services.content })
   lifecycle.started('policies', () => keeping.policies.stop())
+  lifecycle.started('catalog', startCatalog(catalog, { libp2p, gossip, content, storage, trust }))
   lifecycle.started('vault', () => vault.stop())
   const privateFiles = await vault.start({
     libp2p,
@@ -347,6 +345,7 @@ async function startServices(
     bandwidth,
     provides: content.provideStatistics,
     messages,
+    catalog,
     swarm,
     cache: content.cacheStatistics,
     ...keeping,
@@ -363,6 +362,7 @@ async function startServices(
     jobs,
     content,
     names,
+    catalog,
     ...keeping,
     messages,
     swarm,
@@ -430,6 +430,7 @@ async function startServices(
     jobs,
     content,
     names,
+    catalog,
     vault: privateFiles,
     network,
     trust,

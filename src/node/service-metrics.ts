@@ -1,5 +1,6 @@
 import type { Bitswap } from '../../protocols/bitswap/index.ts'
 import type { Content } from '../../protocols/content/types.ts'
+import type { CatalogService } from '../catalog/types.ts'
 import type { Announcements } from '../content/announce/index.ts'
 import type { CacheStatistics } from '../content/cache/types.ts'
 import type { PinPolicies } from '../content/policy/types.ts'
@@ -32,6 +33,7 @@ export interface MeasuredServices {
   policies: Pick<PinPolicies, 'statistics'>
   messages: Pick<AppMessages, 'statistics'>
   announcements: Pick<Announcements, 'statistics'>
+  catalog: Pick<CatalogService, 'statistics'>
   swarm: Pick<SwarmService, 'status'>
   /** Whether the node would be called ready. */
   isServing: () => boolean
@@ -135,6 +137,7 @@ export function observeServices(services: MeasuredServices): void {
   observeProvides(metrics, services.provides)
   observeCache(metrics, services.cache)
   observeKeeping(metrics, services)
+  observeCatalog(metrics, services.catalog)
 }
 
 /** What went over Bitswap, and what it keeps in memory for others and for this node. */
@@ -264,6 +267,35 @@ function observeKeeping(
   metrics.observed('counter', told, () =>
     Object.entries(announcements.statistics()).map(([event, value]) => ({ labels: { event }, value })),
   )
+}
+
+/** What publishers say is to be had. */
+function observeCatalog(metrics: MeasuredServices['metrics'], catalog: MeasuredServices['catalog']): void {
+  type Figures = ReturnType<CatalogService['statistics']>
+  const gauge = (name: string, help: string, value: (figures: Figures) => number): void =>
+    metrics.observed('gauge', { name: `p2pnode_catalog_${name}`, help }, () => [
+      { value: value(catalog.statistics()) },
+    ])
+  gauge('entries', 'Entries of the catalogue that are kept.', ({ entries }) => entries)
+  gauge('hidden_entries', 'Those of publishers that are not trusted.', ({ hiddenEntries }) => hiddenEntries)
+  gauge('publishers', 'Publishers of whom something is kept.', ({ publishers }) => publishers)
+  gauge('bytes', 'What the catalogue takes of catalog.size.', ({ bytes }) => bytes)
+  const records = {
+    name: 'p2pnode_catalog_records_total',
+    help: 'Records that came, by what became of them; expired and withdrawn: entries that went.',
+    labels: ['result'] as const,
+  }
+  metrics.observed('counter', records, () => {
+    const { taken, invalid, refused, withdrawn, expired } = catalog.statistics()
+    const results = {
+      taken,
+      invalid,
+      withdrawn,
+      expired,
+      ...Object.fromEntries(Object.entries(refused).map(([reason, count]) => [`refused-${reason}`, count])),
+    }
+    return Object.entries(results).map(([result, value]) => ({ labels: { result }, value }))
+  })
 }
 
 /** What the DHT is told that this node has, and how far behind that is. */

@@ -1,4 +1,5 @@
 import type { Config, Sources } from '../../config/index.ts'
+import type { CatalogService } from '../catalog/types.ts'
 import type { NameService } from '../content/names/index.ts'
 import type { ContentService } from '../content/types.ts'
 import type { Jobs } from '../jobs/index.ts'
@@ -46,6 +47,7 @@ export interface NodeServices {
   readonly jobs: Jobs
   readonly content: ContentService
   readonly names: NameService
+  readonly catalog: CatalogService
   readonly vault: VaultService
   readonly network: Network
   readonly trust: TrustService

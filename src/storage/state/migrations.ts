@@ -15,6 +15,7 @@ import { createMessageTable } from './migration-13.ts'
 import { createPinRequestTable } from './migration-14.ts'
 import { createCacheTable } from './migration-15.ts'
 import { createSwarmTables } from './migration-16.ts'
+import { createCatalogTables } from './migration-17.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -49,4 +50,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 14, name: 'what others asked to pin', run: createPinRequestTable },
   { version: 15, name: 'content that may be evicted', run: createCacheTable },
   { version: 16, name: 'the swarm and its members', run: createSwarmTables },
+  { version: 17, name: 'the public catalogue', run: createCatalogTables },
 ]

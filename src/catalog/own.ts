@@ -1,0 +1,193 @@
+import { encodeBatches, entryProblem, signRecord } from '../../protocols/catalog/index.ts'
+import { MAX_LIFETIME_MS, MAX_WITHDRAWN } from '../../protocols/catalog/limits.ts'
+import type {
+  CatalogRecord,
+  Entry,
+  Head,
+  RecordBody,
+  RecordFields,
+  SignedBytes,
+} from '../../protocols/catalog/types.ts'
+import type { Signer } from '../../protocols/chunk/format/ed25519.ts'
+import { P2pnodeError } from '../../protocols/shared/errors.ts'
+import type { Gossip } from '../gossip/index.ts'
+import { unlessAborted } from '../../protocols/shared/unless-aborted.ts'
+import type { StateDatabase } from '../storage/state/types.ts'
+import type { Logger } from '../telemetry/types.ts'
+import {
+  catalogFull,
+  entryInvalid,
+  lifetimeInvalid,
+  linkNotRevealed,
+  nothingPublished,
+  notPublished,
+} from './errors.ts'
+import { MAX_RECORDS_PER_PUBLISHER } from './limits.ts'
+import type { CatalogStore } from './store.ts'
+import { CATALOG_TOPIC } from './topic.ts'
+import type { Draft } from './types.ts'
+
+/** An address as it is published. */
+export interface PublicAddress {
+  text: string
+  isLink: boolean
+}
+
+/** What is known here of what an address leads to. */
+export type Description = Partial<Pick<Entry, 'title' | 'kind' | 'mime' | 'sizeBytes'>>
+
+export interface OwnLogOptions {
+  networkName: string
+  state: Pick<StateDatabase, 'write'>
+  store: CatalogStore
+  signer: Signer
+  lifetimeMs: number
+  /** @throws ERR_ADDRESS_INVALID, ERR_LINK_…, ERR_CONTENT_PRIVATE */
+  publicAddress: (address: string) => PublicAddress
+  /** Never fails; undefined where nothing is known. */
+  describe: (address: string, signal: AbortSignal) => Promise<Description | undefined>
+  /** Whether there is a DHT to ask. */
+  hasRoutes: () => boolean
+  /** The head of this node's own log in the DHT; undefined where nobody has one. Never fails, and ends by itself. */
+  findHead: () => Promise<Head | undefined>
+  /** Undefined until the node runs. */
+  gossip: () => Pick<Gossip, 'publish'> | undefined
+  onPublished: (record: CatalogRecord) => void
+  log: Logger
+  now: () => number
+}
+
+/** What this node publishes: its log, one record after the other. */
+export class OwnLog {
+  readonly #options: OwnLogOptions
+  /** Where the log ends by what others say: ahead of what is here where the state was lost or put back. */
+  #head: Promise<Head | undefined> | undefined
+
+  constructor(options: OwnLogOptions) {
+    this.#options = options
+  }
+
+  /** The signed record, and to how many neighbours it went at once. */
+  async publish(
+    draft: Draft,
+    { signal }: { signal: AbortSignal },
+  ): Promise<{ record: CatalogRecord; neighbours: number }> {
+    const { lifetimeMs = this.#options.lifetimeMs } = draft
+    if (!(lifetimeMs >= 1 && lifetimeMs <= MAX_LIFETIME_MS)) throw lifetimeInvalid(MAX_LIFETIME_MS)
+    const entry = await this.#entry(draft, signal)
+    const head = await this.#lastHead(signal)
+    signal.throwIfAborted()
+    const atMs = this.#options.now()
+    const record = await this.#append(head, { atMs, untilMs: atMs + Math.round(lifetimeMs), entry })
+    return { record, neighbours: await this.#tell([record.signed]) }
+  }
+
+  /** Withdraws own entries; returns their numbers, ascending. */
+  async withdraw(
+    sequences: readonly number[] | 'all',
+    { signal }: { signal: AbortSignal },
+  ): Promise<{ sequences: number[]; neighbours: number }> {
+    const wanted = sequences === 'all' ? this.#allOwn() : [...new Set(sequences)].sort((a, b) => a - b)
+    const own = this.#ownId()
+    const missing = wanted.find((sequence) => !this.#isPublished(own, sequence))
+    if (missing !== undefined) throw notPublished(missing)
+    if (wanted.length === 0) throw nothingPublished()
+    const head = await this.#lastHead(signal)
+    const records: SignedBytes[] = []
+    for (let at = 0; at < wanted.length; at += MAX_WITHDRAWN) {
+      signal.throwIfAborted()
+      const withdraws = wanted.slice(at, at + MAX_WITHDRAWN)
+      const atMs = this.#options.now()
+      // For as long as somebody may keep what it withdraws.
+      const lastMs = Math.max(...withdraws.map((sequence) => this.#untilMs(own, sequence)))
+      const untilMs = Math.min(Math.max(lastMs, atMs + 1), atMs + MAX_LIFETIME_MS)
+      records.push((await this.#append(head, { atMs, untilMs, withdraws })).signed)
+    }
+    return { sequences: wanted, neighbours: await this.#tell(records) }
+  }
+
+  async #entry(draft: Draft, signal: AbortSignal): Promise<Entry> {
+    const { publicAddress, describe } = this.#options
+    const address = publicAddress(draft.address)
+    if (address.isLink && draft.revealsLink !== true) throw linkNotRevealed()
+    const known = (await describe(address.text, signal)) ?? {}
+    const entry: Entry = {
+      kind: draft.kind ?? (address.isLink ? 'private' : (known.kind ?? 'other')),
+      title: draft.title ?? known.title ?? '',
+      description: draft.description ?? '',
+      tags: draft.tags ?? [],
+      mime: draft.mime ?? known.mime ?? '',
+      sizeBytes: draft.sizeBytes ?? known.sizeBytes ?? null,
+      address: address.text,
+    }
+    const problem = entryProblem(entry)
+    if (problem !== undefined) throw entryInvalid(problem)
+    return entry
+  }
+
+  /** Durable before anybody hears of it: no number is ever used twice. */
+  async #append(
+    head: Head | undefined,
+    fields: Omit<RecordFields, 'sequence' | 'previous'> & RecordBody,
+  ): Promise<CatalogRecord> {
+    const { networkName, state, store, signer, onPublished } = this.#options
+    const record = await state
+      .write(() => {
+        const known = store.publisher(signer.publicKey)
+        const isAhead = head !== undefined && head.sequence > (known?.highest ?? 0)
+        const last = isAhead ? head.sequence : (known?.highest ?? 0)
+        const previous = isAhead ? head.record : (known?.highest_id ?? undefined)
+        const [earliest] = known === undefined ? [] : store.entrySequences(known.id, fields.atMs, 0, 1)
+        if (earliest !== undefined && earliest <= last + 1 - MAX_RECORDS_PER_PUBLISHER)
+          throw catalogFull(MAX_RECORDS_PER_PUBLISHER)
+        const signed = signRecord(signer, networkName, { ...fields, sequence: last + 1, previous })
+        if (store.keep(signed).verdict !== 'taken')
+          throw new P2pnodeError('ERR_CATALOG_FAILED', 'failed', 'an own record could not be kept')
+        return signed
+      })
+      .catch((error: unknown) => {
+        store.rolledBack()
+        throw error
+      })
+    onPublished(record)
+    return record
+  }
+
+  /** Asked once a run: later on this node itself knows where its log ends. */
+  async #lastHead(signal: AbortSignal): Promise<Head | undefined> {
+    if (this.#head === undefined && !this.#options.hasRoutes()) return undefined
+    this.#head ??= this.#options.findHead()
+    return unlessAborted(this.#head, signal)
+  }
+
+  /** How many neighbours were told; what fails here is brought by anti-entropy. */
+  async #tell(records: readonly SignedBytes[]): Promise<number> {
+    const gossip = this.#options.gossip()
+    let neighbours = 0
+    try {
+      for (const batch of encodeBatches(records))
+        neighbours = Math.max(neighbours, (await gossip?.publish(CATALOG_TOPIC, batch)) ?? 0)
+    } catch (error) {
+      this.#options.log.debug({ error: String(error) }, 'neighbours could not be told of a record')
+    }
+    return neighbours
+  }
+
+  #ownId(): number {
+    return this.#options.store.publisher(this.#options.signer.publicKey)?.id ?? -1
+  }
+
+  #allOwn(): number[] {
+    const { store, now } = this.#options
+    return store.entrySequences(this.#ownId(), now(), 0, MAX_RECORDS_PER_PUBLISHER)
+  }
+
+  #isPublished(own: number, sequence: number): boolean {
+    const { store, now } = this.#options
+    return store.entrySequences(own, now(), sequence - 1, 1)[0] === sequence
+  }
+
+  #untilMs(own: number, sequence: number): number {
+    return this.#options.store.untilMs(own, sequence) ?? 0
+  }
+}

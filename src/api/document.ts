@@ -40,6 +40,7 @@ export async function buildDocument(routes: readonly Route[], version: string): 
         { name: 'jobs', description: 'long operations and uploads' },
         { name: 'content', description: 'public content by address' },
         { name: 'names', description: 'mutable names: IPNS and DNSLink' },
+        { name: 'catalog', description: 'what publishers say is to be had' },
         { name: 'pinning', description: 'the Pinning Service API' },
         { name: 'vault', description: 'private files by link; links are secrets' },
         { name: 'storage', description: 'blocks, pins, maintenance' },

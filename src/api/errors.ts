@@ -131,6 +131,9 @@ export const messagesAbsent = (): ApiError =>
 export const swarmAbsent = (): ApiError =>
   new ApiError('ERR_SWARM_ABSENT', 'unavailable', 'This node takes part in no private networks')
 
+export const catalogAbsent = (): ApiError =>
+  new ApiError('ERR_CATALOG_ABSENT', 'unavailable', 'This node runs without a catalogue')
+
 export const messageEncoding = (): ApiError =>
   new ApiError('ERR_MESSAGE_ENCODING', 'usage', 'The data of a message is standard base64 with its padding')
 

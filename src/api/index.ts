@@ -4,7 +4,13 @@ import type { ApiContext } from './context.ts'
 import type { ApiDependencies } from './dependencies.ts'
 import { buildDocument } from './document.ts'
 import { EventHub } from './events/hub.ts'
-import { publishAnnouncements, publishJobs, publishPeers, publishStatus } from './events/sources.ts'
+import {
+  publishAnnouncements,
+  publishCatalog,
+  publishJobs,
+  publishPeers,
+  publishStatus,
+} from './events/sources.ts'
 import { TIMEOUTS } from './limits.ts'
 import { presentUsage } from './present.ts'
 import { ReadLog } from './read-log.ts'
@@ -77,6 +83,7 @@ export async function createApi(dependencies: ApiDependencies): Promise<Api> {
     publishJobs(events, dependencies.jobs),
     publishPeers(events, dependencies.network),
     publishAnnouncements(events, dependencies.announcements),
+    publishCatalog(events, dependencies.catalog),
     status.stop,
   ]
   let announced: ApiFile | undefined

@@ -88,6 +88,7 @@ export type Tag =
   | 'jobs'
   | 'content'
   | 'names'
+  | 'catalog'
   | 'pinning'
   | 'vault'
   | 'storage'

@@ -1,4 +1,5 @@
 import type { Route } from './route.ts'
+import { catalogRoutes } from './routes/catalog.ts'
 import { contentRoutes } from './routes/content.ts'
 import { documentRoutes } from './routes/document.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -28,6 +29,7 @@ export const routes: readonly Route[] = [
   ...jobRoutes,
   ...contentRoutes,
   ...nameRoutes,
+  ...catalogRoutes,
   ...privateRoutes,
   ...pinningRoutes,
   ...vaultRoutes,

@@ -129,6 +129,27 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   'name import': [{ command: 'name import NAME.ipns-record', does: 'as name export wrote it', byHand: true }],
   'name keys create': [{ command: 'name keys create releases', does: 'a name of its own for each channel' }],
+  'catalog publish': [
+    {
+      command: 'catalog publish CID --title Manual --tag docs',
+      does: 'everybody in the network finds it',
+    },
+    { command: 'catalog publish LINK --title Photos --reveal-link', does: 'a private file, for everybody' },
+  ],
+  'catalog search': [
+    { command: 'catalog search manual', does: 'by a word' },
+    { command: 'catalog search man* --tag docs --limit 5', does: 'by the beginning of one, and a tag' },
+  ],
+  'catalog ls': [
+    { command: 'catalog ls --own', does: 'what this node has published, with numbers' },
+    { command: 'catalog ls --mime video/', does: 'the newest films' },
+  ],
+  'catalog withdraw': [{ command: 'catalog withdraw 1', does: 'the first of them' }],
+  'catalog publishers': [{ command: 'catalog publishers', does: 'whose entries there are' }],
+  'catalog sync': [
+    { command: 'catalog sync', does: 'with everybody who is connected' },
+    { command: 'catalog sync PEER', does: 'all of one publisher, from itself' },
+  ],
   'private add': [{ command: 'private add CID', does: 'what was added as public', byHand: true }],
   'private rm': [{ command: 'private rm CID', does: 'let anybody have it', byHand: true }],
   'private ls': [{ command: 'private ls', does: 'what is private here' }],

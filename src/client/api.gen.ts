@@ -111,6 +111,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Entries that match, the best first; without words the newest first
+         * @description Of publishers that are not trusted (trust.thresholds.catalogue) entries are counted and not shown.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["searchCatalog"];
+        put?: never;
+        /**
+         * Publish an entry
+         * @description Signed with the node's key and kept durably before it is answered. It reaches everybody in the network, and what was read cannot be taken back.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["publishEntry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/catalog/publishers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who publishes
+         * @description Access: the scope read.
+         */
+        get: operations["listPublishers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/catalog/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring the catalogue up to date now
+         * @description With connected peers; with a publisher, by the head of its log in the DHT, and from the publisher itself where that is ahead. It happens by itself too, now and then.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["syncCatalog"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/catalog/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Withdraw own entries
+         * @description Nobody shows or passes on an entry once its withdrawal has come.
+         *
+         *     Access: the scope write.
+         */
+        post: operations["withdrawEntries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/config": {
         parameters: {
             query?: never;
@@ -318,7 +410,7 @@ export interface paths {
         };
         /**
          * What happens, as it happens
-         * @description Server-sent events `job`, `peer`, `announcement` and `status`; the schema lists the data of each by name. `Last-Event-ID` goes on after that event; where it is no longer known, `reset` is sent first.
+         * @description Server-sent events `job`, `peer`, `announcement`, `catalogEntry` and `status`; the schema lists the data of each by name. `Last-Event-ID` goes on after that event; where it is no longer known, `reset` is sent first.
          *
          *     Access: the scope read.
          */
@@ -2190,6 +2282,69 @@ export interface components {
              */
             private?: boolean;
         };
+        CatalogEntry: {
+            /** @description /ipfs/…, /ipns/… or a capability link */
+            address: string;
+            /** @description milliseconds since the Unix epoch */
+            atMs: number;
+            description: string;
+            /** @description SHA-256 of what was signed, in hexadecimal */
+            id: string;
+            /** @description published by this node */
+            isOwn: boolean;
+            /**
+             * @description what it leads to, by its publisher; private: opened by a link
+             * @enum {string}
+             */
+            kind: "other" | "file" | "directory" | "release" | "private";
+            /** @description empty where it is not told */
+            mime: string;
+            /** @description peer id whose key signed it */
+            publisher: string;
+            /** @description the number in its publisher's log */
+            sequence: number;
+            /** @description bytes; null where it is not told */
+            sizeBytes: number | null;
+            tags: string[];
+            title: string;
+            /** @description milliseconds since the Unix epoch */
+            untilMs: number;
+        };
+        CatalogPage: {
+            entries: components["schemas"]["CatalogEntry"][];
+            /** @description that match and are not trusted */
+            hidden: {
+                entries: number;
+                publishers: number;
+            };
+            next: string | null;
+            /** @description that match and are shown, on all pages */
+            total: number;
+        };
+        CatalogPublisher: {
+            /** @description that are kept here */
+            entries: number;
+            /** @description the highest number that it tells in the DHT, as last asked */
+            headSequence: number | null;
+            /** @description it signed two histories */
+            isForked: boolean;
+            isOwn: boolean;
+            isShown: boolean;
+            publisher: string;
+            /** @description the highest number that was seen of its log */
+            sequence: number;
+        };
+        CatalogPublishers: {
+            publishers: components["schemas"]["CatalogPublisher"][];
+        };
+        CatalogSynced: {
+            failed: number;
+            given: number;
+            /** @description with which it is the same now */
+            peers: number;
+            publisher: components["schemas"]["CatalogPublisher"] | null;
+            taken: number;
+        };
         CompleteUpload: {
             /** @description bytes in all */
             size: number;
@@ -2292,6 +2447,7 @@ export interface components {
         };
         EventData: {
             announcement: components["schemas"]["AnnouncementEvent"];
+            catalogEntry: components["schemas"]["CatalogEntry"];
             job: components["schemas"]["JobRecord"];
             peer: components["schemas"]["PeerEvent"];
             reset: components["schemas"]["ResetEvent"];
@@ -2764,6 +2920,11 @@ export interface components {
             /** @description how long an answer may be kept; 5 min */
             ttlMs?: number;
         };
+        PublishedEntry: {
+            entry: components["schemas"]["CatalogEntry"];
+            /** @description that were told at once; others learn of it later */
+            neighbours: number;
+        };
         PublishedName: {
             key: string;
             lifetimeMs: number;
@@ -2785,6 +2946,25 @@ export interface components {
         };
         PublishedNames: {
             names: components["schemas"]["PublishedName"][];
+        };
+        PublishEntryBody: {
+            /** @description CID, CID/path, /ipfs/CID/path or /ipns/NAME/path */
+            address: string;
+            description?: string;
+            /**
+             * @description what it leads to, by its publisher; private: opened by a link
+             * @enum {string}
+             */
+            kind?: "other" | "file" | "directory" | "release" | "private";
+            /** @description catalog.lifetime by default */
+            lifetimeMs?: number;
+            mime?: string;
+            /** @description needed for a capability link: everybody can read what it opens */
+            revealsLink?: boolean;
+            sizeBytes?: number;
+            tags?: string[];
+            /** @description by default the name of the pin of what is held here */
+            title?: string;
         };
         PutParams: {
             /** @default false */
@@ -3105,6 +3285,10 @@ export interface components {
                 version: number;
             } | null;
         };
+        SyncBody: {
+            /** @description a peer id or did:key */
+            publisher?: string;
+        };
         TokenList: {
             tokens: {
                 /** @description milliseconds since the Unix epoch */
@@ -3301,6 +3485,15 @@ export interface components {
             path?: string;
             /** @description chosen by the client: under it GET /vault/reads/{id} tells what came from whom */
             read?: string;
+        };
+        WithdrawBody: {
+            sequences: number[] | "all";
+        };
+        WithdrawnEntries: {
+            /** @description that were told at once; others learn of it later */
+            neighbours: number;
+            publisher: string;
+            sequences: number[];
         };
     };
     responses: never;
@@ -3515,6 +3708,176 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BlockList"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    searchCatalog: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before */
+                after?: string;
+                /** @description what it leads to, by its publisher; private: opened by a link */
+                kind?: "other" | "file" | "directory" | "release" | "private";
+                limit?: number;
+                /** @description video/mp4, or video/ for all of them */
+                mime?: string;
+                /** @description a peer id or did:key */
+                publisher?: string;
+                tag?: string;
+                /** @description words that must all occur; "two words" together, begin*, -without. Without it, the newest entries */
+                text?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CatalogPage"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    publishEntry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishEntryBody"];
+            };
+        };
+        responses: {
+            /** @description the entry */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PublishedEntry"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listPublishers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description those with most entries first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CatalogPublishers"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    syncCatalog: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SyncBody"];
+            };
+        };
+        responses: {
+            /** @description what came and went */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CatalogSynced"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    withdrawEntries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WithdrawBody"];
+            };
+        };
+        responses: {
+            /** @description what was withdrawn */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WithdrawnEntries"];
                 };
             };
             /** @description a failure */
@@ -3892,7 +4255,7 @@ export interface operations {
     events: {
         parameters: {
             query?: {
-                /** @description comma-separated: jobs, peers, storage, content; without it all of them */
+                /** @description comma-separated: jobs, peers, storage, content, catalog; without it all of them */
                 topics?: string;
             };
             header?: never;

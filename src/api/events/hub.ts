@@ -12,7 +12,7 @@ import {
 import type { EventData } from '../schemas/events.ts'
 import { EventRing, type SentEvent } from './ring.ts'
 
-export type EventTopic = 'jobs' | 'peers' | 'storage' | 'content'
+export type EventTopic = 'jobs' | 'peers' | 'storage' | 'content' | 'catalog'
 
 type Events = Static<typeof EventData>
 
@@ -78,7 +78,7 @@ export class EventHub {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
     const client: Client = {
       response,
-      topics: new Set(admission.topics ?? ['jobs', 'peers', 'storage', 'content']),
+      topics: new Set(admission.topics ?? ['jobs', 'peers', 'storage', 'content', 'catalog']),
     }
     // A comment, so that the client knows at once that it is connected.
     response.write(': p2pnode\n\n')

@@ -1,4 +1,5 @@
 import type { Static } from 'typebox'
+import type { CatalogService } from '../../catalog/types.ts'
 import type { Announcements } from '../../content/announce/index.ts'
 import type { JobRecord, Jobs } from '../../jobs/types.ts'
 import type { Network } from '../../network/types.ts'
@@ -90,6 +91,17 @@ export function publishAnnouncements(
       author,
       atMs,
     }),
+  )
+  return () => end?.()
+}
+
+/** Entries of the catalogue as they come; the catalogue itself bounds how many it tells of. */
+export function publishCatalog(
+  hub: EventHub,
+  catalog: Pick<CatalogService, 'onEntry'> | undefined,
+): () => void {
+  const end = catalog?.onEntry((entry) =>
+    hub.publish('catalog', 'catalogEntry', { ...entry, tags: [...entry.tags] }),
   )
   return () => end?.()
 }

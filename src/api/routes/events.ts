@@ -12,7 +12,7 @@ export const eventRoutes: Route[] = [
     access: 'read',
     summary: 'What happens, as it happens',
     description:
-      'Server-sent events `job`, `peer`, `announcement` and `status`; the schema lists the data of each by name. `Last-Event-ID` goes on after that event; where it is no longer known, `reset` is sent first.',
+      'Server-sent events `job`, `peer`, `announcement`, `catalogEntry` and `status`; the schema lists the data of each by name. `Last-Event-ID` goes on after that event; where it is no longer known, `reset` is sent first.',
     query: EventQuery,
     replies: { 200: { description: 'an event stream', type: 'text/event-stream', schema: EventData } },
     handle: async ({ query, rawHeaders }, { events }) => {

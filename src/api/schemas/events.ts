@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { CatalogEntry } from './catalog.ts'
 import { Health } from './node.ts'
 import { JobRecord } from './jobs.ts'
 import { StorageUsage } from './storage.ts'
@@ -7,8 +8,8 @@ export const EventQuery = Type.Object(
   {
     topics: Type.Optional(
       Type.String({
-        pattern: '^(jobs|peers|storage|content)(,(jobs|peers|storage|content))*$',
-        description: 'comma-separated: jobs, peers, storage, content; without it all of them',
+        pattern: '^(jobs|peers|storage|content|catalog)(,(jobs|peers|storage|content|catalog))*$',
+        description: 'comma-separated: jobs, peers, storage, content, catalog; without it all of them',
       }),
     ),
   },
@@ -49,6 +50,7 @@ export const EventData = Type.Object(
     job: JobRecord,
     peer: PeerEvent,
     announcement: AnnouncementEvent,
+    catalogEntry: CatalogEntry,
     status: StatusEvent,
     reset: ResetEvent,
   },

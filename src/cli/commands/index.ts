@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { EXAMPLES, examplesText } from '../examples.ts'
+import { registerCatalog } from './catalog.ts'
 import { registerConfig } from './config.ts'
 import { registerContent } from './content.ts'
 import { registerCompletion } from './completion.ts'
@@ -25,6 +26,7 @@ export function registerAll(program: Command, run: Run): void {
   registerContent(program, run)
   registerPins(program, run)
   registerNames(program, run)
+  registerCatalog(program, run)
   registerPrivate(program, run)
   registerPeers(program, run)
   registerTrust(program, run)

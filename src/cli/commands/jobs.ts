@@ -45,7 +45,7 @@ export function registerJobs(program: Command, run: Run): void {
   program
     .command('events')
     .summary('what happens at the node, line by line, until Ctrl-C')
-    .option('--topics <LIST>', 'only these, with commas between: jobs, peers, storage, content')
+    .option('--topics <LIST>', 'only these, with commas between: jobs, peers, storage, content, catalog')
     .action(async (options: { topics?: string }, command: Command) =>
       run(command, async (context) => (await work()).events(context, options.topics)),
     )

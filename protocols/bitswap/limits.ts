@@ -50,6 +50,8 @@ export const STREAM_IDLE_MS = 60_000
 /** A stream is kept for what may follow. Helia ends one after 10 s. */
 export const STREAM_LINGER_MS = 3_000
 export const OPEN_TIMEOUT_MS = 10_000
+/** A message that did not get through is sent once more, after so long: what stood in its way may be gone by then. */
+export const SEND_AGAIN_MS = 200
 
 /** Blocks that this node wants at once; more wait for their turn. */
 export const MAX_OWN_WANTS = 16_384
@@ -67,6 +69,9 @@ export const IN_FLIGHT_MS = 1_500
 
 /** How often wants are looked at while there are any. */
 export const TICK_MS = 200
+/** Those that are older than this, once in so many times: some thousands of wants and hundreds of peers are a million pairs. */
+export const OLD_WANT_MS = 5_000
+export const OLD_WANT_TICKS = 5
 /** A peer that owes blocks and sends none for so long is not waited for any longer. */
 export const BLOCK_STALL_MS = 3_000
 /** And one that sends, but no whole block in so long: 70 KiB/s for the largest. */

@@ -38,6 +38,8 @@ export class RemotePeer {
   readonly #sender: Sender
   readonly #gone = new AbortController()
   readonly #outgoing = new Map<string, WantEntry>()
+  /** Keys of wants that it has been told of and not been told to forget. */
+  readonly #said = new Set<string>()
   /** It was asked for these blocks. */
   readonly #owed = new Set<OwnWant>()
   /** It was asked something about these, for a block or whether it is there. */
@@ -141,6 +143,7 @@ export class RemotePeer {
     const told = [...this.#told]
     this.#owed.clear()
     this.#told.clear()
+    this.#said.clear()
     this.#outgoing.clear()
     this.#lastHadMs = -Infinity
     this.#lastBlockMs = -Infinity
@@ -205,19 +208,20 @@ export class RemotePeer {
 
   #tell(want: OwnWant, { wantsBlock = true, isCancel = false }: Partial<WantEntry>): void {
     const { key, cid } = want
-    // What has not been said need not be taken back.
-    const isUnsaid = isCancel && this.#outgoing.has(key)
     this.#outgoing.delete(key)
-    if (!isUnsaid) {
-      this.#outgoing.set(key, { cid, priority: 1, isCancel, wantsBlock, sendDontHave: !isCancel })
-      this.#sender.wake()
-    }
+    // What has not been said need not be taken back.
+    if (isCancel && !this.#said.delete(key)) return
+    this.#outgoing.set(key, { cid, priority: 1, isCancel, wantsBlock, sendDontHave: !isCancel })
+    this.#sender.wake()
   }
 
   #next(): Outgoing | undefined {
     const entries = [...this.#outgoing].slice(0, WANTS_PER_MESSAGE)
     if (entries.length === 0) return undefined
-    for (const [key] of entries) this.#outgoing.delete(key)
+    for (const [key, { isCancel }] of entries) {
+      this.#outgoing.delete(key)
+      if (!isCancel) this.#said.add(key)
+    }
     const message = new MessageBuilder()
     // What has become private since is not asked for, nor taken back.
     message.wants(entries.map(([, entry]) => entry).filter(({ cid }) => !this.#init.isPrivate(cid)))

@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Stream } from '@libp2p/interface'
 import type { Bandwidth, Flow } from '../shared/bandwidth.ts'
 import { IdleWatch } from '../shared/idle.ts'
 import { Wakeup } from '../shared/wakeup.ts'
 import { StreamWriter } from '../shared/writer.ts'
-import { SEND_STALL_MS, STREAM_LINGER_MS } from './limits.ts'
+import { SEND_AGAIN_MS, SEND_STALL_MS, STREAM_LINGER_MS } from './limits.ts'
 import type { EncodedMessage } from './message.ts'
 
 export interface Outgoing {
@@ -79,6 +80,7 @@ export class Sender {
             onFailure(error as Error, isStalled)
             break
           }
+          await sleep(SEND_AGAIN_MS, undefined, { signal, ref: false })
         }
       }
     } catch (error) {

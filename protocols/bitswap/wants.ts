@@ -10,6 +10,8 @@ import {
   MAX_ASKED_PEERS,
   MAX_OWN_WANTS,
   MAX_SEARCHES,
+  OLD_WANT_MS,
+  OLD_WANT_TICKS,
   REPORT_EVERY_MS,
   TICK_MS,
   UNWANTED_BYTES,
@@ -56,6 +58,7 @@ export class Wants {
   readonly #queued = new Set<OwnWant>()
   readonly #peers = new Map<string, RemotePeer>()
   #searches = 0
+  #ticks = 0
   #ticking: NodeJS.Timeout | undefined
   receivedBlocks = 0
   receivedBytes = 0
@@ -217,14 +220,16 @@ export class Wants {
   /** Asks for the block where it is said to be, or likely to be; else whoever is connected whether they have it. */
   #assign(want: OwnWant): void {
     const { trust } = this.#init
+    const cid = want.cid.toString()
     this.#queued.delete(want)
     const likely: RemotePeer[] = []
     const others: RemotePeer[] = []
     for (const remote of this.#peers.values()) {
       if (want.asked.has(remote) || want.denied.has(remote) || remote.isOfNoUse) continue
-      if (!trust.decide(remote.name, 'fetch', { cid: want.cid.toString() }).allowed) continue
-      if (want.holders.has(remote) || remote.isLead) likely.push(remote)
-      else if (!want.questioned.has(remote)) others.push(remote)
+      const isLikely = want.holders.has(remote) || remote.isLead
+      if (!isLikely && want.questioned.has(remote)) continue
+      if (!trust.decide(remote.name, 'fetch', { cid }).allowed) continue
+      ;(isLikely ? likely : others).push(remote)
     }
     const first = least(likely.length === 0 && others.length === 1 ? others : likely)
     if (first?.hasRoom === true) {
@@ -264,7 +269,10 @@ export class Wants {
 
   #tick(): void {
     const now = performance.now()
+    this.#ticks += 1
     for (const want of this.#wants.values()) {
+      // What nobody has had for a while is looked at less often: there may be thousands of wants, and hundreds of peers.
+      if (now - want.sinceMs > OLD_WANT_MS && this.#ticks % OLD_WANT_TICKS !== 0) continue
       if (this.#queued.has(want) || this.#isExpected(want)) continue
       for (const remote of want.asked.keys()) this.#stalled(remote)
       this.#assign(want)

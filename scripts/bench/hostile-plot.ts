@@ -5,6 +5,8 @@ import { MIB } from './report.ts'
 /** Pixels of one panel, and of what goes around it. */
 const PANEL = { width: 200, height: 110, gap: 46, left: 90, top: 60 }
 const INK = { on: '#1a6fb0', off: '#b0431a', quiet: '#888', frame: '#ccc' }
+/** The top of a scale on which nothing was seen. */
+const LEAST_TOP = 0.1
 const FONT = 'font-family="sans-serif" font-size="11"'
 
 interface Series {
@@ -33,7 +35,7 @@ const MEASURES: readonly Measure[] = [
   { title: 'wasted, MiB a round', of: ({ falseBytes, lostBytes }) => (falseBytes + lostBytes) / MIB },
   { title: 'repaired, MiB a round', of: ({ repairedBytes }) => repairedBytes / MIB },
   {
-    title: 'scores: honest, hostile (dotted)',
+    title: 'score as holder: honest, hostile (dotted)',
     top: 1,
     of: ({ scores }) => scores.honestStorage,
     beside: ({ scores }) => scores.hostileStorage,
@@ -51,6 +53,7 @@ export function hostilePlot(reports: readonly HostileReport[]): string {
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     label(PANEL.left, 18, 'trust on', INK.on),
     label(PANEL.left + 70, 18, 'trust off', INK.off),
+    label(PANEL.left + 150, 18, 'from left to right: rounds', INK.quiet),
     ...MEASURES.map(({ title }, at) => label(leftOf(at), PANEL.top - 12, title, '#333')),
   ]
   for (const [row, [way, ofWay]] of byWay.entries()) {
@@ -70,7 +73,7 @@ function panel(measure: Measure, reports: readonly HostileReport[], left: number
     return [main, { values: rounds.map(measure.beside), color, dashes: '2 3' }]
   })
   const seen = lines.flatMap(({ values }) => values).filter((value) => value !== null)
-  const most = measure.top ?? Math.max(1e-9, ...seen)
+  const most = measure.top ?? Math.max(LEAST_TOP, ...seen)
   const count = Math.max(2, ...lines.map(({ values }) => values.length))
   const x = (at: number): number => left + (at / (count - 1)) * PANEL.width
   const y = (value: number): number => top + PANEL.height * (1 - Math.min(1, value / most))

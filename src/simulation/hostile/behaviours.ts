@@ -132,7 +132,7 @@ function droppingHolder(own: ChunkHolder, deeds: Deeds, { isBrazen }: { isBrazen
 }
 
 function falseFilter(deeds: Deeds): Hostile {
-  let block: { cid: CID; bytes: Uint8Array } | undefined
+  let block: { cid: CID; bytes: Uint8Array; filter: RootFilter } | undefined
   const told = (own: Capabilities): Capabilities =>
     block === undefined ? own : { ...own, filter: { cid: block.cid, bytes: block.bytes.length } }
   return {
@@ -143,15 +143,16 @@ function falseFilter(deeds: Deeds): Hostile {
         async get(cid, options) {
           if (block?.cid.equals(cid) === true) return block.bytes
           const bytes = await own.get(cid, options)
-          if (bytes === undefined) deeds.falseAnswers += 1
+          if (bytes === undefined && block?.filter.mayHave(cid) === true) deeds.falseAnswers += 1
           return bytes
         },
       }),
     },
     async claim(roots, signal) {
-      const bytes = (await RootFilter.build(roots, 1, signal)).encode()
+      const filter = await RootFilter.build(roots, 1, signal)
+      const bytes = filter.encode()
       const digest = Digest.create(SHA_256, createHash('sha256').update(bytes).digest())
-      block = { cid: CID.createV1(RAW, digest), bytes }
+      block = { cid: CID.createV1(RAW, digest), bytes, filter }
     },
   }
 }

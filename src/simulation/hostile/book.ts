@@ -26,7 +26,7 @@ export class Book {
   #placements: Placement[] = []
   #lostBytes = 0
   #repairedBytes = 0
-  #falseBytesBefore = 0
+  #before: Deeds = { falseBytes: 0, falseAnswers: 0 }
 
   /** A column comes to a holder; what is returned is called once it is kept. */
   column(open: StoreOpen, about: { isLost: boolean; isUnproven: boolean }): (bytes: number) => void {
@@ -39,7 +39,7 @@ export class Book {
   }
 
   /** Of this round, which ends with it. */
-  turn(): Placed & { falseBytes: number } {
+  turn(): Placed & Deeds {
     const unproven = new Map<string, number>()
     for (const { slab, isCoded, isUnproven } of this.#placements)
       if (isCoded) unproven.set(slab, (unproven.get(slab) ?? 0) + Number(isUnproven))
@@ -49,12 +49,13 @@ export class Book {
       mostUnproven: Math.max(0, ...unproven.values()),
       lostBytes: this.#lostBytes,
       repairedBytes: this.#repairedBytes,
-      falseBytes: this.deeds.falseBytes - this.#falseBytesBefore,
+      falseBytes: this.deeds.falseBytes - this.#before.falseBytes,
+      falseAnswers: this.deeds.falseAnswers - this.#before.falseAnswers,
     }
     this.#placements = []
     this.#lostBytes = 0
     this.#repairedBytes = 0
-    this.#falseBytesBefore = this.deeds.falseBytes
+    this.#before = { ...this.deeds }
     return placed
   }
 }

@@ -106,6 +106,7 @@ export class Experiment {
       placedHostile: placed.lostColumns,
       mostUnproven: placed.mostUnproven,
       falseBytes: placed.falseBytes,
+      falseAnswers: placed.falseAnswers,
       lostBytes: placed.lostBytes,
       repairedBytes: placed.repairedBytes,
       scores: this.#scores(),

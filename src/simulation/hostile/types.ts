@@ -36,6 +36,8 @@ export interface RoundSample {
   mostUnproven: number
   /** Sent in the place of what was asked for, in this round. */
   falseBytes: number
+  /** Answers that were owed or promised in this round, and were not given or were no good. */
+  falseAnswers: number
   /** Columns given in this round to whoever loses them. */
   lostBytes: number
   /** Columns that repair brought to new holders in this round. */

@@ -238,10 +238,11 @@ describe('the book', () => {
     // Begun and never kept.
     book.column(open, { isLost: true, isUnproven: true })
     book.deeds.falseBytes += 7
+    book.deeds.falseAnswers += 2
     const expected = { columns: 4, lostColumns: 1, mostUnproven: 2, lostBytes: 10, repairedBytes: 10 }
-    expect(book.turn()).toEqual({ ...expected, falseBytes: 7 })
+    expect(book.turn()).toEqual({ ...expected, falseBytes: 7, falseAnswers: 2 })
     const nothing = { columns: 0, lostColumns: 0, mostUnproven: 0, lostBytes: 0, repairedBytes: 0 }
-    expect(book.turn()).toEqual({ ...nothing, falseBytes: 0 })
+    expect(book.turn()).toEqual({ ...nothing, falseBytes: 0, falseAnswers: 0 })
   })
 })
 
@@ -267,6 +268,7 @@ describe('what has to hold', () => {
     placedHostile: 4,
     mostUnproven: 2,
     falseBytes: 0,
+    falseAnswers: 0,
     lostBytes: 0,
     repairedBytes: 0,
     scores,

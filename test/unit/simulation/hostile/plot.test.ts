@@ -18,6 +18,7 @@ function reportOf(way: Way, isTrusting: boolean, rounds: number): HostileReport 
     placedHostile: isTrusting ? 1 : 20,
     mostUnproven: 2,
     falseBytes: 0,
+    falseAnswers: 0,
     lostBytes: 2 ** 20,
     repairedBytes: 0,
     scores: {

@@ -14,8 +14,8 @@ export const RECORD_OVERHEAD_BYTES = 512
 /** Rows removed or added in one transaction: some 0.1 ms each. */
 export const MAX_ROWS_PER_STEP = 128
 
-/** Signatures that are checked between two turns of the event loop: some 0.1 ms each. */
-export const MAX_CHECKS_PER_STEP = 64
+/** Records that are checked and kept between two turns of the event loop: some 0.5 ms each, signature, rows and words. */
+export const MAX_CHECKS_PER_STEP = 32
 
 /** Records whose signature was found good before they were taken: what gossip has checked and not yet delivered. */
 export const MAX_REMEMBERED_CHECKS = 2_048
@@ -27,13 +27,16 @@ export const VISIBILITY_AGE_MS = 5_000
 export const AUTHOR_RATE = { perSecond: 2, burst: 64 } as const
 
 /** Over so many matches of a search their order follows their age: words that stand in that many entries tell nothing apart. */
-export const MAX_RANKED_MATCHES = 10_000
+export const MAX_RANKED_MATCHES = 5_000
 
 /** Entries in one answer. */
 export const DEFAULT_PAGE_ENTRIES = 20
 export const MAX_PAGE_ENTRIES = 200
 /** How far pages of a search go: whoever has looked at so many asks for something else. */
 export const MAX_SEARCH_OFFSET = 2_000
+
+/** Of a word's beginning (`ab*`): those of two and three characters have an index, one character would join half of all words. */
+export const MIN_PREFIX_CHARACTERS = 2
 
 /** Words of a search. */
 export const MAX_SEARCH_TERMS = 16

@@ -1,6 +1,6 @@
 import { searchInvalid } from './errors.ts'
-import { MAX_SEARCH_CHARACTERS, MAX_SEARCH_TERMS } from './limits.ts'
-import { quoted, tagPhrase, wordsOf } from './words.ts'
+import { MAX_SEARCH_CHARACTERS, MAX_SEARCH_TERMS, MIN_PREFIX_CHARACTERS } from './limits.ts'
+import { quoted, wordOfTag, wordsOf } from './words.ts'
 
 /** `-` for what must not occur, a phrase in quotes or a word, `*` for what begins so. */
 const TERM = /(-?)(?:"([^"]*)"|([^\s"]+))/gu
@@ -22,6 +22,8 @@ export function matchExpression(text: string, tag: string | undefined): string |
     const isPrefix = word?.endsWith('*') === true
     const words = phrase ?? (isPrefix ? word.slice(0, -1) : word) ?? ''
     if (!WORD.test(words)) continue
+    if (isPrefix && words.length < MIN_PREFIX_CHARACTERS)
+      throw searchInvalid(`a beginning has at least ${MIN_PREFIX_CHARACTERS} characters`)
     const term = `${quoted(wordsOf(words))}${isPrefix ? '*' : ''}`
     if (minus === '-') unwanted.push(term)
     else wanted.push(term)
@@ -42,5 +44,5 @@ export function matchExpression(text: string, tag: string | undefined): string |
 function requiredTag(tag: string): string {
   if (tag.length > MAX_SEARCH_CHARACTERS || !WORD.test(tag))
     throw searchInvalid('a tag has a letter or a number in it')
-  return tagPhrase(tag.toWellFormed())
+  return quoted(wordOfTag(tag.toWellFormed()))
 }

@@ -1,21 +1,22 @@
 /** How texts become words: the same for what is kept and for what is searched. */
+import { hash } from 'node:crypto'
 
 /** Scripts that put no spaces between words; each of their characters counts as one. */
 const UNSPACED = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/gu
-/** Stands around each tag, so that one is found as a whole and two never run into each other. */
-const TAG_EDGE = '0tag0'
 
 export function wordsOf(text: string): string {
   return text.replaceAll(UNSPACED, ' $& ')
 }
 
+/** The words of each tag, and behind them one that stands for it as a whole and keeps it apart from the next. */
 export function wordsOfTags(tags: readonly string[]): string {
-  return tags.length === 0 ? '' : `${TAG_EDGE} ${tags.map(wordsOf).join(` ${TAG_EDGE} `)} ${TAG_EDGE}`
+  return tags.map((tag) => `${wordsOf(tag)} ${wordOfTag(tag)}`).join(' ')
 }
 
-/** A tag as a whole, as a phrase of FTS5. */
-export function tagPhrase(tag: string): string {
-  return quoted(wordsOfTags([tag]))
+/** One word for a tag as a whole, whatever its case and accents: looked up at once, however many tags have its words. */
+export function wordOfTag(tag: string): string {
+  const folded = tag.normalize('NFKD').replaceAll(/\p{M}/gu, '').toLowerCase().trim().replaceAll(/\s+/g, ' ')
+  return `0tag${hash('sha256', folded, 'hex').slice(0, 16)}`
 }
 
 /** As a string of FTS5: whatever is in it are words, never operators. */

@@ -50,10 +50,10 @@ export function createCatalogTables(db: Database): void {
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX catalog_withdrawn_by ON catalog_withdrawn (by);
 
-    -- The words of entries. It keeps an index alone: the texts are in the bodies.
+    -- The words of entries, and their beginnings of two and three characters. It keeps an index alone: the texts are in the bodies.
     CREATE VIRTUAL TABLE catalog_text USING fts5 (
       title, description, tags,
-      content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+      content = '', contentless_delete = 1, prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2'
     );
   `)
 }

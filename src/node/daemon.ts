@@ -1,7 +1,8 @@
 import { type Flags, loadConfig } from '../../config/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
+import { startWriterThread } from '../storage/blocks/writer-thread.ts'
 import { createLogger } from '../telemetry/logger.ts'
-import { createNode, type Node } from './index.ts'
+import type { Node } from './index.ts'
 import { createNotifier } from './notify.ts'
 
 export interface DaemonOptions {
@@ -34,11 +35,15 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   })
   const log = createLogger({ level: config.log.level, pretty: process.stderr.isTTY && !options.json })
   const stopRequested = new AbortController()
+  // Both take as long; one of them takes a core of its own.
+  const writerThread = startWriterThread()
+  const { createNode } = await import('./index.ts')
   const node = createNode({
     home: options.home,
     config,
     sources,
     log,
+    writerThread,
     passphrase: async () => options.env.P2PNODE_PASSPHRASE ?? (await options.askPassphrase?.()),
     onStopRequest: () => stopRequested.abort(),
   })

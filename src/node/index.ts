@@ -162,6 +162,7 @@ async function startServices(
     onFailure: (error) => {
       storageFailure = error
     },
+    writerThread: options.writerThread,
   })
   lifecycle.started('storage', () => storage.close(), STORAGE_STOP_TIMEOUT_MS)
 

@@ -1,3 +1,4 @@
+import type { Worker } from 'node:worker_threads'
 import type { Config, Sources } from '../../config/index.ts'
 import type { CatalogService } from '../catalog/types.ts'
 import type { NameService } from '../content/names/index.ts'
@@ -25,6 +26,8 @@ export interface NodeOptions {
   passphrase?: AskPassphrase
   /** Called when a client asks the node to stop; whoever runs the node then calls `stop`. */
   onStopRequest?: () => void
+  /** What is to write blocks.db, where whoever makes the node has started it already. */
+  writerThread?: Worker | undefined
   /** For simulations alone. */
   replace?: Replacements
 }

@@ -6,6 +6,7 @@
  * await storage.blocks.put(cid, bytes)
  * await storage.close()
  */
+import type { Worker } from 'node:worker_threads'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../telemetry/types.ts'
 import { type FileSystem, nodeFileSystem } from './files/file-system.ts'
@@ -39,6 +40,8 @@ export interface OpenStorageOptions {
   onRot?: (cid: CID) => void
   /** Called once if nothing can be written any more until a new start; reads go on. */
   onFailure?: (error: Error) => void
+  /** What is to write blocks.db, where that comes up already. */
+  writerThread?: Worker | undefined
   /** For tests: what stands between the files and the disk. */
   fs?: FileSystem
 }
@@ -62,6 +65,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenStor
     durability: config.durability,
     meteredPaths: [state.path, `${state.path}-wal`, `${state.path}-shm`],
     log: log.child({ part: 'storage' }),
+    thread: options.writerThread,
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   })
   let blocks: TieredBlockStore

@@ -11,12 +11,12 @@ describe('kill -9', () => {
   afterAll(() => lab.close())
 
   it('of either daemon, at random moments of add and get: everything acknowledged reads back and the work goes on', async () => {
-    await killRounds(lab, { rounds: 5, fileBytes: 24 * 2 ** 20 })
+    await killRounds(lab, { rounds: 3, fileBytes: 12 * 2 ** 20 })
   }, 300_000)
 
   it('of one of three sources half way: the others take over its share', async () => {
     const folder = await lab.folder()
-    const bytes = randomBytes(96 * 2 ** 20)
+    const bytes = randomBytes(64 * 2 ** 20)
     await writeFile(join(folder, 'file'), bytes)
     const sources = await Promise.all([lab.daemon(), lab.daemon(), lab.daemon()])
     let cid = ''

@@ -1,9 +1,10 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import { cancelled, storageBusy, storageClosed, storageError } from '../errors.ts'
 import type { Durability } from './schema.ts'
 import type { FromWriter, ToWriter, WireError, WriterData, WriterFigures } from './writer-messages.ts'
+import { startWriterThread } from './writer-thread.ts'
 
 /** Calls under way or waiting in the writer thread; each holds its arguments in memory. */
 const MAX_CALLS = 4_096
@@ -41,17 +42,17 @@ export async function openWriter(options: {
   log: Logger
   /** Called once if the thread ends by itself: from then on nothing can be written, and only a new start helps. */
   onFailure?: (error: Error) => void
+  /** One that comes up already. */
+  thread?: Worker | undefined
 }): Promise<Writer> {
-  const workerData: WriterData = {
+  const worker = options.thread ?? startWriterThread()
+  const data: WriterData = {
     databasePath: options.databasePath,
     durability: options.durability,
     meteredPaths: options.meteredPaths ?? [],
   }
-  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-  const worker = new Worker(new URL(`./writer.worker${extension}`, import.meta.url), {
-    workerData,
-    name: 'blocks-writer',
-  })
+  worker.ref()
+  worker.postMessage(data)
   const figures = await opened(worker)
   return new WorkerWriter(worker, figures, options.log, options.onFailure)
 }

@@ -3,7 +3,7 @@
  * connection, and answers with the result and the store's new figures. Operations are short transactions; a long one
  * awaits `context.turn()` between them.
  */
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { fromSystemError, storageError } from '../errors.ts'
 import { maintenanceOperations } from '../maintenance/operations.ts'
 import { pinOperations } from '../pins/operations.ts'
@@ -21,7 +21,9 @@ const TABLES: readonly OperationTable[] = [
   maintenanceOperations,
 ]
 
-if (parentPort !== null) run(parentPort, workerData as WriterData)
+// The thread may be up before it is known what it is for.
+const port = parentPort
+port?.once('message', (data: WriterData) => run(port, data))
 
 function run(port: NonNullable<typeof parentPort>, data: WriterData): void {
   const send = (message: FromWriter): void => port.postMessage(message)

@@ -102,6 +102,12 @@ export default {
       'A format that goes over the wire knows nothing of the daemon.',
     ),
     room(
+      'protocol-trust',
+      'protocols/trust/',
+      [],
+      'A protocol is a libp2p service that knows nothing of the daemon.',
+    ),
+    room(
       'workers',
       'src/workers/',
       ['src/telemetry/'],
@@ -134,8 +140,8 @@ export default {
     room(
       'trust',
       'src/trust/',
-      ['src/storage/', 'src/jobs/', 'src/identity/', 'src/telemetry/'],
-      'Services ask trust by its contract; trust asks no service.',
+      ['src/storage/', 'src/jobs/', 'src/identity/', 'src/telemetry/', 'src/gossip/', 'protocols/trust/'],
+      'Services ask trust by its contract; trust asks no service. What is said of others goes by gossip, which knows the contract alone.',
     ),
     room(
       'network',

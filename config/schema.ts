@@ -125,6 +125,17 @@ export const schema = Section({
       keep: threshold('have this node keep public content for it', 0.5),
       autoFetch: threshold('have what it announces fetched', 0.7),
       catalogue: threshold('have its catalogue entries shown', 0.3),
+      recommend: threshold('have what it says of others counted; by what was seen of it alone', 0.6),
+    }),
+    recommendations: Section({
+      tell: boolean({
+        description: 'Tell the network what this node has seen of peers that it came to know, signed.',
+        default: true,
+      }),
+      hear: boolean({
+        description: 'Count, damped and bounded, what trusted peers say of others.',
+        default: true,
+      }),
     }),
   }),
   limits: Section({

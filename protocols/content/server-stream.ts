@@ -269,7 +269,7 @@ export class ServerStream {
       // The sender counts what it could not send.
       if (open.missingCount >= MAX_MISSING_PER_WANT) return open.end(Status.incomplete)
       if (seen.size < MAX_BLOCKS_PER_WANT) seen.add(key)
-      if (!this.#mayKnow(open, visit.cid)) {
+      if (!this.#mayGive(open, visit.cid)) {
         open.miss(visit.cid)
         continue
       }
@@ -313,6 +313,12 @@ export class ServerStream {
     if (this.#mayKnow(open, cid)) return true
     open.miss(cid)
     return false
+  }
+
+  /** Below a root that may be served there may be a block that nobody is given. */
+  #mayGive(open: OpenWant, cid: CID): boolean {
+    const { trust, peer } = this.#init
+    return this.#mayKnow(open, cid) && trust.decide(peer, 'serve-content', { cid: cid.toString() }).allowed
   }
 
   /** To a client that would lose the mark, private blocks are as if they were not held. */

@@ -16,6 +16,7 @@ import type { StateDatabase } from '../storage/state/index.ts'
 import type { SwarmService } from '../swarm/types.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { EvidenceDetail } from '../trust/contract.ts'
+import type { Recommendations } from '../trust/recommend/types.ts'
 import type { VaultService } from '../vault/types.ts'
 import type { Timeouts } from './limits.ts'
 import type { LedgerAudit, TrustedPeer, TrustList } from './schemas/trust.ts'
@@ -107,6 +108,8 @@ export interface ApiDependencies {
   messages?: AppMessages
   /** The private network that this node may be in. */
   swarm?: SwarmService
+  /** What this node tells of others. */
+  recommendations?: Pick<Recommendations, 'recommend' | 'told'>
   /** What others announce, for events. */
   announcements?: Pick<Announcements, 'onAnnouncement'>
   /** Provider records of this node. */

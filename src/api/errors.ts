@@ -134,6 +134,9 @@ export const swarmAbsent = (): ApiError =>
 export const catalogAbsent = (): ApiError =>
   new ApiError('ERR_CATALOG_ABSENT', 'unavailable', 'This node runs without a catalogue')
 
+export const recommendationsAbsent = (): ApiError =>
+  new ApiError('ERR_RECOMMENDATIONS_ABSENT', 'unavailable', 'This node tells nothing of others')
+
 export const messageEncoding = (): ApiError =>
   new ApiError('ERR_MESSAGE_ENCODING', 'usage', 'The data of a message is standard base64 with its padding')
 

@@ -17,11 +17,20 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   status: [{ command: 'status --ready', does: 'for scripts: exits with 1 unless the node serves' }],
   connect: [{ command: 'connect /ip4/ADDRESS/tcp/4700/p2p/PEER', does: 'as `p2pnode id` prints it there' }],
   peers: [{ command: 'peers --known', does: 'who was here before and is away' }],
+  block: [
+    { command: 'block PEER --reason spam', does: 'nothing goes there or comes from there', byHand: true },
+    { command: 'block /ipfs/CID', does: 'content that nobody gets from this node', byHand: true },
+  ],
   'trust ls': [{ command: 'trust ls', does: 'everybody of whom something is known' }],
   'trust show': [{ command: 'trust show PEER', does: 'why it has the score that it has' }],
   'trust set': [
     { command: 'trust set PEER 0.9', does: 'a friend, whatever is seen of it' },
     { command: 'trust set PEER --clear', does: 'let what was seen count again' },
+  ],
+  'trust recommend': [
+    { command: 'trust recommend PEER', does: 'tell the others what was seen of it, or what you set' },
+    { command: 'trust recommend PEER --withdraw', does: 'take it back' },
+    { command: 'trust recommend', does: 'what this node tells of others' },
   ],
   'pubsub pub': [
     { command: 'pubsub pub weather sunny', does: 'to everybody who listens' },

@@ -75,13 +75,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Peers that are refused
+         * Peers and content that are refused
          * @description Access: the scope read.
          */
         get: operations["listBlocked"];
         put?: never;
         /**
-         * Refuse a peer or a range of addresses, and end its connections
+         * Refuse a peer or a range of addresses, and end its connections; or content, to everybody
          * @description Access: the scope admin.
          */
         post: operations["blockPeer"];
@@ -102,7 +102,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * No longer refuse a peer
+         * No longer refuse a peer or content
          * @description Access: the scope admin.
          */
         delete: operations["unblockPeer"];
@@ -1539,6 +1539,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/trust/peers/{peer}/recommendation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell the network what this node thinks of a peer, or take it back
+         * @description What was seen of it, or what the operator set. What was seen of peers is told by itself too, where trust.recommendations.tell is on; what was taken back is not.
+         *
+         *     Access: the scope admin.
+         */
+        post: operations["recommendPeer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trust/recommendations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What this node tells of others
+         * @description By time, at most 512. What others tell of a peer is in the explanation of its score.
+         *
+         *     Access: the scope read.
+         */
+        get: operations["listRecommendations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/uploads": {
         parameters: {
             query?: never;
@@ -2269,7 +2313,7 @@ export interface components {
             blocked: components["schemas"]["ListEntry"][];
         };
         BlockPeer: {
-            /** @description a peer id or did:key */
+            /** @description a peer id, did:key, address, range, or content such as /ipfs/CID */
             peer: string;
             reason?: string;
         };
@@ -2994,6 +3038,25 @@ export interface components {
             /** @enum {string} */
             state: "ready" | "starting" | "stopping" | "degraded" | "failed";
         };
+        Recommend: {
+            /** @description take back what was said */
+            withdraw?: boolean;
+        };
+        Recommended: {
+            /** @description neighbours that it went to */
+            recipients: number;
+            told: {
+                /** @description milliseconds since the Unix epoch */
+                atMs: number;
+                /** @description 0: what was said before is taken back */
+                evidence: number;
+                /** @description the operator said it, and not what was seen */
+                isByHand: boolean;
+                score: number;
+                subject: string;
+                view: "honesty" | "reliability";
+            }[];
+        };
         RecoverBody: {
             phrase: string;
         };
@@ -3300,6 +3363,19 @@ export interface components {
                 scope: "read" | "write" | "admin";
             }[];
         };
+        ToldList: {
+            told: {
+                /** @description milliseconds since the Unix epoch */
+                atMs: number;
+                /** @description 0: what was said before is taken back */
+                evidence: number;
+                /** @description the operator said it, and not what was seen */
+                isByHand: boolean;
+                score: number;
+                subject: string;
+                view: "honesty" | "reliability";
+            }[];
+        };
         TrustedPeer: {
             bannedUntilMs: number | null;
             baseline: number;
@@ -3313,11 +3389,32 @@ export interface components {
                 threshold: number;
                 value: number;
             }[];
+            /** @description what others say adds to each view now, or takes from it; nothing to storageScore */
+            heard: {
+                honesty: number;
+                reliability: number;
+            };
             honesty: number;
             listed: "blocked" | "allowed" | null;
             /** @description what the operator said instead */
             override: number | null;
             peer: string;
+            /** @description what others say */
+            recommendations: {
+                /** @description milliseconds since the Unix epoch */
+                atMs: number;
+                by: string;
+                /** @description how much of it stands behind the score; 0: taken back */
+                evidence: number;
+                /** @description network of the recommender; those of one count together. Empty: not known */
+                range: string;
+                /** @description the recommender's own score, by what was seen of it; 0: it is not heard */
+                recommender: number;
+                score: number;
+                view: "honesty" | "reliability";
+                /** @description what it would add or take where nothing was seen */
+                worth: number;
+            }[];
             reliability: number;
             /** @description honesty, or the mean of honesty and reliability where that is less */
             score: number;
@@ -3694,7 +3791,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description a peer id or did:key */
+                /** @description a peer id, did:key, address, range, or content such as /ipfs/CID */
                 peer: string;
             };
             cookie?: never;
@@ -6381,6 +6478,71 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrustedPeer"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    recommendPeer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a peer id or did:key */
+                peer: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Recommend"];
+            };
+        };
+        responses: {
+            /** @description what is told of it now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recommended"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listRecommendations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description recommendations */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToldList"];
                 };
             };
             /** @description a failure */

@@ -19,6 +19,13 @@ export interface StepAnswer {
   answer: string
 }
 
+/** On a denylist of this node. What it is named by is all that is said. */
+export function contentDenied(what: string): P2pnodeError {
+  return new P2pnodeError('ERR_CONTENT_DENIED', 'denied', `${what} is on a denylist of this node`, {
+    details: { content: what.slice(0, 256) },
+  })
+}
+
 /** Asked to do with private content what would tell of it outside of the network. */
 export function contentPrivate(cid: CID): P2pnodeError {
   return new P2pnodeError(

@@ -15,7 +15,7 @@ import type { Jobs } from '../jobs/types.ts'
 import type { OpenStorage } from '../storage/open.ts'
 import type { StateDatabase } from '../storage/state/types.ts'
 import type { Logger } from '../telemetry/types.ts'
-import type { Policy, Scores } from '../trust/contract.ts'
+import type { ContentPolicy, Policy, Scores } from '../trust/contract.ts'
 import type { Config } from '../../config/index.ts'
 import { DiscoverySteps } from './flow/steps.ts'
 import type { Step } from './flow/types.ts'
@@ -37,6 +37,7 @@ import type { RunningPolicies } from './policy/index.ts'
 import { createProvides, type ProvideConfig, type ProvideStatistics } from './provide/index.ts'
 import type { NameResolver } from './names/types.ts'
 import { factsOf, SourceGuide, type SourceRouter } from './router/index.ts'
+import { contentDenied } from './errors.ts'
 import { AddressedContent } from './service.ts'
 import type { ContentService } from './types.ts'
 
@@ -56,6 +57,8 @@ export interface ContentServiceOptions {
   log: Logger
   /** What is private here; without it nothing is. */
   privacy?: PrivateContent | undefined
+  /** What is neither read nor told of, whoever asks; by default nothing is. */
+  denied?: ContentPolicy | undefined
   /** The steps of the discovery flow after the peers, those that are switched on. */
   steps?: readonly Step[]
   /** From whom content is rather taken, and what peers have told of themselves. */
@@ -93,7 +96,9 @@ export function createContentService(options: ContentServiceOptions): RunningCon
   const { privacy } = options
   const jobsFolder = join(home, 'jobs')
   const steps = new DiscoverySteps({ steps: options.steps ?? [], privacy, router })
+  const { denied } = options
   const isPrivate = (cid: CID): boolean => privacy?.isPrivate(cid) === true
+  const isDenied = (cid: CID): boolean => denied?.decideContent('tell', { cid }).allowed === false
 
   const hasRoutes = options.hasRoutes ?? (() => libp2p.getPeers().length > 0)
   const fetcher: Fetcher = new Fetcher({
@@ -107,6 +112,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     isPrivate,
     steps,
     privacy,
+    denied,
     factsOf: (root) => factsOf(storage, root),
     stallTimeoutMs: config.content.deadlines?.peersMs,
     cache: {
@@ -134,14 +140,14 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     libp2p,
     storage,
     hasRoutes,
-    isPrivate,
+    isPrivate: (cid) => isPrivate(cid) || isDenied(cid),
     log,
   })
   const { announcements, policies } = options
   const onAdded = (text: string): void => {
     const cid = CID.parse(text)
     policies?.onPinsChanged()
-    if (isPrivate(cid)) return
+    if (isPrivate(cid) || isDenied(cid)) return
     provides.add(cid)
     if (announcements?.isPublishing === true) void tell(cid)
   }
@@ -153,7 +159,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     }
   }
   const onRead = (cid: CID, sizeBytes: number): void => policies?.onRead(cid, sizeBytes)
-  const getting = { storage, fetcher, privacy, names }
+  const getting = { storage, fetcher, privacy, names, denied }
 
   jobs.register(addJob({ storage, jobsFolder, privateContent: privacy, onAdded }))
   jobs.register(carImportJob({ storage, privateContent: privacy, onAdded }))
@@ -170,7 +176,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
   jobs.register(scrubJob(storage, healer({ content, fetcher, steps })))
   for (const job of privacy === undefined ? [] : privateJobs(privacy)) jobs.register(job)
 
-  const service = new AddressedContent({ fetcher, names, privacy, onRead })
+  const service = new AddressedContent({ fetcher, names, privacy, onRead, denied })
   const guide = new SourceGuide({
     router,
     capabilities,
@@ -189,7 +195,10 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     blocks: (plan, readOptions) => service.blocks(plan, readOptions),
     providers: (cid, readOptions) => guide.providers(cid, readOptions),
     route: (cid, routeOptions) => guide.route(cid, routeOptions),
-    provide: (cid, provideOptions) => provides.provide(cid, provideOptions),
+    async provide(cid, provideOptions) {
+      if (isDenied(cid)) throw contentDenied(cid.toString())
+      await provides.provide(cid, provideOptions)
+    },
     provideStatistics: () => provides.statistics(),
     cacheStatistics: () => cache?.statistics(),
     markPrivate: (address) => service.markPrivate(address),

@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import type { ByteRange } from '../../protocols/content/types.ts'
+import type { ContentPolicy } from '../trust/contract.ts'
 import { cancelled, notADirectory, notAFile, paramsInvalid } from './errors.ts'
 import type { Fetcher, FetchingReader } from './fetch/fetcher.ts'
 import type { FetchPlan } from './fetch/session.ts'
@@ -24,6 +25,8 @@ export interface ServiceDependencies {
   /** Without it, addresses that begin with a name are refused. */
   names?: NameResolver | undefined
   privacy?: PrivateContent | undefined
+  /** What is read by nobody, by path and name; the fetcher asks the same of CIDs. */
+  denied?: ContentPolicy | undefined
 }
 
 type TargetPlan = Omit<FetchPlan, 'dag' | 'providersOf'>
@@ -34,8 +37,10 @@ export class AddressedContent implements Omit<ContentService, 'provide' | 'provi
   readonly #names: NameResolver | undefined
   readonly #privacy: PrivateContent | undefined
   readonly #onRead: ServiceDependencies['onRead']
+  readonly #denied: ContentPolicy | undefined
 
-  constructor({ fetcher, names, privacy, onRead }: ServiceDependencies) {
+  constructor({ fetcher, names, privacy, onRead, denied }: ServiceDependencies) {
+    this.#denied = denied
     this.#fetcher = fetcher
     this.#names = names
     this.#privacy = privacy
@@ -128,7 +133,7 @@ export class AddressedContent implements Omit<ContentService, 'provide' | 'provi
   }
 
   async #resolve(address: string, { signal, offline = false }: ReadOptions): Promise<Target> {
-    const parsed = await rootedAddress(address, this.#names, { signal, offline })
+    const parsed = await rootedAddress(address, this.#names, { signal, offline, denied: this.#denied })
     const plan: FetchPlan = {
       dag: parsed.root,
       providersOf: parsed.root,

@@ -15,7 +15,7 @@
  */
 import type { GossipSub, Message } from '@libp2p/gossipsub'
 import type { Logger } from '../telemetry/types.ts'
-import type { Evidence, Policy } from '../trust/contract.ts'
+import type { Evidence, Policy, Scores } from '../trust/contract.ts'
 import { gossipStopped, messageTooLarge, tooManySubscribers, topicUnknown } from './errors.ts'
 import type { GossipHandler } from './subscriber.ts'
 import { Subscriber } from './subscriber.ts'
@@ -29,13 +29,21 @@ export { fullTopic, TOPIC_MAX_BYTES } from './topics.ts'
 
 /** Handlers of one topic: services of this daemon, not users. */
 const SUBSCRIBERS_MAX = 32
+/**
+ * How much a peer's honesty is worth in gossipsub's units: nothing for a newcomer (0.5), up to +10 for one that never lied, so that it
+ * is rather kept in a mesh; −10 (no gossip goes there) at 0.45, −50 (nothing is published there) at 0.25, −80 (nothing is read) at 0.1,
+ * which is where a connection ends by default. Only honesty: whoever is slow may hear everything.
+ */
+const UNITS_ABOVE = 20
+const UNITS_BELOW = 200
+const NEWCOMER_SCORE = 0.5
 /** In gossipsub's units: below its graylist threshold of −80 whatever good the peer does, so that nothing of it is read. */
 const SHUNNED_SCORE = -10_000
 
 export interface GossipOptions {
   networkName: string
   topics: readonly TopicRules[]
-  trust: Policy & Evidence
+  trust: Policy & Evidence & Scores
   log: Logger
   /** Milliseconds; tests pass their own. */
   now?: () => number
@@ -115,7 +123,8 @@ export function createGossip({ networkName, topics, trust, log, now = Date.now }
     rules: {
       topics: [...byFullName.keys()],
       // A neighbour that floods is shunned before its messages cost a signature check each.
-      peerScore: (peer) => (validator.isFlooding(peer) ? SHUNNED_SCORE : 0),
+      peerScore: (peer) =>
+        validator.isFlooding(peer) ? SHUNNED_SCORE : worthOf(trust.score(peer, 'honesty')),
     },
 
     start(pubsub) {
@@ -185,4 +194,9 @@ export function createGossip({ networkName, topics, trust, log, now = Date.now }
     },
     statistics: () => ({ ...validator.counts(), published, dropped }),
   }
+}
+
+function worthOf(honesty: number): number {
+  const above = honesty - NEWCOMER_SCORE
+  return above * (above > 0 ? UNITS_ABOVE : UNITS_BELOW)
 }

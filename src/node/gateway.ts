@@ -8,12 +8,13 @@ import { createRouting } from '../content/routing/index.ts'
 import { hasPublicRoutes, type NetworkServices, withPublicRouting } from '../network/index.ts'
 import type { OpenStorage } from '../storage/open.ts'
 import type { TrustService } from '../trust/index.ts'
+import { hiddenFrom } from './believing.ts'
 
 export interface NodeGatewayOptions
-  extends Omit<GatewayDependencies, 'settings' | 'names' | 'decideAddress' | 'routes'> {
+  extends Omit<GatewayDependencies, 'settings' | 'names' | 'decideAddress' | 'contentPolicy' | 'routes'> {
   config: Config
   names: NameService
-  trust: Pick<TrustService, 'decideAddress'>
+  trust: Pick<TrustService, 'decideAddress' | 'decideContent'>
   libp2p: Libp2p<NetworkServices>
   storage: Pick<OpenStorage, 'blocks'>
 }
@@ -22,7 +23,7 @@ export interface NodeGatewayOptions
 export async function nodeGateway(options: NodeGatewayOptions): Promise<Gateway | undefined> {
   const { config, names, trust, libp2p, storage, ...rest } = options
   if (!config.gateway.enabled) return undefined
-  const { isPrivate } = rest.privateMark
+  const { isPrivate } = hiddenFrom(rest.privateMark, trust)
   const routing = createRouting({
     libp2p: withPublicRouting(libp2p),
     blocks: storage.blocks,
@@ -38,6 +39,7 @@ export async function nodeGateway(options: NodeGatewayOptions): Promise<Gateway 
       record: (name, query) => names.record(name, query),
     },
     decideAddress: (address, family) => trust.decideAddress(address, family),
+    contentPolicy: trust,
     routes: config.gateway.routing ? [routingRoutes({ routing, names, isPrivate, log: rest.log })] : [],
   })
 }

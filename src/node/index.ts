@@ -30,8 +30,8 @@ import {
 import { openStorage } from '../storage/open.ts'
 import { acquireHomeLock, backupHome, openState } from '../storage/state/index.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
-import { createTrust } from '../trust/index.ts'
 import { createVault, deletionsTopic, replaceOwnerSecret } from '../vault/index.ts'
+import { hiddenFrom, startTrust } from './believing.ts'
 import { createNodeCatalog, startCatalog } from './catalog.ts'
 import { runDoctor } from './doctor.ts'
 import { nodeGateway } from './gateway.ts'
@@ -42,6 +42,7 @@ import { startPinning } from './pinning.ts'
 import { replaced } from './replacements.ts'
 import { reportsOf } from './reports.ts'
 import { createKeeping } from './keeping.ts'
+import { createRecommending, recommendationsTopic } from './recommending.ts'
 import { nodeSecrets } from './secrets.ts'
 import { observeServices } from './service-metrics.ts'
 import { nodeSources } from './sources.ts'
@@ -177,11 +178,8 @@ async function startServices(
   // Whom to believe, and who is there.
   const networkName = config.network.name
   const swarm = await nodeSwarm({ config, home: lock.home, identity, askPassphrase, state: stateDb, log })
-  const { membership } = swarm
-  const { thresholds } = config.trust
-  const ownTrust = createTrust({ state: stateDb, log, networkName, thresholds, membership })
+  const ownTrust = await startTrust({ config, home: lock.home, state: stateDb, swarm, log })
   const trust = replaced(ownTrust, replace?.trust)
-  trust.start()
   lifecycle.started('trust', () => trust.stop())
 
   // Until nobody can connect any more, whoever looks after the node hears that it stops.
@@ -192,7 +190,9 @@ async function startServices(
   const catalog = createNodeCatalog({ ...base, isPrivate: (cid) => isPrivate(cid) })
   const messages = createAppMessages({ ...base, self: identity.peerId.toString() })
   const topics = [deletionsTopic(networkName), announcementsTopic(), swarm.rules, catalog.topic]
-  const gossip = createGossip({ ...base, networkName, topics: [...topics, ...messages.rules] })
+  const said = [recommendationsTopic(), ...messages.rules]
+  const gossip = createGossip({ ...base, networkName, topics: [...topics, ...said] })
+  const recommending = createRecommending({ ...base, gossip })
   const vault = createVault({
     ...base,
     home: lock.home,
@@ -208,19 +208,20 @@ async function startServices(
   lifecycle.started('bandwidth', () => bandwidth.stop())
   const discovery = createDiscovery({ config, storage, trust, bandwidth })
   const { privacy } = discovery
-  const { isPrivate } = privacy
+  const { isPrivate } = hiddenFrom(privacy, trust)
   const keeping = createKeeping({ ...base, storage, jobs, gossip, isPrivate })
   const sources = nodeSources({
     ...base,
     did: identity.did,
     storage,
     bandwidth,
-    privateMark: privacy,
+    privateMark: { isPrivate },
     protocol: discovery.protocol,
     replace,
     libp2p: () => libp2p,
   })
   lifecycle.started('sources', () => sources.stop())
+  const holder = replaced(vault.holder, replace?.holder)
   const libp2p = await createLibp2p({
     ...libp2pOptions({
       ...swarm.libp2pInit,
@@ -236,16 +237,11 @@ async function startServices(
       dhtNamespaces: [ipnsNamespace, catalogNamespace(networkName)],
       services: {
         content: sources.protocol,
-        chunk: chunkProtocol({
-          networkName,
-          holder: replaced(vault.holder, replace?.holder),
-          trust,
-          bandwidth,
-          log,
-        }),
+        chunk: chunkProtocol({ networkName, holder, trust, bandwidth, log }),
         message: messageProtocol({ networkName, take: messages.take, trust, log }),
         reconcile: reconcileProtocol({ networkName, admits: () => true, trust, log }),
         keep: keepProtocol({ networkName, holder: keeping.policies.holder, trust, log }),
+        trust: recommending.protocol,
       },
     }),
     start: false,
@@ -278,6 +274,7 @@ async function startServices(
   lifecycle.started('gossip', () => gossip.stop())
   messages.start({ gossip, message: libp2p.services.message })
   lifecycle.started('messages', () => messages.stop())
+  lifecycle.started('recommendations', recommending.start(libp2p))
   const network = createNetwork({ libp2p, identity, trust, history: peers.history, log })
   lifecycle.started('network', () => network.close())
   await swarm.start({ libp2p, trust, gossip })
@@ -299,6 +296,7 @@ async function startServices(
     trust,
     content: libp2p.services.content,
     privacy,
+    denied: trust,
     steps: discovery.begin({
       libp2p: publicLibp2p,
       content: libp2p.services.content,
@@ -348,6 +346,7 @@ async function startServices(
     messages,
     catalog,
     swarm,
+    recommendations: recommending.recommendations,
     cache: content.cacheStatistics,
     ...keeping,
     isServing: () => ['ready', 'degraded'].includes(health().state),
@@ -367,6 +366,7 @@ async function startServices(
     ...keeping,
     messages,
     swarm,
+    recommendations: recommending.recommendations,
     pinning,
     vault: privateFiles,
     publicRead: config.vault.publicRead,

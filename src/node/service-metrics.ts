@@ -15,6 +15,7 @@ import type { OpenStorage } from '../storage/open.ts'
 import type { SwarmService } from '../swarm/types.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { TrustService } from '../trust/index.ts'
+import type { Recommendations } from '../trust/recommend/index.ts'
 import type { Vault } from '../vault/index.ts'
 
 export interface MeasuredServices {
@@ -32,6 +33,7 @@ export interface MeasuredServices {
   cache: () => CacheStatistics | undefined
   policies: Pick<PinPolicies, 'statistics'>
   messages: Pick<AppMessages, 'statistics'>
+  recommendations: Pick<Recommendations, 'statistics'>
   announcements: Pick<Announcements, 'statistics'>
   catalog: Pick<CatalogService, 'statistics'>
   swarm: Pick<SwarmService, 'status'>
@@ -131,6 +133,17 @@ export function observeServices(services: MeasuredServices): void {
   const said = { name: 'p2pnode_messages_total', help: 'What applications said.', labels: ['event'] as const }
   metrics.observed('counter', said, () =>
     Object.entries(services.messages.statistics()).map(([event, value]) => ({ labels: { event }, value })),
+  )
+  const recommended = {
+    name: 'p2pnode_recommendations_total',
+    help: 'What peers say of each other: told by this node, taken from others, and bundles with wrong signatures.',
+    labels: ['event'] as const,
+  }
+  metrics.observed('counter', recommended, () =>
+    Object.entries(services.recommendations.statistics()).map(([event, value]) => ({
+      labels: { event },
+      value,
+    })),
   )
   observeVault(metrics, vault)
   observeBandwidth(metrics, services.bandwidth)

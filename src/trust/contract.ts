@@ -4,6 +4,7 @@
  *
  * A peer is named by the text form of its peer id. Types only: nothing here runs.
  */
+import type { CID } from 'multiformats/cid'
 
 /** What a peer wants to do, or what this node is about to do with it. */
 export type Action =
@@ -37,6 +38,8 @@ export type Action =
   | 'catalogue'
   /** a DHT record that the peer wants kept here */
   | 'dht-record'
+  /** the peer says what it has seen of others */
+  | 'recommend'
 
 /**
  * What an action is about, where that matters: a CID (text form), a slab (hex), a network address (multiaddr), a topic.
@@ -53,8 +56,28 @@ export type Decision =
   | {
       allowed: false
       /** Stable, counted by metrics: why it was refused. */
-      reason: 'deny-list' | 'not-on-allow-list' | 'banned' | 'score' | 'not-a-member' | 'rate'
+      reason:
+        | 'deny-list'
+        | 'not-on-allow-list'
+        | 'banned'
+        | 'score'
+        | 'not-a-member'
+        | 'rate'
+        /** it is about content that nobody is given here */
+        | 'content-deny-list'
     }
+
+/** What is done with content where no peer is asked about: it is read by a program of this machine or the gateway, or told of to others. */
+export type ContentUse = 'read' | 'tell'
+
+/** Content by its CID, by the path below it as it was asked for, or by its name before that was resolved. */
+export type NamedContent = { cid: CID; path?: readonly string[] } | { name: string; path: readonly string[] }
+
+/** What of all content is given to nobody, whoever asks. `Policy.decide` asks the same where its subject is a CID. */
+export interface ContentPolicy {
+  /** Answers at once and never throws: it is asked for every block. */
+  decideContent(use: ContentUse, content: NamedContent): Decision
+}
 
 /** One kind of behaviour that was seen. Weights live with the model, not with whoever reports. */
 export type EvidenceKind =
@@ -102,9 +125,9 @@ export interface Evidence {
 export interface Scores {
   /**
    * The peer's score in [0, 1]; 0.5 is a newcomer. For `storage` it is what the peer kept, served and proved that counts, and
-   * nothing that it said.
+   * nothing that it or others said. For `honesty` it does not matter how fast and reliable the peer is.
    */
-  score(peer: string, purpose?: 'storage'): number
+  score(peer: string, purpose?: 'storage' | 'honesty'): number
 }
 
 export interface Proofs {

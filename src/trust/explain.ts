@@ -1,6 +1,7 @@
 import type { Action, EvidenceKind } from './contract.ts'
-import { confidenceAt, NEWCOMER, sumsAt, viewsAt } from './model/account.ts'
+import { confidenceAt, NEWCOMER, sumsAt, type Views, viewsAt } from './model/account.ts'
 import { BASELINE, SUMS, type SumName, type View } from './model/weights.ts'
+import { type ExplainedOpinion, type Hearsay, within } from './hearsay.ts'
 import type { PeerAccount } from './scores.ts'
 import { type Measure, measured, reaches, RULES, type Thresholds } from './thresholds.ts'
 
@@ -15,9 +16,13 @@ export interface PeerReport {
   reliability: number
   /** How well the peer is known, in [0, 1). */
   confidence: number
-  /** What every sum adds to or takes from which view now; the views are the baseline and these, kept within [0, 1]. */
+  /** What every sum adds to or takes from which view now; the views are the baseline, these and `heard`, kept within [0, 1]. */
   terms: { sum: SumName; value: number; views: View[]; halfLifeMs: number }[]
   baseline: number
+  /** What others say adds to or takes from each view now, beside what was seen. Nothing of it counts for `storageScore`. */
+  heard: { honesty: number; reliability: number }
+  /** Who says so; by view, what is worth most first. */
+  recommendations: ExplainedOpinion[]
   /** Everything that was ever reported, by kind. */
   totals: { kind: EvidenceKind; count: number; lastMs: number }[]
   override: number | null
@@ -27,23 +32,32 @@ export interface PeerReport {
   decisions: { action: Action; measure: Measure; value: number; threshold: number; allowed: boolean }[]
 }
 
+const NOTHING_HEARD = Object.freeze({ honesty: 0, reliability: 0 })
+
 export interface ExplainOptions {
   peer: string
   entry: PeerAccount | undefined
   listed: PeerReport['listed']
   thresholds: Thresholds | undefined
+  said: ReturnType<Hearsay['explain']>
   nowMs: number
 }
 
-export function explain({ peer, entry, listed, thresholds, nowMs }: ExplainOptions): PeerReport {
+export function explain({ peer, entry, listed, thresholds, said, nowMs }: ExplainOptions): PeerReport {
   const override = entry?.override ?? null
   const model = entry === undefined ? NEWCOMER : viewsAt(entry.account, nowMs)
-  const views = override === null ? model : { honesty: override, reliability: override, storage: override }
+  const seen = override === null ? model : { honesty: override, reliability: override, storage: override }
+  const heard = override === null ? said.added : NOTHING_HEARD
+  const views: Views = {
+    ...seen,
+    honesty: within(seen.honesty + heard.honesty),
+    reliability: within(seen.reliability + heard.reliability),
+  }
   const isBanned = entry?.ban !== null && entry?.ban !== undefined && nowMs < entry.ban.untilMs
   return {
     peer,
     score: measured(views, 'score'),
-    storageScore: measured(views, 'storage'),
+    storageScore: measured(seen, 'storage'),
     honesty: views.honesty,
     reliability: views.reliability,
     confidence: entry === undefined ? 0 : confidenceAt(entry.account, nowMs),
@@ -57,6 +71,8 @@ export function explain({ peer, entry, listed, thresholds, nowMs }: ExplainOptio
             halfLifeMs: SUMS[name].halfLifeMs,
           })),
     baseline: BASELINE,
+    heard,
+    recommendations: said.opinions,
     totals: Object.entries(entry?.account.totals ?? {}).map(([kind, total]) => ({
       kind: kind as EvidenceKind,
       ...total,
@@ -69,7 +85,8 @@ export function explain({ peer, entry, listed, thresholds, nowMs }: ExplainOptio
 
   function decisionsOf(): PeerReport['decisions'] {
     return (Object.entries(RULES) as [Action, (typeof RULES)[Action]][]).map(([action, rule]) => {
-      const value = measured(views, rule.measure)
+      const isSeenOnly = rule.isSeenOnly === true || rule.measure === 'storage'
+      const value = measured(isSeenOnly ? seen : views, rule.measure)
       const threshold = thresholds?.[rule.threshold] ?? 0
       const byLists = listed === null ? undefined : listed === 'allowed'
       return {

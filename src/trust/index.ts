@@ -1,18 +1,30 @@
 import type { Logger } from '../telemetry/types.ts'
-import type { Action, Decision, EvidenceKind, Trust } from './contract.ts'
+import type {
+  Action,
+  ContentPolicy,
+  ContentUse,
+  Decision,
+  EvidenceKind,
+  NamedContent,
+  Trust,
+} from './contract.ts'
+import { createDenylist, type Denylist } from './denylist/index.ts'
 import { scoreInvalid } from './errors.ts'
 import type { EvidenceQuery, EvidenceRow, TrustState } from './ledger.ts'
 import type { AuditReport } from './chain.ts'
 import { banFor } from './bans.ts'
 import { explain, type PeerReport } from './explain.ts'
 import { openLedger } from './ledger.ts'
+import { createHearsay } from './hearsay.ts'
 import type { ListEntry } from './lists.ts'
 import { openPeerLists } from './lists.ts'
-import { isProvenAt, viewsAt } from './model/account.ts'
+import { evidenceAt, isProvenAt, type Views, viewsAt } from './model/account.ts'
 import { SUMS, WEIGHTS } from './model/weights.ts'
-import { openScorekeeper } from './scores.ts'
+import { openHeard } from './recommend/heard.ts'
+import type { HeardSigned, Seen } from './recommend/types.ts'
+import { openScorekeeper, type PeerAccount } from './scores.ts'
 import { parsePeer } from './subject.ts'
-import { measured, reaches, RULES, type Thresholds } from './thresholds.ts'
+import { type Measure, measured, reaches, RULES, type Thresholds } from './thresholds.ts'
 
 export type { AuditReport } from './chain.ts'
 export type { PeerReport } from './explain.ts'
@@ -35,17 +47,19 @@ export interface TrustOptions {
     /** Calls back when somebody came or went. */
     onChange(listener: () => void): void
   }
+  /** Content that nobody is given, beside what is blocked here; by default there is none. */
+  denylist?: Denylist
   /** Milliseconds since the Unix epoch; tests pass their own. */
   now?: () => number
 }
 
 /** The contract of trust, and what an operator does with it. */
-export interface TrustService extends Trust {
+export interface TrustService extends Trust, ContentPolicy {
   /** Whether connections with this address (text form of an IP address) are refused, whoever is behind it. */
   decideAddress(address: string, family: 'ipv4' | 'ipv6'): Decision
   /**
    * Refuses everything from and to a peer (peer id or `did:key`), an IP address or a range of them, from now on and
-   * after a restart. Listeners of `onChange` drop the connections that are open.
+   * after a restart. Listeners of `onChange` drop the connections that are open. Content (`/ipfs/CID`) is given to nobody any more.
    *
    * @throws ERR_PEER_INVALID, ERR_LIST_FULL
    */
@@ -72,8 +86,16 @@ export interface TrustService extends Trust {
   setScore(peer: string, score: number | null): PeerReport
   /** Checks that no stored evidence was changed, taken out or put in. @throws the signal's reason */
   audit(signal: AbortSignal): Promise<AuditReport>
+  /** What was seen of a peer, without what others say; the operator's word where there is one. */
+  seen(peer: string): Seen
+  /** Whether what a peer says of others counts: by what was seen of it alone. */
+  isHeard(peer: string): boolean
+  /** Counts what others said from now on, if it is newer than what they said before; how many were. */
+  hear(all: readonly HeardSigned[]): number
+  /** Calls back with peers of whom something was seen, and whether they were just banned for it; returns the function that ends it. */
+  onSeen(listener: (peer: string, isBanned: boolean) => void): () => void
   /** How often what was refused for which reason since start: `{ dial: { 'deny-list': 3 } }`. */
-  denials(): Partial<Record<Action, Partial<Record<DenialReason, number>>>>
+  denials(): Denials
   /** Reports that could not be kept since start. */
   droppedEvidence(): number
   /** Calls back when a list has changed, so that what is no longer allowed can be ended; returns the function that ends it. */
@@ -83,11 +105,14 @@ export interface TrustService extends Trust {
   stop(): void
 }
 
+type Denials = Partial<Record<Action | ContentUse, Partial<Record<DenialReason, number>>>>
+
 const ALLOWED: Decision = Object.freeze({ allowed: true })
 const DENY_LIST: Decision = Object.freeze({ allowed: false, reason: 'deny-list' })
 const BANNED: Decision = Object.freeze({ allowed: false, reason: 'banned' })
 const NOT_A_MEMBER: Decision = Object.freeze({ allowed: false, reason: 'not-a-member' })
 const LOW_SCORE: Decision = Object.freeze({ allowed: false, reason: 'score' })
+const CONTENT_DENIED: Decision = Object.freeze({ allowed: false, reason: 'content-deny-list' })
 const NOT_ON_ALLOW_LIST: Decision = Object.freeze({ allowed: false, reason: 'not-on-allow-list' })
 
 /**
@@ -100,14 +125,34 @@ const NOT_ON_ALLOW_LIST: Decision = Object.freeze({ allowed: false, reason: 'not
  */
 export function createTrust(options: TrustOptions): TrustService {
   const { state, log, networkName, thresholds, membership, now = Date.now } = options
+  const denylist = options.denylist ?? createDenylist()
   const partLog = log.child({ part: 'trust', network: networkName })
   const lists = openPeerLists(state.db, now)
   const scores = openScorekeeper(state, now)
   const ledger = openLedger({ state, log: partLog, now, companion: scores })
-  const denials: Partial<Record<Action, Partial<Record<DenialReason, number>>>> = {}
+  const denials: Denials = {}
+  denylist.setOwn(blockedContent())
   const listeners = new Set<() => void>()
+  const watchers = new Set<(peer: string, isBanned: boolean) => void>()
+  const heard = openHeard(state)
+  const hearsay = createHearsay({
+    heard,
+    standing: (author, nowMs) =>
+      judge(author, 'recommend').allowed ? measured(scores.views(author, nowMs), 'score') : 0,
+  })
 
-  function count(action: Action, decision: Decision): Decision {
+  /** What the operator blocked by command, as rules. */
+  function blockedContent(): string[] {
+    return lists.entries('block').flatMap(({ peer }) => (peer.startsWith('/') ? [peer] : []))
+  }
+
+  function isDenied(content: NamedContent): boolean {
+    if ('name' in content) return denylist.deniesName(content.name, content.path)
+    const { cid, path = [] } = content
+    return path.length === 0 ? denylist.deniesCid(cid) : denylist.deniesPath(cid, path)
+  }
+
+  function count(action: Action | ContentUse, decision: Decision): Decision {
     if (!decision.allowed) {
       const ofAction = (denials[action] ??= {})
       ofAction[decision.reason] = (ofAction[decision.reason] ?? 0) + 1
@@ -133,8 +178,16 @@ export function createTrust(options: TrustOptions): TrustService {
     if (isBanned(peer, nowMs)) {
       return BANNED
     }
-    const { threshold, measure } = RULES[action]
-    return reaches(measured(views, measure), thresholds[threshold]) ? ALLOWED : LOW_SCORE
+    const { threshold, measure, isSeenOnly } = RULES[action]
+    const value = measured(isSeenOnly === true ? views : withHearsay(peer, views, measure, nowMs), measure)
+    return reaches(value, thresholds[threshold]) ? ALLOWED : LOW_SCORE
+  }
+
+  /** What is kept for others stands on what was seen alone, and what the operator said on nothing else. */
+  function withHearsay(peer: string, seen: Views, measure: Measure, nowMs: number): Views {
+    if (measure === 'storage' || !heard.has(peer)) return seen
+    const entry = scores.find(peer)
+    return entry !== undefined && entry.override !== null ? seen : hearsay.added(peer, seen, entry, nowMs)
   }
 
   /** Whoever was asked for its views is in memory. */
@@ -143,25 +196,35 @@ export function createTrust(options: TrustOptions): TrustService {
     return ban !== undefined && ban !== null && nowMs < ban.untilMs
   }
 
-  /** Shuts out for a time who has fallen below what a connection asks for: scores rise again with time alone. */
   function noted(peer: string, kind: EvidenceKind, atMs: number): void {
     const entry = scores.note(peer, kind, atMs)
+    const isBanned = bannedFor(entry, kind, atMs)
+    for (const watcher of watchers) watcher(peer, isBanned)
+  }
+
+  /** Shuts out for a time who has fallen below what a connection asks for: scores rise again with time alone. */
+  function bannedFor(entry: PeerAccount, kind: EvidenceKind, atMs: number): boolean {
+    const { peer } = entry
     if (thresholds === undefined || SUMS[WEIGHTS[kind].sum].sign > 0 || entry.override !== null) {
-      return
+      return false
     }
+    // By what was seen alone: nobody is shut out for what others say.
     if (isBanned(peer, atMs) || reaches(viewsAt(entry.account, atMs).honesty, thresholds.connect)) {
-      return
+      return false
     }
     entry.ban = banFor(entry.ban, atMs)
     scores.changed(entry)
     // Whoever reports is in the midst of something, which a listener may end together with the connection.
     queueMicrotask(() => changed('no longer trusted', { peer }))
+    return true
   }
 
   function reportOf(peer: string): PeerReport {
     const entry = scores.find(peer)
     const listed = lists.has('block', peer) ? 'blocked' : lists.has('allow', peer) ? 'allowed' : null
-    return explain({ peer, entry, listed, thresholds, nowMs: now() })
+    const nowMs = now()
+    const said = hearsay.explain(peer, entry, nowMs)
+    return explain({ peer, entry, listed, thresholds, said, nowMs })
   }
 
   function changed(what: string, entry: { peer: string }): void {
@@ -170,6 +233,7 @@ export function createTrust(options: TrustOptions): TrustService {
   }
 
   function tellListeners(): void {
+    hearsay.changed()
     for (const listener of listeners) {
       try {
         listener()
@@ -182,7 +246,9 @@ export function createTrust(options: TrustOptions): TrustService {
   membership?.onChange(tellListeners)
 
   return {
-    decide: (peer, action) => count(action, judge(peer, action)),
+    decide: (peer, action, { cid } = {}) =>
+      count(action, cid !== undefined && denylist.deniesText(cid) ? CONTENT_DENIED : judge(peer, action)),
+    decideContent: (use, content) => count(use, isDenied(content) ? CONTENT_DENIED : ALLOWED),
     decideAddress: (address, family) =>
       count('accept', lists.blocksAddress(address, family) ? DENY_LIST : ALLOWED),
     report(peer, kind, detail) {
@@ -199,15 +265,21 @@ export function createTrust(options: TrustOptions): TrustService {
       const entry = scores.remembered(peer)
       return entry !== undefined && (entry.override !== null || isProvenAt(entry.account, nowMs))
     },
-    score: (peer, purpose) => measured(scores.views(peer, now()), purpose ?? 'score'),
+    score(peer, purpose) {
+      const nowMs = now()
+      const measure = purpose ?? 'score'
+      return measured(withHearsay(peer, scores.views(peer, nowMs), measure, nowMs), measure)
+    },
 
     block(subject, reason) {
       const entry = lists.add('block', subject, reason)
+      denylist.setOwn(blockedContent())
       changed('blocked', entry)
       return entry
     },
     unblock(subject) {
       const removed = lists.remove('block', subject)
+      denylist.setOwn(blockedContent())
       if (removed) {
         changed('unblocked', { peer: subject })
       }
@@ -248,6 +320,24 @@ export function createTrust(options: TrustOptions): TrustService {
     audit: (signal) => ledger.audit(signal),
     denials: () => structuredClone(denials),
     droppedEvidence: () => ledger.dropped(),
+    seen(peer) {
+      const nowMs = now()
+      const entry = scores.find(peer)
+      const { honesty, reliability } = scores.views(peer, nowMs)
+      const evidence = entry === undefined ? 0 : evidenceAt(entry.account, nowMs)
+      return { honesty, reliability, evidence, isSetByHand: (entry?.override ?? null) !== null }
+    },
+    isHeard: (peer) => judge(peer, 'recommend').allowed,
+    hear(all) {
+      heard.forgetOld(now())
+      const taken = heard.take(all)
+      if (taken > 0) hearsay.changed()
+      return taken
+    },
+    onSeen(listener) {
+      watchers.add(listener)
+      return () => watchers.delete(listener)
+    },
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -11,7 +11,7 @@ export const REASON_MAX_CHARACTERS = 256
 export type ListName = 'block' | 'allow'
 
 export interface ListEntry {
-  /** A peer id; on the block list also an address range such as `203.0.113.0/24`. */
+  /** A peer id; on the block list also an address range such as `203.0.113.0/24`, or content such as `/ipfs/CID`. */
   peer: string
   reason: string | null
   sinceMs: number
@@ -90,7 +90,7 @@ export function openPeerLists(db: Database, now: () => number): PeerLists {
 function rangesOf(entries: Map<string, ListEntry>): BlockList | undefined {
   let ranges: BlockList | undefined
   for (const { peer } of entries.values()) {
-    if (!peer.includes('/')) {
+    if (!peer.includes('/') || peer.startsWith('/')) {
       continue
     }
     const subject = parseListSubject(peer)

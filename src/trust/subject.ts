@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import { peerIdFromPublicKey, peerIdFromString } from '@libp2p/peer-id'
 import { base58btc } from 'multiformats/bases/base58'
+import { contentRule } from './denylist/rules.ts'
 import { subjectInvalid } from './errors.ts'
 
 /** Multicodec of an Ed25519 public key (0xed) as a varint, the first bytes below every `did:key:z6Mk…`. */
@@ -19,6 +20,8 @@ export type ListSubject =
   | { type: 'peer'; text: string }
   /** `text` is the range as it is shown: `203.0.113.0/24`. */
   | { type: 'range'; text: string; range: AddressRange }
+  /** `text` is a rule of a denylist: `/ipfs/CID`, `/ipfs/CID/path*`, `/ipns/NAME`. */
+  | { type: 'content'; text: string }
 
 /**
  * The peer id, in its text form, that a peer id or a `did:key` names. Other spellings of the same peer id (a CID) come
@@ -35,11 +38,14 @@ export function parsePeer(text: string): string {
 }
 
 /**
- * What an entry of the block list names: a peer (id or `did:key`), an address (`203.0.113.7`) or a range (`203.0.113.0/24`).
+ * What an entry of the block list names: a peer (id or `did:key`), an address (`203.0.113.7`), a range (`203.0.113.0/24`), or content
+ * (a CID of version 1, `/ipfs/CID`, or another rule of a denylist).
  *
  * @throws ERR_PEER_INVALID
  */
 export function parseListSubject(text: string): ListSubject {
+  const rule = contentRule(text)
+  if (rule !== undefined) return { type: 'content', text: rule }
   const range = parseRange(text)
   if (range !== undefined) {
     return { type: 'range', text: `${range.address}/${range.prefixBits}`, range }
@@ -47,7 +53,11 @@ export function parseListSubject(text: string): ListSubject {
   try {
     return { type: 'peer', text: parsePeer(text) }
   } catch (cause) {
-    throw subjectInvalid(text, 'a peer id, a did:key, an IP address or a range such as 203.0.113.0/24', cause)
+    throw subjectInvalid(
+      text,
+      'a peer id, a did:key, an IP address, a range such as 203.0.113.0/24, or content such as /ipfs/CID',
+      cause,
+    )
   }
 }
 

@@ -14,6 +14,7 @@ export interface Thresholds {
   readonly proxy: number
   readonly catalogue: number
   readonly keep: number
+  readonly recommend: number
 }
 
 /** What of a peer is asked for an action: that it never lied, that it keeps what it is given, or all together. */
@@ -22,6 +23,8 @@ export type Measure = 'honesty' | 'storage' | 'score'
 export interface Rule {
   readonly threshold: keyof Thresholds
   readonly measure: Measure
+  /** Only what was seen counts, not what others say. */
+  readonly isSeenOnly?: true
 }
 
 /** Who is slow may still be talked to and served; only who is to do something for us is measured by what it did. */
@@ -41,6 +44,8 @@ export const RULES: Readonly<Record<Action, Rule>> = {
   catalogue: { threshold: 'catalogue', measure: 'honesty' },
   keep: { threshold: 'keep', measure: 'score' },
   entrust: { threshold: 'place', measure: 'score' },
+  // Nobody becomes a recommender by recommendation: trust goes one hop.
+  recommend: { threshold: 'recommend', measure: 'score', isSeenOnly: true },
 }
 
 /** Sums of decimal fractions miss by less; 0.5 less four times 0.1 is 0.1. */

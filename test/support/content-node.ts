@@ -251,6 +251,7 @@ export async function startContentNode(
     capabilities,
     log: quiet,
     privacy,
+    denied: trust,
     steps: discovery.begin({ libp2p, content: protocol, ipfs: helia.fetchBlock }),
     announcements,
     policies,

@@ -62,6 +62,7 @@ export async function openGateway(changes: GatewayChanges = {}): Promise<Gateway
       content: node.content,
       privateMark: NOTHING_PRIVATE,
       decideAddress: (address, family) => node.trust.decideAddress(address, family),
+      contentPolicy: node.trust,
       bandwidth: UNLIMITED,
       metrics,
       log: quiet,

@@ -20,7 +20,7 @@ import { boundedStop, createNetwork, createPeerRecords, libp2pOptions } from '..
 import { openState } from '../../src/storage/state/index.ts'
 import type { StateDatabase } from '../../src/storage/state/types.ts'
 import type { Logger } from '../../src/telemetry/types.ts'
-import type { TrustService } from '../../src/trust/index.ts'
+import type { Thresholds, TrustService } from '../../src/trust/index.ts'
 import { createTrust } from '../../src/trust/index.ts'
 
 /** A logger that writes nowhere and remembers what was warned about. */
@@ -109,6 +109,8 @@ export interface TestNodeOptions {
   privateKey?: Ed25519PrivateKey
   /** In place of the score of all, and of what this node depends on. */
   score?: (peer: string) => number
+  /** Without them nobody is refused for a score. */
+  thresholds?: Thresholds
   isNeeded?: (peer: string) => boolean
   init?: Partial<Libp2pOptionsInit<ServiceMap>>
 }
@@ -122,7 +124,13 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
   const peerId: PeerId = peerIdFromPrivateKey(privateKey)
   const identity = { privateKey, peerId, did: didFromPeerId(peerId) ?? '' }
   const state = await openState({ path: join(home, 'state.db'), log })
-  const lists = createTrust({ state, log, networkName: settings.network.name })
+  const { thresholds } = options
+  const lists = createTrust({
+    state,
+    log,
+    networkName: settings.network.name,
+    ...(thresholds === undefined ? {} : { thresholds }),
+  })
   const trust = { ...lists, ...(options.score === undefined ? {} : { score: options.score }) }
   const peers = createPeerRecords({
     state,

@@ -10,6 +10,21 @@ import type { Thresholds, TrustService } from '../../src/trust/index.ts'
 import { createTrust } from '../../src/trust/index.ts'
 import { quietLogger } from './network.ts'
 
+/** As the configuration has them. */
+export const THRESHOLDS: Thresholds = {
+  connect: 0.1,
+  gossip: 0.2,
+  serve: 0.15,
+  fetch: 0.15,
+  relay: 0.3,
+  store: 0.3,
+  place: 0.4,
+  proxy: 0.6,
+  keep: 0.5,
+  catalogue: 0.3,
+  recommend: 0.6,
+}
+
 export interface TrustFixture {
   readonly trust: TrustService
   readonly state: StateDatabase

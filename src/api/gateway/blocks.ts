@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { PrivateMark } from '../../content/private/types.ts'
 import type { ContentService, OpenReader, ReadPlan } from '../../content/types.ts'
+import type { ContentPolicy } from '../../trust/contract.ts'
 import { gone, notFound } from './errors.ts'
 import { checkRoot } from './ids.ts'
 
@@ -9,6 +10,8 @@ export interface GatewayBlocksOptions {
   privateMark: PrivateMark
   /** Never served. Known by multihash, so that no other text form or codec gets around it. */
   denied: readonly CID[]
+  /** The denylists of the node. */
+  contentPolicy?: ContentPolicy | undefined
   mayFetch: boolean
 }
 
@@ -40,7 +43,9 @@ export class GatewayBlocks {
     checkRoot(cid)
     // As for something that nobody has: that it exists is private, too.
     if (this.#options.privateMark.isPrivate(cid)) throw notFound(`${cid} could not be had`)
-    if (this.#denied.size > 0 && this.#denied.has(multihashOf(cid))) throw gone(cid)
+    const { contentPolicy } = this.#options
+    const isListed = contentPolicy?.decideContent('read', { cid }).allowed === false
+    if (isListed || this.#denied.has(multihashOf(cid))) throw gone(cid.toString())
   }
 }
 

@@ -5,6 +5,7 @@ import { readFile } from '../../content/read/file.ts'
 import { decodeNode } from '../../content/read/node.ts'
 import { type PathEnd, walkPath } from '../../content/read/path.ts'
 import type { OpenReader, ReadPlan } from '../../content/types.ts'
+import type { ContentPolicy, NamedContent } from '../../trust/contract.ts'
 import { contentDisposition } from '../disposition.ts'
 import { answer } from './answer.ts'
 import { answerFile } from './answer-file.ts'
@@ -12,6 +13,7 @@ import { ContentTypes } from './content-type.ts'
 import type { GatewayBlocks } from './blocks.ts'
 import {
   badRequest,
+  gone,
   nameUnresolved,
   notCached,
   notFound,
@@ -29,6 +31,8 @@ import type { GatewayNames } from './types.ts'
 export interface GatewayContentOptions {
   blocks: GatewayBlocks
   names: GatewayNames | undefined
+  /** What is given to nobody, by path and name; `blocks` asks the same of CIDs. */
+  contentPolicy?: ContentPolicy | undefined
   /** Whether others may be asked, for blocks and for names. */
   mayFetch: boolean
   isDeserialized: boolean
@@ -48,6 +52,8 @@ export interface OpenAnswer {
 }
 
 const REDIRECTS_FILE = '_redirects'
+/** What was asked for comes from outside: in a message it is cut. */
+const MAX_SHOWN_CHARACTERS = 256
 
 /** What the content of a root is served by: names, paths, formats, and the redirects that a website brings. */
 export class GatewayContent {
@@ -91,7 +97,9 @@ export class GatewayContent {
     refuseServiceWorker(target, headers)
     const negotiated = negotiate(text(headers['accept']), target.query)
     if (negotiated.format === 'ipns-record') return this.#record(request)
+    this.#assertGiven(root.namespace === 'ipns' ? { name: root.name, path } : { cid: root.cid, path }, target)
     const { rootCid, namePath, ttlMs } = await this.#resolve(request)
+    if (root.namespace === 'ipns') this.#assertGiven({ cid: rootCid, path: [...namePath, ...path] }, target)
     const open = (plan: ReadPlan): OpenReader => {
       const reader = this.#options.blocks.open(plan, isOnlyIfCached(headers))
       readers.push(reader)
@@ -135,6 +143,13 @@ export class GatewayContent {
     if (end.rest.length > 0)
       throw notImplemented(`"${end.rest.join('/')}" is inside of ${end.cid}; only links are followed`)
     return answer(exchangeOf(end, path, target.search), this.#options.isDeserialized)
+  }
+
+  /** @throws ERR_DENIED */
+  #assertGiven(content: NamedContent, { root, path }: Target): void {
+    if (this.#options.contentPolicy?.decideContent('read', content).allowed !== false) return
+    const first = root.namespace === 'ipns' ? root.name : root.cid.toString()
+    throw gone(`/${[root.namespace, first, ...path].join('/')}`.slice(0, MAX_SHOWN_CHARACTERS))
   }
 
   async #resolve({

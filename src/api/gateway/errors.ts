@@ -1,4 +1,3 @@
-import type { CID } from 'multiformats/cid'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import { ApiError, STATUS_OF_KIND } from '../errors.ts'
 import { MAX_LABEL_CHARACTERS, RETRY_AFTER_SECONDS } from './limits.ts'
@@ -48,13 +47,8 @@ export const notFound = (message: string): GatewayError => failure(404, 'ERR_NOT
 export const notCached = (): GatewayError =>
   failure(412, 'ERR_NOT_CACHED', 'not-found', 'not held here, and the request allows no other source')
 
-export const gone = (cid: CID): GatewayError =>
-  failure(
-    410,
-    'ERR_DENIED',
-    'denied',
-    `${cid} is not served: it is on the list of this gateway (gateway.denied)`,
-  )
+export const gone = (what: string): GatewayError =>
+  failure(410, 'ERR_DENIED', 'denied', `${what} is not served: it is on a denylist of this node`)
 
 export const addressRefused = (): GatewayError =>
   failure(403, 'ERR_ADDRESS_REFUSED', 'denied', 'requests from this address are refused')

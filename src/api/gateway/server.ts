@@ -138,11 +138,12 @@ export async function createGatewayServer(
   return { app, requests }
 }
 
-function contentOf({ settings, content, names, privateMark }: GatewayDependencies): GatewayContent {
+function contentOf(dependencies: GatewayDependencies): GatewayContent {
+  const { settings, content, names, privateMark, contentPolicy } = dependencies
   const denied = settings.denied.map(readCid).filter((cid): cid is CID => cid !== undefined)
-  const blocks = new GatewayBlocks({ content, privateMark, denied, mayFetch: settings.fetch })
+  const blocks = new GatewayBlocks({ content, privateMark, denied, contentPolicy, mayFetch: settings.fetch })
   const { fetch: mayFetch, deserialized: isDeserialized } = settings
-  return new GatewayContent({ blocks, names, mayFetch, isDeserialized })
+  return new GatewayContent({ blocks, names, contentPolicy, mayFetch, isDeserialized })
 }
 
 interface ContentRoute {

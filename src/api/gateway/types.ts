@@ -4,7 +4,7 @@ import type { NameRecord, NameResolver } from '../../content/names/types.ts'
 import type { PrivateMark } from '../../content/private/types.ts'
 import type { ContentService } from '../../content/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
-import type { Decision } from '../../trust/contract.ts'
+import type { ContentPolicy, Decision } from '../../trust/contract.ts'
 import type { GatewayMetricsSource } from './metrics.ts'
 
 /**
@@ -52,6 +52,8 @@ export interface GatewayDependencies {
   decideAddress(address: string, family: 'ipv4' | 'ipv6'): Decision
   /** Whether what an address has open is counted; that of this machine is not, where a proxy may stand in front. */
   isCounted?: ((address: string) => boolean) | undefined
+  /** What is given to nobody, beside `settings.denied`. */
+  contentPolicy?: ContentPolicy | undefined
   bandwidth: Bandwidth
   metrics: GatewayMetricsSource
   log: Logger

@@ -6,6 +6,7 @@ import {
   AllowList,
   AllowPeer,
   BlockList,
+  BlockedParams,
   BlockPeer,
   Connect,
   EvidenceList,
@@ -76,7 +77,7 @@ export const networkRoutes: Route[] = [
     operationId: 'listBlocked',
     tag: 'network',
     access: 'read',
-    summary: 'Peers that are refused',
+    summary: 'Peers and content that are refused',
     replies: { 200: { description: 'the deny list', schema: BlockList } },
     handle: async (_call, { trust }) => ({ blocked: trust.list().blocked }),
   }),
@@ -86,7 +87,7 @@ export const networkRoutes: Route[] = [
     operationId: 'blockPeer',
     tag: 'network',
     access: 'admin',
-    summary: 'Refuse a peer or a range of addresses, and end its connections',
+    summary: 'Refuse a peer or a range of addresses, and end its connections; or content, to everybody',
     body: BlockPeer,
     replies: { 200: { description: 'the deny list', schema: BlockList } },
     handle: async ({ body }, { trust }) => {
@@ -100,8 +101,8 @@ export const networkRoutes: Route[] = [
     operationId: 'unblockPeer',
     tag: 'network',
     access: 'admin',
-    summary: 'No longer refuse a peer',
-    params: PeerParams,
+    summary: 'No longer refuse a peer or content',
+    params: BlockedParams,
     replies: { 200: { description: 'the deny list', schema: BlockList } },
     handle: async ({ params }, { trust }) => {
       trust.unblock(params.peer)

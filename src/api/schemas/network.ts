@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { MAX_PARAM_LENGTH } from '../limits.ts'
 import { AfterId, CidText, Count, Instant, Limit, PeerText } from './common.ts'
 
 /** Of the content, chunk and Bitswap protocols, over all connections that there ever were. */
@@ -70,8 +71,16 @@ const ListEntry = Type.Object(
 
 export const BlockList = Type.Object({ blocked: Type.Array(ListEntry) }, { $id: 'BlockList' })
 
+const BlockedText = Type.String({
+  minLength: 1,
+  maxLength: MAX_PARAM_LENGTH,
+  description: 'a peer id, did:key, address, range, or content such as /ipfs/CID',
+})
+
+export const BlockedParams = Type.Object({ peer: BlockedText }, { additionalProperties: false })
+
 export const BlockPeer = Type.Object(
-  { peer: PeerText, reason: Type.Optional(Type.String({ maxLength: 256 })) },
+  { peer: BlockedText, reason: Type.Optional(Type.String({ maxLength: 256 })) },
   { $id: 'BlockPeer', additionalProperties: false },
 )
 

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { Count, Instant, Limit, PeerText } from './common.ts'
 
 const Score = Type.Number({ minimum: 0, maximum: 1 })
+const View = Type.Union([Type.Literal('honesty'), Type.Literal('reliability')])
 
 export const TrustedPeer = Type.Object(
   {
@@ -20,6 +21,32 @@ export const TrustedPeer = Type.Object(
     reliability: Score,
     confidence: Type.Number({ minimum: 0, maximum: 1, description: 'how well the peer is known' }),
     baseline: Score,
+    heard: Type.Object(
+      { honesty: Type.Number(), reliability: Type.Number() },
+      { description: 'what others say adds to each view now, or takes from it; nothing to storageScore' },
+    ),
+    recommendations: Type.Array(
+      Type.Object({
+        by: Type.String(),
+        view: View,
+        score: Score,
+        evidence: Type.Integer({
+          minimum: 0,
+          description: 'how much of it stands behind the score; 0: taken back',
+        }),
+        atMs: Instant,
+        range: Type.String({
+          description: 'network of the recommender; those of one count together. Empty: not known',
+        }),
+        recommender: Type.Number({
+          minimum: 0,
+          maximum: 1,
+          description: "the recommender's own score, by what was seen of it; 0: it is not heard",
+        }),
+        worth: Type.Number({ description: 'what it would add or take where nothing was seen' }),
+      }),
+      { description: 'what others say' },
+    ),
     terms: Type.Array(
       Type.Object({
         sum: Type.String(),
@@ -65,6 +92,30 @@ export const SetScore = Type.Object(
   { score: Type.Union([Score, Type.Null()], { description: 'null: what was seen counts again' }) },
   { $id: 'SetScore', additionalProperties: false },
 )
+
+const ToldRecommendation = Type.Object({
+  subject: Type.String(),
+  view: View,
+  score: Score,
+  evidence: Type.Integer({ minimum: 0, description: '0: what was said before is taken back' }),
+  atMs: Instant,
+  isByHand: Type.Boolean({ description: 'the operator said it, and not what was seen' }),
+})
+
+export const Recommend = Type.Object(
+  { withdraw: Type.Optional(Type.Boolean({ description: 'take back what was said' })) },
+  { $id: 'Recommend', additionalProperties: false },
+)
+
+export const Recommended = Type.Object(
+  {
+    told: Type.Array(ToldRecommendation),
+    recipients: Type.Integer({ minimum: 0, description: 'neighbours that it went to' }),
+  },
+  { $id: 'Recommended' },
+)
+
+export const ToldList = Type.Object({ told: Type.Array(ToldRecommendation) }, { $id: 'ToldList' })
 
 const Mark = Type.Object({ id: Count, hash: Type.String({ description: 'SHA-256, hexadecimal' }) })
 

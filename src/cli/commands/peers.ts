@@ -35,8 +35,11 @@ export function registerPeers(program: Command, run: Run): void {
 
   program
     .command('block')
-    .summary('refuse a peer, or list those refused')
-    .argument('[peer]', 'peer id, did:key, IP address or range')
+    .summary('refuse a peer or content, or list what is refused')
+    .argument(
+      '[peer]',
+      'peer id, did:key, IP address, range, or content: /ipfs/CID, /ipfs/CID/path*, /ipns/NAME',
+    )
     .option('--reason <TEXT>', 'why, for whoever reads the list later')
     .action(async (peer: string | undefined, options: { reason?: string }, command: Command) =>
       run(command, async (context) => (await work()).block(context, peer, options.reason)),
@@ -44,7 +47,7 @@ export function registerPeers(program: Command, run: Run): void {
 
   program
     .command('unblock')
-    .summary('no longer refuse a peer')
+    .summary('no longer refuse a peer or content')
     .argument('<peer>', 'as it was blocked')
     .action(async (peer: string, _: unknown, command: Command) =>
       run(command, async (context) => (await work()).unblock(context, peer)),

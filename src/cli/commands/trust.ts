@@ -1,10 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type Run, wholeNumber } from './register.ts'
 
-/** trust ls, show, set, audit: whom this node believes, and why. */
+/** trust ls, show, set, recommend, audit: whom this node believes, and why. */
 export function registerTrust(program: Command, run: Run): void {
   const work = () => import('../work/trust.ts')
-  const trust = program.command('trust').summary('whom this node believes: list, explain, set, audit')
+  const trust = program
+    .command('trust')
+    .summary('whom this node believes: list, explain, set, recommend, audit')
 
   trust
     .command('ls')
@@ -31,6 +33,15 @@ export function registerTrust(program: Command, run: Run): void {
     .addOption(new Option('--clear', 'let what was seen count again'))
     .action(async (peer: string, value: number | undefined, options: { clear?: boolean }, command: Command) =>
       run(command, async (context) => (await work()).set(context, peer, value, options.clear ?? false)),
+    )
+
+  trust
+    .command('recommend')
+    .summary('tell the network what this node thinks of a peer, or list what it tells')
+    .argument('[peer]', 'peer id or did:key')
+    .addOption(new Option('--withdraw', 'take back what was told, and tell nothing more of it'))
+    .action(async (peer: string | undefined, options: { withdraw?: boolean }, command: Command) =>
+      run(command, async (context) => (await work()).recommend(context, peer, options.withdraw ?? false)),
     )
 
   trust

@@ -101,7 +101,7 @@ export async function block(
           ? 'nobody is blocked'
           : tableText(
               context.output,
-              ['PEER', 'SINCE', 'REASON'],
+              ['BLOCKED', 'SINCE', 'REASON'],
               answer.blocked.map((entry) => [entry.peer, formatTime(entry.sinceMs), entry.reason ?? '']),
             ),
       )

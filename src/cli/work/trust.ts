@@ -77,6 +77,54 @@ export async function set(
   })
 }
 
+export async function recommend(
+  context: CliContext,
+  peer: string | undefined,
+  withdraw: boolean,
+): Promise<number> {
+  if (peer === undefined) {
+    if (withdraw) throw new P2pnodeError('ERR_USAGE', 'usage', 'say of whom to take it back')
+    return listTold(context)
+  }
+  return withClient(context, async (client) => {
+    const answer = await client.post('/api/v1/trust/peers/{peer}/recommendation', {
+      params: { path: { peer } },
+      body: { withdraw },
+      signal: context.signal,
+    })
+    context.output.result(answer, () => {
+      const whom = answer.recipients === 0 ? 'whoever asks' : `${answer.recipients} neighbours`
+      return withdraw
+        ? `taken back, told to ${whom}`
+        : `told to ${whom}: ${answer.told.map(({ view, score }) => `${view} ${score.toFixed(3)}`).join(', ')}`
+    })
+    return 0
+  })
+}
+
+async function listTold(context: CliContext): Promise<number> {
+  return withClient(context, async (client) => {
+    const answer = await client.get('/api/v1/trust/recommendations', { signal: context.signal })
+    context.output.result(answer, () =>
+      answer.told.length === 0
+        ? 'nothing is told of anybody yet'
+        : tableText(
+            context.output,
+            ['PEER', 'VIEW', 'SCORE', 'EVIDENCE', 'SINCE', 'NOTE'],
+            answer.told.map(({ subject, view, score, evidence, atMs, isByHand }) => [
+              subject,
+              view,
+              evidence === 0 ? '' : score.toFixed(3),
+              String(evidence),
+              formatTime(atMs),
+              evidence === 0 ? 'taken back' : isByHand ? 'set by hand' : '',
+            ]),
+          ),
+    )
+    return 0
+  })
+}
+
 export async function audit(context: CliContext): Promise<number> {
   return withClient(context, async (client) => {
     const answer = await client.get('/api/v1/trust/audit', { signal: context.signal })
@@ -111,11 +159,26 @@ function explained(context: CliContext, peer: Schema<'TrustedPeer'>): string {
       ['baseline', peer.baseline.toFixed(3), 'all', ''],
       ...peer.terms.map((term) => [
         term.sum,
-        `${term.value < 0 ? '' : '+'}${term.value.toFixed(3)}`,
+        signed(term.value),
         term.views.join(', '),
         formatDuration(term.halfLifeMs),
       ]),
+      ...heardRow(peer, 'honesty'),
+      ...heardRow(peer, 'reliability'),
     ],
+  )
+  const opinions = tableText(
+    context.output,
+    ['SAYS', 'OF ITS', 'SCORE', 'EVIDENCE', 'SINCE', 'ITSELF WORTH', 'WOULD COUNT'],
+    peer.recommendations.map((opinion) => [
+      opinion.by,
+      opinion.view,
+      opinion.evidence === 0 ? 'taken back' : opinion.score.toFixed(3),
+      String(opinion.evidence),
+      formatTime(opinion.atMs),
+      opinion.recommender === 0 ? 'not heard' : opinion.recommender.toFixed(3),
+      signed(opinion.worth),
+    ]),
   )
   const evidence =
     peer.totals.length === 0
@@ -136,5 +199,21 @@ function explained(context: CliContext, peer: Schema<'TrustedPeer'>): string {
       decision.allowed ? 'yes' : 'no',
     ]),
   )
-  return [...head, terms, evidence, ...(peer.decisions.length === 0 ? [] : [decisions])].join('\n')
+  return [
+    ...head,
+    terms,
+    evidence,
+    ...(peer.recommendations.length === 0 ? [] : [opinions]),
+    ...(peer.decisions.length === 0 ? [] : [decisions]),
+  ].join('\n')
+}
+
+/** What others say, where they say something. */
+function heardRow(peer: Schema<'TrustedPeer'>, view: 'honesty' | 'reliability'): string[][] {
+  const value = peer.heard[view]
+  return value === 0 ? [] : [['what others say', signed(value), view, '']]
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? '' : '+'}${value.toFixed(3)}`
 }

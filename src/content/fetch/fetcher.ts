@@ -2,7 +2,8 @@ import type { CID } from 'multiformats/cid'
 import type { Content, FetchStatistics } from '../../../protocols/content/types.ts'
 import { unlessAborted } from '../../../protocols/shared/unless-aborted.ts'
 import type { Blocks } from '../../storage/types.ts'
-import { blockNotFound, cancelled } from '../errors.ts'
+import type { ContentPolicy } from '../../trust/contract.ts'
+import { blockNotFound, cancelled, contentDenied } from '../errors.ts'
 import type { Cache, Reading } from '../cache/index.ts'
 import type { BlockReader } from '../read/block-reader.ts'
 import type { DiscoverySteps } from '../flow/steps.ts'
@@ -22,6 +23,8 @@ export interface FetcherOptions extends SourceDependencies {
   /** The steps after the peers. */
   steps: DiscoverySteps
   privacy?: PrivateContent | undefined
+  /** What is read by nobody; by default nothing is. */
+  denied?: ContentPolicy | undefined
   /** What is known of content before anybody is asked; must not throw. */
   factsOf?: ((root: CID) => Promise<ContentFacts>) | undefined
   stallTimeoutMs?: number | undefined
@@ -55,9 +58,10 @@ export class Fetcher {
 
   /** Reads what is held and nothing else. */
   localReader(): BlockReader {
-    const { blocks } = this.#options
+    const { blocks, denied } = this.#options
     return {
       get: async (cid, signal) => {
+        assertMayRead(cid, denied)
         const bytes = await blocks.get(cid, { signal })
         if (bytes === undefined)
           throw blockNotFound(cid, [{ step: 'local', answer: 'not held, and offline' }])
@@ -103,6 +107,7 @@ export class Fetcher {
   }
 
   async #join(plan: FetchPlan): Promise<JoinedSession> {
+    assertMayRead(plan.dag, this.#options.denied)
     let key = planKey(plan)
     const wholeKey = planKey({ dag: plan.dag, providersOf: plan.providersOf, scope: 'all' })
     // Whoever wants a part of what is on its way whole joins that: two sessions would fetch the same blocks twice.
@@ -199,7 +204,8 @@ export class FetchingReader implements BlockReader {
 
   async get(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
     signal.throwIfAborted()
-    const { blocks, cache } = this.#options
+    const { blocks, cache, denied } = this.#options
+    assertMayRead(cid, denied)
     this.#isHot ??= cache?.isHot(this.#plan.dag) ?? true
     const held = await blocks.get(cid, { signal, remember: this.#isHot })
     if (held !== undefined) return held
@@ -253,6 +259,11 @@ export class FetchingReader implements BlockReader {
       await leave()
     }
   }
+}
+
+/** @throws ERR_CONTENT_DENIED */
+function assertMayRead(cid: CID, denied: ContentPolicy | undefined): void {
+  if (denied?.decideContent('read', { cid }).allowed === false) throw contentDenied(cid.toString())
 }
 
 /** What a reading was of, and who brought most of it. */

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import type { FetchStatistics } from '../../../protocols/content/types.ts'
 import type { JobContext } from '../../jobs/types.ts'
+import type { ContentPolicy } from '../../trust/contract.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import type { FetchPlan, FetchProgress } from '../fetch/session.ts'
 import { isUnavailable } from '../fetch/session.ts'
@@ -36,6 +37,8 @@ export interface FetchAddressOptions {
   fetcher: Fetcher
   /** Without it, addresses that begin with a name are refused. */
   names?: NameResolver | undefined
+  /** What is read by nobody. */
+  denied?: ContentPolicy | undefined
   address: string
   /** The whole DAG, or only the block that the address leads to. */
   isDeep: boolean
@@ -56,7 +59,8 @@ export async function fetchAddress(
   const arrived: Arrived = { blocks: 0, bytes: 0, sources: {} }
   const saved = context.checkpoint as Checkpoint | undefined
   // A name may lead elsewhere after a restart: what was begun is what is ended.
-  const address = await rootedAddress(saved?.path ?? options.address, options.names, { signal })
+  const { denied } = options
+  const address = await rootedAddress(saved?.path ?? options.address, options.names, { signal, denied })
   let triesLeft = saved === undefined ? 0 : TRIES_WITHOUT_PROGRESS
   let pauseMs = FIRST_PAUSE_MS
   const checkpoint: Checkpoint = { version: 1, path: ['/ipfs', address.root, ...address.path].join('/') }

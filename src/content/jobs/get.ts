@@ -2,6 +2,7 @@ import * as dagPb from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import type { JobHandler } from '../../jobs/types.ts'
 import type { Storage } from '../../storage/types.ts'
+import type { ContentPolicy } from '../../trust/contract.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import { sourceOf } from '../flow/steps.ts'
 import type { PrivateContent } from '../private/private-content.ts'
@@ -22,6 +23,8 @@ export interface GetJobDependencies {
   privacy?: PrivateContent | undefined
   /** Without it, addresses that begin with a name are refused. */
   names?: NameResolver | undefined
+  /** What is read by nobody; without it nothing is. */
+  denied?: ContentPolicy | undefined
 }
 
 /** The `get` job: fetches everything below an address into the store. What is held already is not fetched again. */

@@ -1,4 +1,5 @@
-import { addressInvalid } from '../errors.ts'
+import type { ContentPolicy } from '../../trust/contract.ts'
+import { addressInvalid, contentDenied } from '../errors.ts'
 import type { NameResolver } from '../names/types.ts'
 import type { Address } from './address.ts'
 import { parseAddress, pathOf } from './address.ts'
@@ -15,19 +16,28 @@ export function isNamed(address: string): boolean {
  * The CID and path of any address of public content: of what `parseAddress` takes as it is, and of `/ipns/NAME/path` or
  * `ipns://NAME/path` by asking `names`.
  *
- * @throws ERR_ADDRESS_INVALID, and what `NameResolver.resolve` throws
+ * @throws ERR_ADDRESS_INVALID, ERR_CONTENT_DENIED, and what `NameResolver.resolve` throws
  */
 export async function rootedAddress(
   address: string,
   names: NameResolver | undefined,
-  options: { signal: AbortSignal; offline?: boolean },
+  options: { signal: AbortSignal; offline?: boolean; denied?: ContentPolicy | undefined },
 ): Promise<Address> {
-  if (!isNamed(address)) return parseAddress(address)
+  const { denied, ...query } = options
+  if (!isNamed(address)) return permitted(parseAddress(address), address, denied)
   const isUrl = address.startsWith(URL_PREFIX)
   const rest = address.slice(isUrl ? URL_PREFIX.length : PATH_PREFIX.length)
   const { first: name, path } = pathOf(address, rest, isUrl)
   if (name === '') throw addressInvalid(address, 'it names nothing')
   if (names === undefined) throw addressInvalid(address, 'this node resolves no names')
-  const resolved = parseAddress((await names.resolve(name, options)).path)
-  return { root: resolved.root, path: [...resolved.path, ...path] }
+  if (denied?.decideContent('read', { name, path }).allowed === false) throw contentDenied(address)
+  const resolved = parseAddress((await names.resolve(name, query)).path)
+  return permitted({ root: resolved.root, path: [...resolved.path, ...path] }, address, denied)
+}
+
+/** @throws ERR_CONTENT_DENIED */
+function permitted(found: Address, address: string, denied: ContentPolicy | undefined): Address {
+  const { root: cid, path } = found
+  if (denied?.decideContent('read', { cid, path }).allowed === false) throw contentDenied(address)
+  return found
 }

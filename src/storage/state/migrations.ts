@@ -16,6 +16,7 @@ import { createPinRequestTable } from './migration-14.ts'
 import { createCacheTable } from './migration-15.ts'
 import { createSwarmTables } from './migration-16.ts'
 import { createCatalogTables } from './migration-17.ts'
+import { createRecommendationTables } from './migration-18.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -51,4 +52,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 15, name: 'content that may be evicted', run: createCacheTable },
   { version: 16, name: 'the swarm and its members', run: createSwarmTables },
   { version: 17, name: 'the public catalogue', run: createCatalogTables },
+  { version: 18, name: 'what peers say of each other', run: createRecommendationTables },
 ]

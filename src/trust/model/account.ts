@@ -90,14 +90,26 @@ export function isProvenAt(account: Account, atMs: number): boolean {
   return (account.sums.proofs ?? 0) * halved(elapsedMs, SUMS.proofs.halfLifeMs) >= PROVEN_FROM
 }
 
+/** How much evidence has moved a view at a time, for better and for worse, in score: 0 for a newcomer. */
+export function strengthAt(account: Account, atMs: number, view: View): number {
+  return sumsAt(account, atMs)
+    .filter(({ name }) => SUMS[name].views.includes(view))
+    .reduce((total, { value }) => total + value, 0)
+}
+
 /** One number for both views: reliability can make an honest peer worth more or less, and a dishonest one only less. */
 export function overall(honesty: number, reliability: number): number {
   return Math.min(honesty, (honesty + reliability) / 2)
 }
 
+/** How many pieces of evidence are known, forgotten like the sums. */
+export function evidenceAt(account: Account, atMs: number): number {
+  return account.evidence * halved(Math.max(0, atMs - account.atMs), EVIDENCE_HALF_LIFE_MS)
+}
+
 /** How well a peer is known, in [0, 1): 1 − uncertainty of subjective logic, n ÷ (n + 2). */
 export function confidenceAt(account: Account, atMs: number): number {
-  const known = account.evidence * halved(Math.max(0, atMs - account.atMs), EVIDENCE_HALF_LIFE_MS)
+  const known = evidenceAt(account, atMs)
   return known / (known + PRIOR_EVIDENCE)
 }
 

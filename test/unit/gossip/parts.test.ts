@@ -224,7 +224,7 @@ it('refuses a topic whose messages would be longer than gossip carries', () => {
     createGossip({
       networkName: 'main',
       topics: [{ ...TOPIC, maxBytes: 64 * 1024 + 1 }],
-      trust: { decide: () => ({ allowed: true }), report() {} },
+      trust: { decide: () => ({ allowed: true }), report() {}, score: () => 0.5 },
       log: quietLogger(),
     }),
   ).toThrow(RangeError)

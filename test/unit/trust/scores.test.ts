@@ -1,21 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Thresholds } from '../../../src/trust/index.ts'
-import { newPeer, openTrust, type TrustFixture } from '../../support/trust.ts'
+import { newPeer, openTrust, THRESHOLDS, type TrustFixture } from '../../support/trust.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 3_600_000
-const THRESHOLDS: Thresholds = {
-  connect: 0.1,
-  gossip: 0.2,
-  serve: 0.15,
-  fetch: 0.15,
-  relay: 0.3,
-  store: 0.3,
-  place: 0.4,
-  proxy: 0.6,
-  keep: 0.5,
-  catalogue: 0.3,
-}
 
 let fixture: TrustFixture
 let peer: string

@@ -23,6 +23,9 @@ export const MAX_REMEMBERED_CHECKS = 2_048
 /** Whether publishers are shown is asked again after this. */
 export const VISIBILITY_AGE_MS = 5_000
 
+/** What is published within this is told in one message: a person does not notice, and a collection costs a few. */
+export const TELL_DELAY_MS = 20
+
 /** Messages of records that one author may have forwarded: what a person publishes, and a collection at once (2 048 records). */
 export const AUTHOR_RATE = { perSecond: 2, burst: 64 } as const
 

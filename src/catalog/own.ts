@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { encodeBatches, entryProblem, signRecord } from '../../protocols/catalog/index.ts'
 import { MAX_LIFETIME_MS, MAX_WITHDRAWN } from '../../protocols/catalog/limits.ts'
 import type {
@@ -22,7 +23,7 @@ import {
   nothingPublished,
   notPublished,
 } from './errors.ts'
-import { MAX_RECORDS_PER_PUBLISHER } from './limits.ts'
+import { MAX_RECORDS_PER_PUBLISHER, TELL_DELAY_MS } from './limits.ts'
 import type { CatalogStore } from './store.ts'
 import { CATALOG_TOPIC } from './topic.ts'
 import type { Draft } from './types.ts'
@@ -62,6 +63,9 @@ export class OwnLog {
   readonly #options: OwnLogOptions
   /** Where the log ends by what others say: ahead of what is here where the state was lost or put back. */
   #head: Promise<Head | undefined> | undefined
+  /** Kept, and waiting to be told: at most as many as one publisher may have. */
+  readonly #untold: SignedBytes[] = []
+  #telling: Promise<number> | undefined
 
   constructor(options: OwnLogOptions) {
     this.#options = options
@@ -160,8 +164,18 @@ export class OwnLog {
     return unlessAborted(this.#head, signal)
   }
 
-  /** How many neighbours were told; what fails here is brought by anti-entropy. */
-  async #tell(records: readonly SignedBytes[]): Promise<number> {
+  /** How many neighbours were told. What is published in one moment goes as one message. */
+  #tell(records: readonly SignedBytes[]): Promise<number> {
+    this.#untold.push(...records)
+    this.#telling ??= this.#tellSoon()
+    return this.#telling
+  }
+
+  /** Never fails: what is not told is brought by anti-entropy. */
+  async #tellSoon(): Promise<number> {
+    await sleep(TELL_DELAY_MS)
+    const records = this.#untold.splice(0)
+    this.#telling = undefined
     const gossip = this.#options.gossip()
     let neighbours = 0
     try {

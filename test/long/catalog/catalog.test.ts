@@ -33,11 +33,15 @@ describe('the catalogue of thirty nodes', () => {
     const publishers = network.members.slice(0, PUBLISHERS)
     const away = network.members.filter(({ index }) => index % 2 === 1)
     const publish = async (member: Member, from: number, to: number): Promise<void> => {
-      for (let count = from; count < to; count++)
-        await catalogOf(member).publish(
-          { title: `${member.name} ${count}`, address: `/ipfs/${SOME_CID}`, tags: [member.name] },
-          { signal },
-        )
+      const counts = Array.from({ length: to - from }, (_, index) => from + index)
+      await Promise.all(
+        counts.map((count) =>
+          catalogOf(member).publish(
+            { title: `${member.name} ${count}`, address: `/ipfs/${SOME_CID}`, tags: [member.name] },
+            { signal },
+          ),
+        ),
+      )
     }
     // Those that will be away publish before; the others before and meanwhile.
     for (const member of publishers) await publish(member, 0, away.includes(member) ? ENTRIES_EACH : 10)

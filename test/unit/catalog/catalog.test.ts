@@ -74,6 +74,14 @@ describe('what this node publishes', () => {
     ])
   })
 
+  it('goes in one message where much is published at once', async () => {
+    await Promise.all(Array.from({ length: 40 }, (_, index) => publish(`entry ${index}`)))
+    expect(published().map(({ sequence }) => sequence)).toEqual(
+      Array.from({ length: 40 }, (_, index) => index + 1),
+    )
+    expect(fixture.network.published).toHaveLength(2)
+  })
+
   it('is shown whatever this node is worth to itself', async () => {
     await publish('mine')
     fixture.refused.set(fixture.self, 'score')

@@ -27,6 +27,8 @@ export interface Hostile {
   readonly replacements: Replacements
   /** Makes it say that it has these, from the next time on that it tells of itself. Undefined: that is not its way. */
   readonly claim?: (roots: readonly CID[], signal: AbortSignal) => Promise<void>
+  /** Makes it tell everybody what it says of these peers. Undefined: that is not its way. */
+  readonly slander?: (peers: readonly string[]) => void
 }
 
 export interface HostileOptions {
@@ -34,9 +36,11 @@ export interface HostileOptions {
   /** Its number among the hostile: where a way has two forms, they take turns. */
   number: number
   deeds: Deeds
+  /** Undefined: no node of this network. */
+  isFellow: (peer: string) => boolean | undefined
 }
 
-export function hostilePeer({ way, number, deeds }: HostileOptions): Hostile {
+export function hostilePeer({ way, number, deeds, isFellow }: HostileOptions): Hostile {
   switch (way) {
     case 'garbage':
       return {
@@ -52,6 +56,8 @@ export function hostilePeer({ way, number, deeds }: HostileOptions): Hostile {
       }
     case 'filters':
       return falseFilter(deeds)
+    case 'slander':
+      return slanderer(isFellow, (own) => droppingHolder(own, deeds, { isBrazen: number % 2 === 0 }))
   }
 }
 
@@ -153,6 +159,43 @@ function falseFilter(deeds: Deeds): Hostile {
       const bytes = filter.encode()
       const digest = Digest.create(SHA_256, createHash('sha256').update(bytes).digest())
       block = { cid: CID.createV1(RAW, digest), bytes, filter }
+    },
+  }
+}
+
+/** What it says it has seen: as much as an honest node that has been there for months. */
+const SLANDER_EVIDENCE = 1_000
+
+/** Its node tells what it has seen, signed and by every way there is; what it has seen is made up. */
+function slanderer(
+  isFellow: HostileOptions['isFellow'],
+  holder: NonNullable<Replacements['holder']>,
+): Hostile {
+  const listeners = new Set<(peer: string, isBanned: boolean) => void>()
+  return {
+    replacements: {
+      holder,
+      trust: (own) => ({
+        ...own,
+        seen(peer) {
+          const fellow = isFellow(peer)
+          if (fellow === undefined) return own.seen(peer)
+          const score = Number(fellow)
+          return { honesty: score, reliability: score, evidence: SLANDER_EVIDENCE, isSetByHand: false }
+        },
+        onSeen(listener) {
+          listeners.add(listener)
+          const end = own.onSeen(listener)
+          return () => {
+            listeners.delete(listener)
+            end()
+          }
+        },
+      }),
+    },
+    slander(peers) {
+      // As of a peer that was just banned: that is told at once.
+      for (const peer of peers) for (const listener of listeners) listener(peer, true)
     },
   }
 }

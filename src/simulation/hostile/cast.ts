@@ -40,7 +40,15 @@ export class Cast {
       const way = ways[number % ways.length] as Way
       this.#ways.set(member, way)
       const turn = Math.floor(number / ways.length)
-      this.#peers.set(member, hostilePeer({ way, number: turn, deeds: this.book.deeds }))
+      this.#peers.set(
+        member,
+        hostilePeer({
+          way,
+          number: turn,
+          deeds: this.book.deeds,
+          isFellow: (peer) => this.isHostile(peer),
+        }),
+      )
     }
   }
 
@@ -82,7 +90,7 @@ export class Cast {
     const own = this.#peers.get(member)?.replacements
     return {
       ...own,
-      ...(this.#isTrusting ? {} : { trust: believing }),
+      ...(this.#isTrusting ? {} : { trust: (trust) => own?.trust?.(believing(trust)) ?? believing(trust) }),
       holder: (holder) =>
         watched(own?.holder?.(holder) ?? holder, (open, owner) =>
           this.book.column(open, {

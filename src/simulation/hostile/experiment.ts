@@ -71,6 +71,7 @@ export class Experiment {
     const put = await this.#make(owners, `${label}: putting private files`, PRIVATE_FILE_BYTES, putContent)
     const added = await this.#make(owners, `${label}: adding public files`, PUBLIC_FILE_BYTES, addContent)
     if (round === 0 || round === this.#warmUpRounds) await this.#lie(added)
+    this.#slander()
     const isMeasured = round >= this.#warmUpRounds
     // The network is asked before it has looked at what is new: whoever was given a column a moment ago has to have it.
     const reads = await this.#read(put, `${label}: reading what is new`, readFile, false)
@@ -154,6 +155,13 @@ export class Experiment {
         signal,
       )
     }
+  }
+
+  /** Who slanders does so in every round, of everybody. */
+  #slander(): void {
+    const peers = this.#run.network.members.map(({ peer }) => peer)
+    for (const member of this.#cast.hostile)
+      this.#cast.hostileOf(member)?.slander?.(peers.filter((peer) => peer !== member.peer))
   }
 
   async #read(

@@ -18,6 +18,7 @@ import type { HostileReport, RoundSample } from '../../../../src/simulation/host
 import { WAYS, type Way } from '../../../../src/simulation/hostile/ways.ts'
 import { rolesOf } from '../../../../src/simulation/members.ts'
 import type { Member } from '../../../../src/simulation/network.ts'
+import type { TrustService } from '../../../../src/trust/index.ts'
 
 const never = new AbortController().signal
 
@@ -122,6 +123,7 @@ const slab = slabIdOf(publicKey)
 const open = { publicKey, column: 0, k: 4, n: 8, purpose: 'put' } as unknown as StoreOpen
 const held: HeldColumn = { slab, column: 0, indexHash: new Uint8Array(32), untilMs: 1 }
 const piece = randomBytes(1_000)
+const isFellow = () => undefined
 
 /** Keeps one column; what a test does not ask of it throws. */
 function honestHolder(): ChunkHolder {
@@ -153,7 +155,7 @@ function honestHolder(): ChunkHolder {
 function acting(way: Way, number = 0): { holder: ChunkHolder; deeds: Deeds } {
   const deeds = { falseBytes: 0, falseAnswers: 0 }
   const own = honestHolder()
-  const { replacements } = hostilePeer({ way, number, deeds })
+  const { replacements } = hostilePeer({ way, number, deeds, isFellow })
   return { holder: replacements.holder?.(own) ?? own, deeds }
 }
 
@@ -173,7 +175,7 @@ describe('hostile peers', () => {
     expect((await holder.prove(slab, 0, 0))?.leaf).not.toEqual(piece)
     expect(deeds).toEqual({ falseBytes: 2 * piece.length, falseAnswers: 2 })
     const nothing: BlockSource = { has: async () => false, get: async () => undefined }
-    const { replacements } = hostilePeer({ way: 'garbage', number: 0, deeds })
+    const { replacements } = hostilePeer({ way: 'garbage', number: 0, deeds, isFellow })
     const blocks = replacements.blocks?.(nothing) ?? nothing
     const cid = CID.createV1(0x55, Digest.create(0x12, randomBytes(32)))
     expect(await blocks.has(cid)).toBe(true)
@@ -205,7 +207,7 @@ describe('hostile peers', () => {
 
   it('a false filter names what was never there, and is itself a block', async () => {
     const deeds = { falseBytes: 0, falseAnswers: 0 }
-    const { replacements, claim } = hostilePeer({ way: 'filters', number: 0, deeds })
+    const { replacements, claim } = hostilePeer({ way: 'filters', number: 0, deeds, isFellow })
     expect(replacements.holder).toBeUndefined()
     const none: BlockSource = { has: async () => false, get: async () => undefined }
     const blocks = replacements.blocks?.(none) ?? none
@@ -221,6 +223,39 @@ describe('hostile peers', () => {
     expect((await RootFilter.decode(block ?? new Uint8Array(0))).mayHave(root)).toBe(true)
     expect(await blocks.get(root, { signal: never })).toBeUndefined()
     expect(deeds.falseAnswers).toBe(1)
+  })
+})
+
+describe('slander', () => {
+  it('is made up, told of everybody at once, and heard no more than others', () => {
+    const deeds = { falseBytes: 0, falseAnswers: 0 }
+    const fellows = new Map([
+      ['fellow', true],
+      ['honest', false],
+    ])
+    const { replacements, slander } = hostilePeer({
+      way: 'slander',
+      number: 0,
+      deeds,
+      isFellow: (peer) => fellows.get(peer),
+    })
+    const seen = { honesty: 0.5, reliability: 0.5, evidence: 0, isSetByHand: false }
+    let ended = 0
+    const own = { seen: () => seen, onSeen: () => () => (ended += 1) } as unknown as TrustService
+    const trust = replacements.trust?.(own) ?? own
+    expect(trust.seen('fellow')).toMatchObject({ honesty: 1, reliability: 1 })
+    expect(trust.seen('honest')).toMatchObject({ honesty: 0, reliability: 0 })
+    expect(trust.seen('a stranger')).toBe(seen)
+    const told: string[] = []
+    const end = trust.onSeen((peer) => told.push(peer))
+    slander?.(['fellow', 'honest'])
+    expect(told).toEqual(['fellow', 'honest'])
+    end()
+    slander?.(['fellow'])
+    expect(told).toHaveLength(2)
+    expect(ended).toBe(1)
+    // It drops what it is given, too.
+    expect(replacements.holder).toBeDefined()
   })
 })
 

@@ -40,6 +40,12 @@ export function message(init: MessageInit): (components: MessageComponents) => M
   return (components) => new MessageService(components, init)
 }
 
+export { decodeBundle, encodeBundle } from './bundle.ts'
 export { decodeEnvelope, encodeEnvelope, isTopic } from './envelope.ts'
-export { MAX_PAYLOAD_BYTES, MAX_TOPIC_CHARACTERS } from './limits.ts'
-export type { Envelope, Messages, TakeMessage } from './types.ts'
+export {
+  BUNDLE_OVERHEAD_BYTES,
+  MAX_BUNDLE_PAYLOADS,
+  MAX_PAYLOAD_BYTES,
+  MAX_TOPIC_CHARACTERS,
+} from './limits.ts'
+export type { Bundle, Envelope, Messages, TakeMessage } from './types.ts'

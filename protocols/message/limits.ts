@@ -12,3 +12,7 @@ export const MAX_INBOUND_STREAMS = 64
 export const MAX_SENDING = 64
 /** A message and its receipt over a relay, with room for a busy node. */
 export const EXCHANGE_TIMEOUT_MS = 10_000
+/** Payloads of one bundle: what services say in one turn of the event loop. Each counts towards its author's rate. */
+export const MAX_BUNDLE_PAYLOADS = 64
+/** What a bundle puts around its one payload, with room to spare. */
+export const BUNDLE_OVERHEAD_BYTES = 64

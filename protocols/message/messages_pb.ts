@@ -2,7 +2,7 @@
 // @generated from file message/messages.proto (package p2pnode.message.v1, syntax proto3)
 /* eslint-disable */
 
-// Messages of /p2pnode/<network>/message/1.0.0; SPEC.md beside this file says what they mean.
+// Messages of /p2pnode/<network>/message/1.0.0 and of gossip; SPEC.md beside this file says what they mean.
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file message/messages.proto.
  */
 export const file_message_messages: GenFile = /*@__PURE__*/
-  fileDesc("ChZtZXNzYWdlL21lc3NhZ2VzLnByb3RvEhJwMnBub2RlLm1lc3NhZ2UudjEiTQoIRW52ZWxvcGUSDQoFdG9waWMYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHdGltZV9tcxgDIAEoBBIPCgdwYXlsb2FkGAQgASgMIisKB1JlY2VpcHQSDgoGc3RhdHVzGAEgASgNEhAKCHNlcXVlbmNlGAIgASgEYgZwcm90bzM");
+  fileDesc("ChZtZXNzYWdlL21lc3NhZ2VzLnByb3RvEhJwMnBub2RlLm1lc3NhZ2UudjEiTQoIRW52ZWxvcGUSDQoFdG9waWMYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDwoHdGltZV9tcxgDIAEoBBIPCgdwYXlsb2FkGAQgASgMIisKB1JlY2VpcHQSDgoGc3RhdHVzGAEgASgNEhAKCHNlcXVlbmNlGAIgASgEIj0KBkJ1bmRsZRIQCghzZXF1ZW5jZRgBIAEoBBIPCgd0aW1lX21zGAIgASgEEhAKCHBheWxvYWRzGAMgAygMYgZwcm90bzM");
 
 /**
  * What an application says: sent to one peer over a stream, or to all who listen by gossip.
@@ -81,4 +81,39 @@ export type Receipt = Message<"p2pnode.message.v1.Receipt"> & {
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
   messageDesc(file_message_messages, 1);
+
+/**
+ * What services of nodes say to all: the data of one gossip message, which its author signed for gossip.
+ *
+ * @generated from message p2pnode.message.v1.Bundle
+ */
+export type Bundle = Message<"p2pnode.message.v1.Bundle"> & {
+  /**
+   * Greater than that of every earlier bundle of this author under this topic.
+   *
+   * @generated from field: uint64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * Milliseconds since the Unix epoch, by the author's clock.
+   *
+   * @generated from field: uint64 time_ms = 2;
+   */
+  timeMs: bigint;
+
+  /**
+   * What the topic says it is, several where they came at once.
+   *
+   * @generated from field: repeated bytes payloads = 3;
+   */
+  payloads: Uint8Array[];
+};
+
+/**
+ * Describes the message p2pnode.message.v1.Bundle.
+ * Use `create(BundleSchema)` to create a new message.
+ */
+export const BundleSchema: GenMessage<Bundle> = /*@__PURE__*/
+  messageDesc(file_message_messages, 2);
 

@@ -9,6 +9,15 @@ export interface Envelope {
   payload: Uint8Array
 }
 
+/** What a service says to all: signed by its author for gossip, under a topic that says what it is. */
+export interface Bundle {
+  /** Greater than that of every earlier bundle of the author under the topic. */
+  sequence: bigint
+  /** By the author's clock. */
+  timeMs: number
+  payloads: readonly Uint8Array[]
+}
+
 export interface Receipt {
   /** A number of `Status`. */
   status: number

@@ -34,3 +34,9 @@ export function tooManySubscribers(topic: string, max: number): P2pnodeError {
     },
   )
 }
+
+export function publishBusy(topic: string): P2pnodeError {
+  return new P2pnodeError('ERR_GOSSIP_BUSY', 'busy', `too much is said under "${topic}" at once`, {
+    details: { topic },
+  })
+}

@@ -10,17 +10,21 @@
  * gossip.stop()
  * ```
  *
- * Delivery is best effort. Envelopes and anti-entropy, which make it converge, stand above this: a topic brings its own
- * `check`, and `subscribe` delivers what passed.
+ * What is published travels in an envelope with sequence and time, so that nothing is taken twice or late, over restarts too; what
+ * is published in one turn travels together. A topic brings its own `check`, and `subscribe` delivers what passed. Delivery is
+ * best effort: what must converge is compared as a set besides (convergence/).
  */
 import type { GossipSub, Message } from '@libp2p/gossipsub'
 import type { Logger } from '../telemetry/types.ts'
 import type { Evidence, Policy, Scores } from '../trust/contract.ts'
+import { BUNDLE_OVERHEAD_BYTES } from '../../protocols/message/index.ts'
+import { Bundles } from './bundles.ts'
 import { gossipStopped, messageTooLarge, tooManySubscribers, topicUnknown } from './errors.ts'
 import type { GossipHandler } from './subscriber.ts'
 import { Subscriber } from './subscriber.ts'
 import type { TopicRules } from './topics.ts'
 import { fullTopic, TOPIC_MAX_BYTES } from './topics.ts'
+import type { SendersOptions } from './senders.ts'
 import { createValidator } from './validator.ts'
 
 export type { GossipHandler } from './subscriber.ts'
@@ -45,6 +49,10 @@ export interface GossipOptions {
   topics: readonly TopicRules[]
   trust: Policy & Evidence & Scores
   log: Logger
+  /** Called with the topic where a handler had no room for a message. */
+  onDropped?: (topic: string) => void
+  /** Remembers over restarts what was heard; without it the node takes once more what is younger than five minutes. */
+  state?: SendersOptions['state']
   /** Milliseconds; tests pass their own. */
   now?: () => number
 }
@@ -53,7 +61,12 @@ export interface GossipStatistics {
   accepted: number
   ignored: number
   rejected: number
+  /** Of those ignored: messages that were heard before, and those that are too old or of the future. */
+  repeated: number
+  stale: number
   published: number
+  /** Payloads in those that were published, where several travel together. */
+  bundled: number
   /** Messages that no handler had room for. */
   dropped: number
 }
@@ -83,20 +96,24 @@ export interface Gossip {
   statistics(): GossipStatistics
 }
 
-export function createGossip({ networkName, topics, trust, log, now = Date.now }: GossipOptions): Gossip {
+export function createGossip(options: GossipOptions): Gossip {
+  const { networkName, topics, trust, log, state, onDropped, now = Date.now } = options
   const partLog = log.child({ part: 'gossip' })
   const byName = new Map(topics.map((rules) => [rules.name, rules]))
   const byFullName = new Map(topics.map((rules) => [fullTopic(networkName, rules.name), rules]))
   const subscribed = new Map<string, Set<Subscriber>>()
-  const validator = createValidator({ topics: byFullName, trust, log: partLog, now })
+  const bundles = new Bundles({ state, trust, log: partLog, now })
+  const travelling = new Map(
+    [...byFullName].map(([name, rules]) => [name, rules.hasEnvelope ? rules : bundles.around(rules)]),
+  )
+  const validator = createValidator({ topics: travelling, trust, log: partLog, now })
   let transport: GossipSub | undefined
   let published = 0
   let dropped = 0
 
-  for (const { name, maxBytes } of topics) {
-    if (maxBytes > TOPIC_MAX_BYTES) {
-      throw new RangeError(`topic ${name} allows ${maxBytes} bytes; ${TOPIC_MAX_BYTES} is the bound`)
-    }
+  for (const { name, maxBytes, hasEnvelope } of topics) {
+    const most = TOPIC_MAX_BYTES - (hasEnvelope ? 0 : BUNDLE_OVERHEAD_BYTES)
+    if (maxBytes > most) throw new RangeError(`topic ${name} allows ${maxBytes} bytes; ${most} is the bound`)
   }
 
   function rulesOf(topic: string): TopicRules {
@@ -114,9 +131,18 @@ export function createGossip({ networkName, topics, trust, log, now = Date.now }
       return
     }
     const author = message.from.toString()
-    for (const subscriber of subscribed.get(rules.name) ?? []) {
-      subscriber.deliver({ author, topic: rules.name, data: message.data })
+    for (const data of rules.hasEnvelope ? [message.data] : bundles.payloads(message.data)) {
+      for (const subscriber of subscribed.get(rules.name) ?? []) {
+        subscriber.deliver({ author, topic: rules.name, data })
+      }
     }
+  }
+
+  async function send(topic: string, data: Uint8Array): Promise<number> {
+    if (transport === undefined) throw gossipStopped()
+    const { recipients } = await transport.publish(fullTopic(networkName, topic), data)
+    published++
+    return recipients.length
   }
 
   return {
@@ -139,6 +165,7 @@ export function createGossip({ networkName, topics, trust, log, now = Date.now }
         pubsub.subscribe(fullTopic(networkName, name))
       }
       pubsub.addEventListener('message', onMessage)
+      bundles.start()
     },
 
     stop() {
@@ -150,6 +177,7 @@ export function createGossip({ networkName, topics, trust, log, now = Date.now }
         }
       }
       subscribed.clear()
+      bundles.stop()
     },
 
     async publish(topic, data) {
@@ -160,9 +188,8 @@ export function createGossip({ networkName, topics, trust, log, now = Date.now }
       if (transport === undefined) {
         throw gossipStopped()
       }
-      const { recipients } = await transport.publish(fullTopic(networkName, topic), data)
-      published++
-      return recipients.length
+      if (rules.hasEnvelope) return send(topic, data)
+      return bundles.publish(topic, data, (bundle) => send(topic, bundle))
     },
 
     subscribe(topic, handler) {
@@ -171,7 +198,10 @@ export function createGossip({ networkName, topics, trust, log, now = Date.now }
       if (ofTopic.size >= SUBSCRIBERS_MAX) {
         throw tooManySubscribers(name, SUBSCRIBERS_MAX)
       }
-      const subscriber = new Subscriber(handler, partLog, () => dropped++)
+      const subscriber = new Subscriber(handler, partLog, () => {
+        dropped++
+        onDropped?.(name)
+      })
       ofTopic.add(subscriber)
       if (!subscribed.has(name)) {
         subscribed.set(name, ofTopic)
@@ -192,7 +222,7 @@ export function createGossip({ networkName, topics, trust, log, now = Date.now }
       rulesOf(topic)
       return transport?.getSubscribers(fullTopic(networkName, topic)).map((peer) => peer.toString()) ?? []
     },
-    statistics: () => ({ ...validator.counts(), published, dropped }),
+    statistics: () => ({ ...validator.counts(), ...bundles.counts(), published, dropped }),
   }
 }
 

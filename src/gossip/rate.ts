@@ -19,8 +19,8 @@ export class RateLimits {
     this.#now = now
   }
 
-  /** Takes one token; false where there is none. */
-  take(key: string, { perSecond, burst }: Rate): boolean {
+  /** Takes a token, or so many; false where there are not enough, and then none is taken. */
+  take(key: string, { perSecond, burst }: Rate, count = 1): boolean {
     const nowMs = this.#now()
     const known = this.#buckets.get(key)
     const tokens =
@@ -33,8 +33,8 @@ export class RateLimits {
     if (this.#buckets.size >= this.#maxKeys && oldest.done !== true) {
       this.#buckets.delete(oldest.value)
     }
-    this.#buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, atMs: nowMs })
-    return tokens >= 1
+    this.#buckets.set(key, { tokens: tokens >= count ? tokens - count : tokens, atMs: nowMs })
+    return tokens >= count
   }
 
   get size(): number {

@@ -19,10 +19,15 @@ export interface GossipMessage {
 export interface TopicRules {
   /** Short name; on the wire it stands below the network's prefix. */
   name: string
-  /** Longest message in bytes; at most 64 KiB. */
+  /** Longest message in bytes; with its envelope at most 64 KiB. */
   maxBytes: number
-  /** Messages that one author may have forwarded by this node in a second, and how many at once after a silence. */
+  /**
+   * Messages that one author may have forwarded by this node in a second, and how many at once after a silence. Of what is
+   * said in one turn and travels together, each counts.
+   */
   authorRate: { perSecond: number; burst: number }
+  /** Its messages have sequence and time of their own, and are checked by them; others get an envelope that has. */
+  hasEnvelope?: boolean
   /** Looks at one message; must end within a few milliseconds. A throw means `ignore`. */
   check?(message: GossipMessage): Verdict | Promise<Verdict>
 }

@@ -23,18 +23,20 @@ import { Status } from '../../../protocols/shared/status.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import { gossipStopped, messageTooLarge } from '../errors.ts'
 import type { Gossip } from '../index.ts'
+import { MAX_SENDERS } from '../limits.ts'
 import { RateLimits } from '../rate.ts'
+import { openSenders, type SendersOptions } from '../senders.ts'
+import { createSequence } from '../sequence.ts'
 import { TOPIC_MAX_BYTES, type TopicRules, type Verdict } from '../topics.ts'
 import { topicInvalid, tooManyListeners } from './errors.ts'
-import { AUTHOR_RATE, MAX_LISTENERS, MAX_SENDERS, PARTS, SENDER_RATE } from './limits.ts'
+import { AUTHOR_RATE, MAX_LISTENERS, PARTS, SENDER_RATE } from './limits.ts'
 import { Listener } from './listener.ts'
-import { openSenders, type SendersOptions } from './senders.ts'
 import type { AppMessage, AppMessages } from './types.ts'
 
 export type { AppMessages } from './types.ts'
 
 export interface AppMessagesOptions {
-  state: SendersOptions['state']
+  state: NonNullable<SendersOptions['state']>
   log: Logger
   /** Text form of this node's peer id. */
   self: string
@@ -63,16 +65,9 @@ export function createAppMessages(options: AppMessagesOptions): RunningAppMessag
   const listeners = new Map<string, Set<Listener>>()
   /** By part: how many listen to topics in it, and what ends the subscription. */
   const parts = new Map<string, { count: number; end: () => void }>()
+  const nextSequence = createSequence(now)
   const figures = { published: 0, sent: 0, heard: 0, repeated: 0, stale: 0, dropped: 0 }
   let services: Parameters<RunningAppMessages['start']>[0] | undefined
-  let lastSequence = 0n
-
-  /** Greater than all before, after a restart as well, as long as the clock is not set back by more than the node was away. */
-  function nextSequence(): bigint {
-    const byClock = BigInt(now()) * 1_000n
-    lastSequence = byClock > lastSequence ? byClock : lastSequence + 1n
-    return lastSequence
-  }
 
   function checkOwn(topic: string, payload?: Uint8Array): void {
     if (!isTopic(topic)) throw topicInvalid(MAX_TOPIC_CHARACTERS)
@@ -139,6 +134,7 @@ export function createAppMessages(options: AppMessagesOptions): RunningAppMessag
       name: partName(index),
       maxBytes: TOPIC_MAX_BYTES,
       authorRate: AUTHOR_RATE,
+      hasEnvelope: true,
       check,
     })),
     take(sender, envelope) {

@@ -96,7 +96,7 @@ describe('gossip', () => {
         .evidence({ peer: lawless.peer })
         .evidence.filter(({ kind }) => kind === 'message-invalid')
         .map(({ detail }) => detail.reason),
-    ).toEqual(['content', 'size'])
+    ).toEqual(['content', 'content'])
   })
 
   it('holds an author to the rate of the topic', async () => {

@@ -1,6 +1,6 @@
-import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
-import type { StateDatabase } from '../../storage/state/types.ts'
-import type { Logger } from '../../telemetry/types.ts'
+import { forgetOldest } from '../../protocols/shared/forget-oldest.ts'
+import type { StateDatabase } from '../storage/state/types.ts'
+import type { Logger } from '../telemetry/types.ts'
 import { MAX_AGE_MS, MAX_AHEAD_MS, MAX_SENDERS, SEQUENCES_PER_SENDER, WRITE_INTERVAL_MS } from './limits.ts'
 
 /** What a sender is known to have said. */
@@ -24,7 +24,8 @@ export interface Senders {
 }
 
 export interface SendersOptions {
-  state: Pick<StateDatabase, 'db' | 'writeRelaxed'>
+  /** Without it everything is forgotten at the end. */
+  state: Pick<StateDatabase, 'db' | 'writeRelaxed'> | undefined
   log: Logger
   now: () => number
 }
@@ -34,14 +35,7 @@ export interface SendersOptions {
  * was under way out of order when the node stopped is not taken after it.
  */
 export function openSenders({ state, log, now }: SendersOptions): Senders {
-  const { db } = state
-  const select = db.prepare<[string], string>('SELECT highest FROM message_sender WHERE sender = ?').pluck()
-  const upsert = db.prepare(
-    `INSERT INTO message_sender (sender, highest, updated_ms) VALUES (?, ?, ?)
-     ON CONFLICT (sender) DO UPDATE SET highest = excluded.highest, updated_ms = excluded.updated_ms`,
-  )
-  const forget = db.prepare('DELETE FROM message_sender WHERE updated_ms < ?')
-
+  const rows = state === undefined ? undefined : rowsOf(state)
   const senders = new Map<string, Sender>()
   const unwritten = new Map<string, Sender>()
   let timer: NodeJS.Timeout | undefined
@@ -58,7 +52,7 @@ export function openSenders({ state, log, now }: SendersOptions): Senders {
   }
 
   function load(name: string): Sender {
-    const highest = BigInt(select.get(name) ?? 0)
+    const highest = rows?.highest(name) ?? 0n
     return { taken: new Set(), floor: highest, highest }
   }
 
@@ -67,11 +61,7 @@ export function openSenders({ state, log, now }: SendersOptions): Senders {
     const batch = [...unwritten]
     unwritten.clear()
     try {
-      state.writeRelaxed(() => {
-        for (const [name, { highest }] of batch) upsert.run(name, highest.toString(), now())
-        // Their times are refused by now, whatever their numbers.
-        forget.run(now() - 2 * (MAX_AGE_MS + MAX_AHEAD_MS))
-      })
+      rows?.write(batch, now())
     } catch (error) {
       log.warn({ err: error, senders: batch.length }, 'what was heard could not be remembered')
     }
@@ -103,6 +93,30 @@ export function openSenders({ state, log, now }: SendersOptions): Senders {
       running = false
       clearTimeout(timer)
       if (unwritten.size > 0) write()
+    },
+  }
+}
+
+/** What is on disk of it. */
+function rowsOf(state: NonNullable<SendersOptions['state']>): {
+  highest(name: string): bigint
+  write(batch: readonly [string, Sender][], nowMs: number): void
+} {
+  const { db } = state
+  const select = db.prepare<[string], string>('SELECT highest FROM message_sender WHERE sender = ?').pluck()
+  const upsert = db.prepare(
+    `INSERT INTO message_sender (sender, highest, updated_ms) VALUES (?, ?, ?)
+     ON CONFLICT (sender) DO UPDATE SET highest = excluded.highest, updated_ms = excluded.updated_ms`,
+  )
+  const forget = db.prepare('DELETE FROM message_sender WHERE updated_ms < ?')
+  return {
+    highest: (name) => BigInt(select.get(name) ?? 0),
+    write(batch, nowMs) {
+      state.writeRelaxed(() => {
+        for (const [name, { highest }] of batch) upsert.run(name, highest.toString(), nowMs)
+        // Their times are refused by now, whatever their numbers.
+        forget.run(nowMs - 2 * (MAX_AGE_MS + MAX_AHEAD_MS))
+      })
     },
   }
 }

@@ -51,6 +51,12 @@ export const MAX_SET_ENTRIES = 1_000_000
 /** Entries that one session brings each way; the next one goes on. A MiB or two of bookkeeping, minutes of signatures. */
 export const MAX_SESSION_ENTRIES = 16_384
 
+/**
+ * Entries of one session that were here already: some come by gossip or from another peer meanwhile. More of them are signatures
+ * that are checked for nothing, and the session ends.
+ */
+export const MAX_KNOWN_ENTRIES = 1_024
+
 /** Questions in one session: at most 64 MiB each way, whatever the other side says. The next session goes on. */
 export const MAX_EXCHANGES = 1_024
 

@@ -22,7 +22,7 @@ import {
 } from './limits.ts'
 import { TAKEN } from './messages.ts'
 import { Refusals } from './refusals.ts'
-import type { Served } from './served.ts'
+import { countOf, type Served } from './served.ts'
 import { Answerer } from './server.ts'
 import { Session } from './session.ts'
 import { Snapshots } from './snapshot.ts'
@@ -77,6 +77,8 @@ export class ReconcileService implements Reconcile, Startable {
     this.#topologyId = await registrar.register(protocol, {
       notifyOnLimitedConnection: true,
       onConnect: (peer) => {
+        // Told anew with each change of what the peer speaks.
+        if (this.#peers.has(peer.toString())) return
         this.#peers.set(peer.toString(), peer)
         this.#tell({ type: 'connected', peer })
       },
@@ -239,10 +241,8 @@ export class ReconcileService implements Reconcile, Startable {
   }
 
   #taken(verdicts: readonly number[]): void {
-    for (const verdict of verdicts) {
-      if (verdict === TAKEN.taken) this.#statistics.taken += 1
-      else if (verdict === TAKEN.refused) this.#statistics.refused += 1
-    }
+    this.#statistics.taken += countOf(verdicts, TAKEN.taken)
+    this.#statistics.refused += countOf(verdicts, TAKEN.refused)
   }
 
   #tell(event: Parameters<PeerListener>[0]): void {

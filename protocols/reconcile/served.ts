@@ -62,10 +62,15 @@ export async function takeEntries(
       throw new InvalidEntryError()
     }
     if (outcome.verdict === 'refused') refusals.add(outcome.id)
-    if (outcome.verdict === 'taken') trust.report(peer, 'message-valid', { topic: set.name })
     verdicts.push(TAKEN[outcome.verdict])
   }
+  const taken = countOf(verdicts, TAKEN.taken)
+  if (taken > 0) trust.report(peer, 'message-valid', { topic: set.name, entries: taken })
   return verdicts
+}
+
+export function countOf(verdicts: readonly number[], verdict: number): number {
+  return verdicts.filter((given) => given === verdict).length
 }
 
 /** Ends a session; what it says of the peer is reported already. */

@@ -4,9 +4,15 @@ import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import { Status } from '../shared/status.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { compare } from './compare.ts'
-import { EXCHANGE_TIMEOUT_MS, MAX_EXCHANGES, MAX_SESSION_ENTRIES, SESSION_TIMEOUT_MS } from './limits.ts'
-import { type AnswerBody, decodeRequest, encodeAnswer, type RequestBody } from './messages.ts'
-import { InvalidEntryError, readEntries, type Served, takeEntries } from './served.ts'
+import {
+  EXCHANGE_TIMEOUT_MS,
+  MAX_EXCHANGES,
+  MAX_KNOWN_ENTRIES,
+  MAX_SESSION_ENTRIES,
+  SESSION_TIMEOUT_MS,
+} from './limits.ts'
+import { type AnswerBody, decodeRequest, encodeAnswer, type RequestBody, TAKEN } from './messages.ts'
+import { countOf, InvalidEntryError, readEntries, type Served, takeEntries } from './served.ts'
 import type { Snapshots } from './snapshot.ts'
 import { Turns } from './turns.ts'
 import { View } from './view.ts'
@@ -48,6 +54,7 @@ export class Answerer {
   readonly #peer: string
   readonly #signal: AbortSignal
   #given = 0
+  #known = 0
 
   constructor(init: AnswererInit, stream: Stream, peer: string, signal: AbortSignal) {
     this.#init = init
@@ -117,10 +124,12 @@ export class Answerer {
       }
       case 'give': {
         this.#given += body.entries.length
-        if (this.#given > MAX_SESSION_ENTRIES) throw new EndedError(Status.budget)
+        if (this.#given > MAX_SESSION_ENTRIES || this.#known > MAX_KNOWN_ENTRIES)
+          throw new EndedError(Status.budget)
         const { trust, onTaken } = this.#init
         const from = { peer: this.#peer, trust, signal: this.#within() }
         const verdicts = await takeEntries(served, body.entries, from)
+        this.#known += countOf(verdicts, TAKEN.known)
         onTaken(verdicts)
         return { kind: 'taken', verdicts }
       }

@@ -3,9 +3,16 @@ import type { Evidence } from '../../src/trust/contract.ts'
 import { Status } from '../shared/status.ts'
 import { Comparison } from './comparison.ts'
 import { reconcileRefused, reconcileUnsupported } from './errors.ts'
-import { EXCHANGE_TIMEOUT_MS, KEY_BYTES, MAX_BATCH_ENTRIES, MAX_EXCHANGES, MAX_OFFERED } from './limits.ts'
+import {
+  EXCHANGE_TIMEOUT_MS,
+  KEY_BYTES,
+  MAX_BATCH_ENTRIES,
+  MAX_EXCHANGES,
+  MAX_KNOWN_ENTRIES,
+  MAX_OFFERED,
+} from './limits.ts'
 import { type AnswerBody, decodeAnswer, encodeRequest, type RequestBody, TAKEN } from './messages.ts'
-import { readEntries, type Served, takeEntries } from './served.ts'
+import { countOf, readEntries, type Served, takeEntries } from './served.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { Turns } from './turns.ts'
 import { View } from './view.ts'
@@ -68,8 +75,9 @@ export class Session {
 
   async #fetch(lacking: readonly number[]): Promise<boolean> {
     const { served, ...init } = this.#init
+    let known = 0
     for (let at = 0; at < lacking.length; ) {
-      if (this.#isSpent()) return false
+      if (this.#isSpent() || known > MAX_KNOWN_ENTRIES) return false
       const ranks = lacking.slice(at, at + MAX_BATCH_ENTRIES)
       const { entries } = await this.#ask({ kind: 'fetch', ranks })
       at += entries.length
@@ -78,6 +86,7 @@ export class Session {
       const verdicts = await takeEntries(served, there, init)
       this.#counts.taken += countOf(verdicts, TAKEN.taken)
       this.#counts.refused += countOf(verdicts, TAKEN.refused)
+      known += countOf(verdicts, TAKEN.known)
     }
     return true
   }
@@ -131,8 +140,4 @@ export class Session {
     if (answer.body === undefined) throw reconcileRefused(peer, name, answer.status)
     return answer.body as Answers[Kind]
   }
-}
-
-function countOf(verdicts: readonly number[], verdict: number): number {
-  return verdicts.filter((given) => given === verdict).length
 }

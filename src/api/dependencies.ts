@@ -20,7 +20,14 @@ import type { Recommendations } from '../trust/recommend/types.ts'
 import type { VaultService } from '../vault/types.ts'
 import type { Timeouts } from './limits.ts'
 import type { LedgerAudit, TrustedPeer, TrustList } from './schemas/trust.ts'
-import type { ConfigReport, DoctorReport, IdReport, ReadyReport, StatusReport } from './schemas/node.ts'
+import type {
+  ConfigReport,
+  DoctorReport,
+  IdReport,
+  ReadyReport,
+  StatsReport,
+  StatusReport,
+} from './schemas/node.ts'
 
 /** As much of state.db as tokens need. */
 export type TokenState = Pick<StateDatabase, 'db' | 'write' | 'writeRelaxed'>
@@ -114,6 +121,7 @@ export interface ApiDependencies {
   announcements?: Pick<Announcements, 'onAnnouncement'>
   /** Provider records of this node. */
   provideStatistics?: () => ProvideStatistics
+  gossipStatistics?: () => Pick<Static<typeof StatsReport>, 'gossip' | 'reconcile'>
   storage: Pick<Storage, 'blocks' | 'pins'>
   /** Holds the table `token`. */
   state: TokenState

@@ -3168,6 +3168,22 @@ export interface components {
         };
         StatsReport: {
             content: components["schemas"]["ContentStatistics"];
+            gossip?: {
+                accepted: number;
+                /** @description payloads in those published */
+                bundled: number;
+                /** @description that no handler had room for */
+                dropped: number;
+                /** @description not for this node, or not now; nobody’s fault */
+                ignored: number;
+                published: number;
+                /** @description against the rules */
+                rejected: number;
+                /** @description of those ignored: heard before */
+                repeated: number;
+                /** @description of those ignored: too old, or of the future */
+                stale: number;
+            };
             jobs: {
                 cancelled: number;
                 done: number;
@@ -3197,6 +3213,17 @@ export interface components {
                     private: number;
                 };
                 running: number;
+            };
+            reconcile?: {
+                answered: number;
+                begun: number;
+                failed: number;
+                given: number;
+                receivedBytes: number;
+                refused: number;
+                sentBytes: number;
+                /** @description entries that came and were kept */
+                taken: number;
             };
             steps: {
                 gateways: {

@@ -2,8 +2,6 @@ import { join } from 'node:path'
 import { createLibp2p } from 'libp2p'
 import { chunk as chunkProtocol } from '../../protocols/chunk/index.ts'
 import { keep as keepProtocol } from '../../protocols/keep/index.ts'
-import { message as messageProtocol } from '../../protocols/message/index.ts'
-import { reconcile as reconcileProtocol } from '../../protocols/reconcile/index.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import { type Api, createApi } from '../api/index.ts'
 import { catalogNamespace } from '../catalog/index.ts'
@@ -12,8 +10,6 @@ import { createDiscovery } from '../content/flow/index.ts'
 import { createContentService } from '../content/index.ts'
 import { announcementsTopic } from '../content/announce/index.ts'
 import { ipnsNamespace } from '../content/names/index.ts'
-import { createGossip } from '../gossip/index.ts'
-import { createAppMessages } from '../gossip/messages/index.ts'
 import { createJobs } from '../jobs/index.ts'
 import {
   boundedStop,
@@ -35,6 +31,7 @@ import { hiddenFrom, startTrust } from './believing.ts'
 import { createNodeCatalog, startCatalog } from './catalog.ts'
 import { runDoctor } from './doctor.ts'
 import { nodeGateway } from './gateway.ts'
+import { nodeGossip } from './gossip.ts'
 import { healthOf, type NodeHealth, type NodeState } from './health.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { startNames } from './names.ts'
@@ -188,10 +185,9 @@ async function startServices(
 
   const base = { config, state: stateDb, identity, trust, log }
   const catalog = createNodeCatalog({ ...base, isPrivate: (cid) => isPrivate(cid) })
-  const messages = createAppMessages({ ...base, self: identity.peerId.toString() })
   const topics = [deletionsTopic(networkName), announcementsTopic(), swarm.rules, catalog.topic]
-  const said = [recommendationsTopic(), ...messages.rules]
-  const gossip = createGossip({ ...base, networkName, topics: [...topics, ...said] })
+  const talk = nodeGossip({ ...base, topics: [...topics, recommendationsTopic()] })
+  const { gossip, messages, convergence } = talk
   const recommending = createRecommending({ ...base, gossip })
   const vault = createVault({
     ...base,
@@ -238,10 +234,9 @@ async function startServices(
       services: {
         content: sources.protocol,
         chunk: chunkProtocol({ networkName, holder, trust, bandwidth, log }),
-        message: messageProtocol({ networkName, take: messages.take, trust, log }),
-        reconcile: reconcileProtocol({ networkName, admits: () => true, trust, log }),
         keep: keepProtocol({ networkName, holder: keeping.policies.holder, trust, log }),
         trust: recommending.protocol,
+        ...talk.services,
       },
     }),
     start: false,
@@ -270,10 +265,8 @@ async function startServices(
   }
   lifecycle.started('helia', () => helia.stop())
   sources.begin()
-  gossip.start(libp2p.services.pubsub)
-  lifecycle.started('gossip', () => gossip.stop())
-  messages.start({ gossip, message: libp2p.services.message })
-  lifecycle.started('messages', () => messages.stop())
+  talk.start(libp2p.services)
+  lifecycle.started('gossip', () => talk.stop())
   lifecycle.started('recommendations', recommending.start(libp2p))
   const network = createNetwork({ libp2p, identity, trust, history: peers.history, log })
   lifecycle.started('network', () => network.close())
@@ -340,6 +333,7 @@ async function startServices(
     discovery: content,
     trust,
     gossip,
+    convergence,
     vault,
     bandwidth,
     provides: content.provideStatistics,
@@ -372,6 +366,7 @@ async function startServices(
     publicRead: config.vault.publicRead,
     contentStatistics: () => libp2p.services.content.statistics(),
     provideStatistics: () => content.provideStatistics(),
+    gossipStatistics: talk.statistics,
     storage,
     state: stateDb,
     ...reportsOf({

@@ -7,6 +7,7 @@ import type { PinPolicies } from '../content/policy/types.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { StepFigures } from '../content/flow/types.ts'
 import type { ContentService } from '../content/types.ts'
+import type { Convergence } from '../gossip/convergence/index.ts'
 import type { Gossip } from '../gossip/index.ts'
 import type { AppMessages } from '../gossip/messages/types.ts'
 import type { Jobs } from '../jobs/index.ts'
@@ -27,6 +28,7 @@ export interface MeasuredServices {
   discovery: Pick<ContentService, 'steps'>
   trust: Pick<TrustService, 'denials' | 'droppedEvidence'>
   gossip: Pick<Gossip, 'statistics'>
+  convergence: Pick<Convergence, 'statistics'>
   vault: Pick<Vault, 'statistics'>
   bandwidth: Pick<BandwidthLimiter, 'statistics' | 'waiting'>
   provides: () => ProvideStatistics
@@ -145,6 +147,7 @@ export function observeServices(services: MeasuredServices): void {
       value,
     })),
   )
+  observeConvergence(metrics, services.convergence)
   observeVault(metrics, vault)
   observeBandwidth(metrics, services.bandwidth)
   observeProvides(metrics, services.provides)
@@ -183,6 +186,43 @@ function observeBitswap(metrics: MeasuredServices['metrics'], bitswap: MeasuredS
     return [
       { labels: { whose: 'own' }, value: ownWants },
       { labels: { whose: 'peers' }, value: peerWants },
+    ]
+  })
+}
+
+/** Sets that are compared with peers. */
+function observeConvergence(
+  metrics: MeasuredServices['metrics'],
+  convergence: MeasuredServices['convergence'],
+): void {
+  const sessions = {
+    name: 'p2pnode_reconcile_sessions_total',
+    help: 'Comparisons of sets with peers: begun here, failed of those, answered.',
+    labels: ['event'] as const,
+  }
+  metrics.observed('counter', sessions, () => {
+    const { begun, failed, answered } = convergence.statistics()
+    return Object.entries({ begun, failed, answered }).map(([event, value]) => ({ labels: { event }, value }))
+  })
+  const entries = {
+    name: 'p2pnode_reconcile_entries_total',
+    help: 'Entries that comparisons brought: taken here, refused here, given to peers.',
+    labels: ['result'] as const,
+  }
+  metrics.observed('counter', entries, () => {
+    const { taken, refused, given } = convergence.statistics()
+    return Object.entries({ taken, refused, given }).map(([result, value]) => ({ labels: { result }, value }))
+  })
+  const bytes = {
+    name: 'p2pnode_reconcile_bytes_total',
+    help: 'Bytes of comparisons, entries included.',
+    labels: ['direction'] as const,
+  }
+  metrics.observed('counter', bytes, () => {
+    const { sentBytes, receivedBytes } = convergence.statistics()
+    return [
+      { labels: { direction: 'sent' }, value: sentBytes },
+      { labels: { direction: 'received' }, value: receivedBytes },
     ]
   })
 }

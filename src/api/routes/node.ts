@@ -104,6 +104,7 @@ export const nodeRoutes: Route[] = [
         jobs: context.jobs.counts(),
         peers: context.network.peerCount(),
         ...(context.provideStatistics === undefined ? {} : { provide: context.provideStatistics() }),
+        ...context.gossipStatistics?.(),
       }
     },
   }),

@@ -129,6 +129,30 @@ const StepFigures = Type.Object({
   ms: Type.Number({ minimum: 0, description: 'time in which it was waited for' }),
 })
 
+/** What nodes say to all: messages by what became of them. */
+const GossipFigures = Type.Object({
+  accepted: Count,
+  ignored: Type.Integer({ minimum: 0, description: 'not for this node, or not now; nobody’s fault' }),
+  rejected: Type.Integer({ minimum: 0, description: 'against the rules' }),
+  repeated: Type.Integer({ minimum: 0, description: 'of those ignored: heard before' }),
+  stale: Type.Integer({ minimum: 0, description: 'of those ignored: too old, or of the future' }),
+  published: Count,
+  bundled: Type.Integer({ minimum: 0, description: 'payloads in those published' }),
+  dropped: Type.Integer({ minimum: 0, description: 'that no handler had room for' }),
+})
+
+/** Sets that are compared with peers. */
+const ReconcileFigures = Type.Object({
+  begun: Count,
+  failed: Count,
+  answered: Count,
+  taken: Type.Integer({ minimum: 0, description: 'entries that came and were kept' }),
+  refused: Count,
+  given: Count,
+  sentBytes: Count,
+  receivedBytes: Count,
+})
+
 export const StatsReport = Type.Object(
   {
     process: Type.Object({ rssBytes: Count, cpuSeconds: Type.Number(), eventLoopDelayP99Ms: Type.Number() }),
@@ -144,6 +168,8 @@ export const StatsReport = Type.Object(
     jobs: JobCounts,
     peers: Count,
     provide: Type.Optional(ProvideReport),
+    gossip: Type.Optional(GossipFigures),
+    reconcile: Type.Optional(ReconcileFigures),
   },
   { $id: 'StatsReport' },
 )

@@ -180,6 +180,21 @@ function stepsText(steps: Schema<'StatsReport'>['steps']): string {
     .join(', ')
 }
 
+function gossipFacts({ gossip, reconcile }: Schema<'StatsReport'>): [string, string][] {
+  const facts: [string, string][] = []
+  if (gossip !== undefined) {
+    const { accepted, ignored, rejected, published } = gossip
+    const heard = `${formatCount(accepted)} heard, ${formatCount(ignored)} ignored, ${formatCount(rejected)} rejected`
+    facts.push(['gossip', `${heard}, ${formatCount(published)} said`])
+  }
+  if (reconcile !== undefined) {
+    const { begun, answered, taken, given } = reconcile
+    const entries = `${formatCount(taken)} entries taken, ${formatCount(given)} given`
+    facts.push(['sets compared', `${formatCount(begun + answered)} times; ${entries}`])
+  }
+  return facts
+}
+
 export async function stats(context: CliContext): Promise<number> {
   return withClient(context, async (client) => {
     const report = await client.get('/api/v1/stats', { signal: context.signal })
@@ -199,6 +214,7 @@ export async function stats(context: CliContext): Promise<number> {
         ...(provide === undefined
           ? []
           : [['provider records', provideText(provide)] satisfies [string, string]]),
+        ...gossipFacts(report),
       ]),
     )
     return 0

@@ -1,0 +1,68 @@
+import type { Config } from '../../config/index.ts'
+import { message, type Messages } from '../../protocols/message/index.ts'
+import type { Reconcile, ReconcileStatistics } from '../../protocols/reconcile/index.ts'
+import { type Convergence, createConvergence } from '../gossip/convergence/index.ts'
+import { createGossip, type Gossip, type GossipStatistics, type TopicRules } from '../gossip/index.ts'
+import { type AppMessages, createAppMessages } from '../gossip/messages/index.ts'
+import type { Identity } from '../identity/index.ts'
+import type { StateDatabase } from '../storage/state/types.ts'
+import type { Logger } from '../telemetry/types.ts'
+import type { TrustService } from '../trust/index.ts'
+
+export interface NodeGossipOptions {
+  config: Config
+  state: StateDatabase
+  identity: Identity
+  /** Topics of services, beside those of applications. */
+  topics: readonly TopicRules[]
+  trust: TrustService
+  log: Logger
+}
+
+/** What goes from mouth to mouth: gossip, what applications say by it, and what brings back what it lost. */
+export interface NodeGossip {
+  gossip: Gossip
+  messages: AppMessages
+  convergence: Convergence
+  /** For libp2p. */
+  services: { message: ReturnType<typeof message>; reconcile: Convergence['protocol'] }
+  start(services: { pubsub: Parameters<Gossip['start']>[0]; message: Messages; reconcile: Reconcile }): void
+  stop(): void
+  statistics(): { gossip: GossipStatistics; reconcile: ReconcileStatistics }
+}
+
+export function nodeGossip({ config, state, identity, topics, trust, log }: NodeGossipOptions): NodeGossip {
+  const networkName = config.network.name
+  const self = identity.peerId.toString()
+  const messages = createAppMessages({ state, log, self })
+  const convergence = createConvergence({ networkName, self, trust, log })
+  const gossip = createGossip({
+    networkName,
+    topics: [...topics, ...messages.rules],
+    trust,
+    state,
+    log,
+    // What was said under a topic is in the set of the same name, where there is one.
+    onDropped: (topic) => convergence.hasten(topic),
+  })
+  return {
+    gossip,
+    messages,
+    convergence,
+    services: {
+      message: message({ networkName, take: messages.take, trust, log }),
+      reconcile: convergence.protocol,
+    },
+    start(services) {
+      gossip.start(services.pubsub)
+      messages.start({ gossip, message: services.message })
+      convergence.start(services.reconcile)
+    },
+    stop() {
+      convergence.stop()
+      messages.stop()
+      gossip.stop()
+    },
+    statistics: () => ({ gossip: gossip.statistics(), reconcile: convergence.statistics() }),
+  }
+}

@@ -17,6 +17,7 @@ import { Lab } from '../test/support/daemon.ts'
 import { cacheRows } from './bench/cache-rows.ts'
 import { catalogRows } from './bench/catalog-rows.ts'
 import { gatewayRows } from './bench/gateway-rows.ts'
+import { gossipRows } from './bench/gossip-rows.ts'
 import { hostileRows } from './bench/hostile-rows.ts'
 import { locateRows } from './bench/locate-rows.ts'
 import { idleRows, responseRows } from './bench/node-rows.ts'
@@ -32,7 +33,7 @@ const { values, positionals } = parseArgs({
     only: {
       type: 'string',
       default:
-        'response,transfer,sources,files,transports,memory,idle,vault,locate,provide,cache,gateway,catalog',
+        'response,transfer,sources,files,transports,memory,idle,vault,locate,provide,cache,gateway,catalog,gossip',
     },
     size: { type: 'string', default: '1GiB' },
     'memory-size': { type: 'string', default: '4GiB' },
@@ -69,6 +70,7 @@ const parts: Record<string, (lab: Lab) => Promise<Row[]>> = {
   locate: () => locateRows(),
   gateway: (lab) => gatewayRows(lab, { bytes: Math.min(bytesOf(values.size), GATEWAY_FILE_BYTES), runs }),
   provide: () => provideRows(),
+  gossip: () => gossipRows({ runs }),
   cache: () => cacheRows(),
   // Ten plays of minutes each: only where it is asked for.
   hostile: () =>

@@ -4,6 +4,8 @@ export const MAX_AGE_MS = 5 * 60_000
 export const MAX_AHEAD_MS = 60_000
 /** Senders of whom it is remembered what came, some 4 KiB each at most; the longest silent is forgotten first. */
 export const MAX_SENDERS = 10_000
+/** Senders of whom there is a number on disk, 100 bytes each: more than speak in twelve minutes, unless somebody makes up names. */
+export const MAX_STORED_SENDERS = 50_000
 /** Sequence numbers remembered of a sender: gossip brings messages out of order by less. */
 export const SEQUENCES_PER_SENDER = 256
 /** What was remembered is written so often: a crash forgets no more. */

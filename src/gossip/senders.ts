@@ -1,7 +1,14 @@
 import { forgetOldest } from '../../protocols/shared/forget-oldest.ts'
 import type { StateDatabase } from '../storage/state/types.ts'
 import type { Logger } from '../telemetry/types.ts'
-import { MAX_AGE_MS, MAX_AHEAD_MS, MAX_SENDERS, SEQUENCES_PER_SENDER, WRITE_INTERVAL_MS } from './limits.ts'
+import {
+  MAX_AGE_MS,
+  MAX_AHEAD_MS,
+  MAX_SENDERS,
+  MAX_STORED_SENDERS,
+  SEQUENCES_PER_SENDER,
+  WRITE_INTERVAL_MS,
+} from './limits.ts'
 
 /** What a sender is known to have said. */
 interface Sender {
@@ -28,14 +35,17 @@ export interface SendersOptions {
   state: Pick<StateDatabase, 'db' | 'writeRelaxed'> | undefined
   log: Logger
   now: () => number
+  /** Of so many senders there is a number on disk; other than the default only in tests. */
+  maxStored?: number
 }
 
 /**
  * A sliding window a sender, as IPsec has against replays (RFC 4303, section 3.4.3). On disk there is one number a sender, the highest: what
  * was under way out of order when the node stopped is not taken after it.
  */
-export function openSenders({ state, log, now }: SendersOptions): Senders {
-  const rows = state === undefined ? undefined : rowsOf(state)
+export function openSenders(options: SendersOptions): Senders {
+  const { state, log, now, maxStored = MAX_STORED_SENDERS } = options
+  const rows = state === undefined ? undefined : rowsOf(state, maxStored)
   const senders = new Map<string, Sender>()
   const unwritten = new Map<string, Sender>()
   let timer: NodeJS.Timeout | undefined
@@ -98,7 +108,10 @@ export function openSenders({ state, log, now }: SendersOptions): Senders {
 }
 
 /** What is on disk of it. */
-function rowsOf(state: NonNullable<SendersOptions['state']>): {
+function rowsOf(
+  state: NonNullable<SendersOptions['state']>,
+  maxStored: number,
+): {
   highest(name: string): bigint
   write(batch: readonly [string, Sender][], nowMs: number): void
 } {
@@ -109,6 +122,10 @@ function rowsOf(state: NonNullable<SendersOptions['state']>): {
      ON CONFLICT (sender) DO UPDATE SET highest = excluded.highest, updated_ms = excluded.updated_ms`,
   )
   const forget = db.prepare('DELETE FROM message_sender WHERE updated_ms < ?')
+  const count = db.prepare<[], number>('SELECT count(*) FROM message_sender').pluck()
+  const trim = db.prepare<[number]>(
+    'DELETE FROM message_sender WHERE sender IN (SELECT sender FROM message_sender ORDER BY updated_ms LIMIT ?)',
+  )
   return {
     highest: (name) => BigInt(select.get(name) ?? 0),
     write(batch, nowMs) {
@@ -116,6 +133,9 @@ function rowsOf(state: NonNullable<SendersOptions['state']>): {
         for (const [name, { highest }] of batch) upsert.run(name, highest.toString(), nowMs)
         // Their times are refused by now, whatever their numbers.
         forget.run(nowMs - 2 * (MAX_AGE_MS + MAX_AHEAD_MS))
+        // Names cost nothing to make. A tenth at a time, since each time all of them are sorted.
+        const stored = count.get() ?? 0
+        if (stored > maxStored) trim.run(stored - Math.floor(0.9 * maxStored))
       })
     },
   }

@@ -90,4 +90,13 @@ describe('what was heard before', () => {
     // By its time, which the sender has signed.
     expect(take(7n, 'a', NOW_MS)).toBe('stale')
   })
+
+  it('takes a bounded place on disk, whatever names are made up', () => {
+    senders.stop()
+    const bounded = openSenders({ state, log: quietLogger(), now: () => clock.nowMs, maxStored: 20 })
+    bounded.start()
+    for (let index = 0; index < 100; index++) bounded.take(`made up ${index}`, 1n, clock.nowMs)
+    bounded.stop()
+    expect(state.db.prepare('SELECT count(*) AS count FROM message_sender').get()).toEqual({ count: 18 })
+  })
 })

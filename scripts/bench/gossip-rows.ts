@@ -74,6 +74,7 @@ async function comparing(): Promise<Row[]> {
     const ofB = new MemorySet(all.filter((index) => index % step !== 2).map(text))
     a.reconcile.register(ofA)
     b.reconcile.register(ofB)
+    await eventually('it is known what the other speaks', () => a.reconcile.peers().length > 0)
     const [peer] = a.reconcile.peers()
     const delay = monitorEventLoopDelay({ resolution: 1 })
     delay.enable()

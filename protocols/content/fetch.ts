@@ -111,7 +111,7 @@ export class DagFetchSession implements DagFetch, SourceListener {
       onMissing: (item) => this.#return([item]),
     })
     this.#progress = new Progress(this.statistics, options.onProgress)
-    this.#puts = new Puts(options.sink, this.#end.signal)
+    this.#puts = new Puts(options.sink)
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
     this.#ticker.unref()
     const onAbort = (): void => this.#finish(cancelled(options.signal.reason))
@@ -132,6 +132,8 @@ export class DagFetchSession implements DagFetch, SourceListener {
     else this.#hurry(cid, key)
     return waiting
   }
+
+  readonly kept = (): Promise<void> => this.#puts.idle()
 
   /** To the front of the queue, whether it is known already or not. What is under way stays where it is. */
   #hurry(cid: CID, key: string): void {
@@ -313,6 +315,8 @@ export class DagFetchSession implements DagFetch, SourceListener {
       if (!isPathNotFound(error)) return this.#finish(error)
       deadEnd = error
     }
+    // Whether somebody may read what is private its sink says.
+    if (!arrival.isPrivate) this.#waiters.answer(item.key, bytes)
     void this.#keep(arrival, deadEnd)
     this.#wake.notify()
   }

@@ -15,19 +15,20 @@ export interface Arrival {
 
 /**
  * Blocks on their way into the sink. Credit is given back when a block is handed over, as long as the sink keeps up;
- * beyond MAX_PENDING_PUT_BYTES it is held back, so that a slow disk slows the sources down and memory stays bounded.
+ * beyond MAX_PENDING_PUT_BYTES it is held back, so that a slow disk slows the sources down and memory stays bounded. What
+ * has come is kept also where the fetch ends meanwhile.
  */
 export class Puts {
   readonly #sink: BlockSink
-  readonly #signal: AbortSignal
+  /** Never aborts: what has come is kept. */
+  readonly #signal = new AbortController().signal
   readonly #withheld: (() => void)[] = []
   readonly #untilIdle: (() => void)[] = []
   #bytes = 0
   count = 0
 
-  constructor(sink: BlockSink, signal: AbortSignal) {
+  constructor(sink: BlockSink) {
     this.#sink = sink
-    this.#signal = signal
   }
 
   /** Resolves when the block is kept. Its credit is given back now, or when the sink has caught up. */

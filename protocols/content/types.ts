@@ -100,8 +100,13 @@ export interface DagFetch {
   /** Resolves when everything in scope is in the sink; rejects with ERR_NOT_FOUND, ERR_FETCH_STALLED, ERR_CANCELLED. */
   readonly done: Promise<FetchStatistics>
   readonly statistics: FetchStatistics
-  /** Puts the block first in line and resolves once it is held; rejects when the fetch fails. */
+  /**
+   * Puts the block first in line and resolves once it is held or has come: what is public is given on before the sink has
+   * it, so that a reader does not wait for the disk. Rejects when the fetch fails.
+   */
   need(cid: CID, signal: AbortSignal): Promise<Uint8Array>
+  /** Resolves when nothing that has come is on its way into the sink any more, however the fetch ended. */
+  kept(): Promise<void>
 }
 
 /** The service: exchanges public blocks and DAGs with peers that speak `/p2pnode/<network>/content/<version>`. */

@@ -76,7 +76,8 @@ export class AddressedContent implements Omit<ContentService, 'provide' | 'provi
       offset === 0 && length === undefined
         ? { scope: 'all' }
         : { scope: 'entity', ...rangeOf(offset, length) }
-    return this.#read(address, options, plan, ({ cid, node, resolved }, reader) => {
+    let onEnd = (): void => {}
+    const read = this.#read(address, options, plan, ({ cid, node, resolved }, reader) => {
       if (node.type !== 'file') throw notAFile(address, resolved.type)
       const { size } = resolved
       const bytes = readFile(reader, cid, {
@@ -85,8 +86,11 @@ export class AddressedContent implements Omit<ContentService, 'provide' | 'provi
         signal: options.signal,
       })
       const isWhole = size !== null && offset === 0 && (length === undefined || length >= size)
-      return isWhole ? told(bytes, () => this.#onRead?.(cid, size)) : bytes
+      if (isWhole) onEnd = () => this.#onRead?.(cid, size)
+      return bytes
     })
+    // After the fetch was let go of: what has come is kept by then.
+    return told(read, () => onEnd())
   }
 
   tar(address: string, options: ReadOptions & { name: string }): AsyncGenerator<Uint8Array> {

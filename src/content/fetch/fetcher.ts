@@ -222,10 +222,12 @@ export class FetchingReader implements BlockReader {
   }
 
   async close(): Promise<void> {
-    if (this.#isHot !== undefined && !this.#isClosed) this.#tellCache()
+    const hasRead = this.#isHot !== undefined && !this.#isClosed
     this.#isClosed = true
     const joined = await this.#joined?.catch(() => undefined)
     await joined?.leave()
+    // What has come is stored by now, which is when the cache can see that it is too much.
+    if (hasRead) this.#tellCache()
   }
 
   /** One block is looked at before whatever it leads to is read: that alone is no reading. */

@@ -189,6 +189,7 @@ export class FetchSession {
     this.#controller.abort()
     this.#sources.close()
     this.#outer.close()
+    await this.#fetch.kept()
     await this.#lease.release()
   }
 

@@ -99,8 +99,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
     | { network: CatalogNetwork; heads: Heads; rounds: Rounds; set: ReconciledSet; end: () => void }
     | undefined
 
-  const visibility = new Visibility({ trust, publishers: () => store.publishers(), ownKey, now })
-  const store = new CatalogStore({
+  const visibility: Visibility = new Visibility({ trust, publishers: () => store.publishers(), ownKey, now })
+  const store: CatalogStore = new CatalogStore({
     state,
     ownKey,
     maxBytes: config.sizeBytes,

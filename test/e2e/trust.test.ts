@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { pEvent } from 'p-event'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { Lab } from '../support/daemon.ts'
+import { eventually } from '../support/network.ts'
 
 interface Report {
   score: number
@@ -17,6 +18,7 @@ interface Report {
   bannedUntilMs: number | null
   totals: { kind: string; count: number }[]
   decisions: { action: string; allowed: boolean }[]
+  recommendations: { by: string; view: string }[]
 }
 
 const CONTENT = '/p2pnode/main/content/1.0.0'
@@ -27,8 +29,13 @@ describe('trust', () => {
   afterEach(() => stranger?.stop())
   afterAll(() => lab.close())
 
-  it('a peer that sends garbage is disconnected, refused on return, explained, and let back by the operator', async () => {
+  it('a peer that sends garbage is disconnected, refused on return, explained, and let back by the operator; who trusts the node hears of it', async () => {
     const node = await lab.daemon()
+    const [friend, other] = [
+      await lab.daemon({ bootstrap: [node.address] }),
+      await lab.daemon({ bootstrap: [node.address] }),
+    ]
+    await friend.json(['trust', 'set', node.ready.peerId, '0.9'])
     stranger = await createLibp2p({
       transports: [tcp()],
       connectionEncrypters: [noise()],
@@ -57,8 +64,23 @@ describe('trust', () => {
     // The handshake proves who it is; then the connection ends.
     const again = await stranger.dial(address, { signal }).catch(() => undefined)
     if (again !== undefined && again.status === 'open') await pEvent(again, 'close', { signal })
-    const { peers } = await node.json<{ peers: unknown[] }>(['peers'])
-    expect(peers).toEqual([])
+    const { peers } = await node.json<{ peers: { peer: string }[] }>(['peers'])
+    const others = [friend.ready.peerId, other.ready.peerId].toSorted()
+    expect(peers.map(({ peer }) => peer).toSorted()).toEqual(others)
+
+    // Damped: one that is trusted moves the score by a tenth at most, and nobody else hears it as anything.
+    let heard: Report | undefined
+    await eventually(
+      'the friend has heard',
+      async () => {
+        heard = await friend.json<Report>(['trust', 'show', peer])
+        return heard.score < 0.5
+      },
+      20_000,
+    )
+    expect(heard?.score).toBeGreaterThanOrEqual(0.4)
+    expect(heard?.recommendations.map(({ by }) => by)).toContain(node.ready.peerId)
+    expect((await other.json<Report>(['trust', 'show', peer])).score).toBe(0.5)
 
     await node.json(['trust', 'set', peer, '0.5'])
     const welcome = await stranger.dial(address, { signal })

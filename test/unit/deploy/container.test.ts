@@ -30,8 +30,8 @@ const compose = parse(readFileSync(`${root}/deploy/compose.yaml`, 'utf8'), { mer
   volumes: Record<string, unknown>
   networks: Record<string, unknown>
 }
-/** Ports that a node listens on by default, as `4700/tcp`. */
-const swarmPorts = ['4700/tcp', '4701/tcp', '4700/udp', '4702/udp'].sort()
+/** Ports that a node listens on by default, as `4700/tcp`, and the one where a private network's door is. */
+const swarmPorts = ['4700/tcp', '4701/tcp', '4700/udp', '4702/udp', '4703/tcp'].sort()
 
 /** Whether the command line takes these words; what it would do is not done. */
 async function parses(words: string[]): Promise<string> {
@@ -59,7 +59,7 @@ describe('the image', () => {
 
   it('exposes the ports that a node listens on by default', async () => {
     const { config } = await loadConfig({ home: '/nonexistent/p2pnode-home', env: {}, flags: {} })
-    const ports = config.network.listen.map((address) => {
+    const ports = [...config.network.listen, ...config.swarm.listen].map((address) => {
       const [, kind, port] = /\/(tcp|udp)\/(\d+)/.exec(address) ?? []
       return `${port}/${kind}`
     })

@@ -49,8 +49,9 @@ describe('the worth of connections', () => {
       isProtected: (peer) => peer === 'protected',
       isNeeded: (peer) => peer === 'keeper',
     })
+    const ages: Record<string, number> = { young: 1_000, moved: 200_000 }
     const all = ['protected', 'keeper', 'liked', 'old', 'young', 'moved'].map((peer) =>
-      connection({ peer, ageMs: peer === 'young' ? 1_000 : 100_000 }),
+      connection({ peer, ageMs: ages[peer] ?? 100_000 }),
     )
     expect(idsOf(worth.ranked(all))).toEqual(['young', 'old', 'moved', 'liked', 'keeper'])
     traffic.moved('moved', 50 * 1024 * 1024)

@@ -5,14 +5,14 @@
  * const catalog = createCatalog({ networkName, identity, state, trust, config, publicAddress, parsePeer, log })
  * const gossip = createGossip({ …, topics: [catalog.topic] })
  * networkDht({ …, namespaces: [catalogNamespace(networkName)] })
- * catalog.start({ gossip, reconcile: libp2p.services.reconcile, heads: { dht, hasRoutes }, describe })
+ * catalog.start({ gossip, convergence, reconcile: libp2p.services.reconcile, heads: { dht, hasRoutes }, describe })
  * await catalog.publish({ title: 'Holiday', address: '/ipfs/bafy…' }, { signal })
  * const { entries, hidden } = catalog.search({ text: 'holiday' })
  * await catalog.stop()
  * ```
  *
  * A publisher's records form a log (`protocols/catalog/SPEC.md`). Three ways bring them here: gossip at once (`topic.ts`),
- * anti-entropy with whoever connects and now and then (`rounds.ts`, `set.ts`), and the head of a log in the DHT, which tells
+ * anti-entropy with whoever connects and now and then (`set.ts`, compared by `src/gossip/convergence`), and the head of a log in the DHT, which tells
  * what is missing (`heads.ts`). All end in `intake.ts`, which checks, and `store.ts`, which keeps.
  */
 import { peerIdFromString } from '@libp2p/peer-id'
@@ -22,6 +22,7 @@ import { ed25519Signer } from '../../protocols/chunk/format/ed25519.ts'
 import { SEED_BYTES } from '../../protocols/chunk/format/limits.ts'
 import type { Reconcile, ReconciledSet } from '../../protocols/reconcile/types.ts'
 import { someOf } from '../../protocols/shared/some-of.ts'
+import type { Convergence } from '../gossip/convergence/index.ts'
 import type { Gossip } from '../gossip/index.ts'
 import { RateLimits } from '../gossip/rate.ts'
 import type { TopicRules } from '../gossip/topics.ts'
@@ -35,7 +36,6 @@ import { Intake } from './intake.ts'
 import { EXPIRY_INTERVAL_MS, MAX_LISTENERS, SYNC_PEERS, TOLD_RATE } from './limits.ts'
 import { type Description, OwnLog, type PublicAddress } from './own.ts'
 import { presented, presentedRow } from './present.ts'
-import { Rounds } from './rounds.ts'
 import { CatalogSearch } from './search.ts'
 import { catalogSet } from './set.ts'
 import { CatalogStore, type PublisherRow } from './store.ts'
@@ -68,7 +68,8 @@ export interface CatalogOptions {
 
 export interface CatalogNetwork {
   gossip: Pick<Gossip, 'publish' | 'subscribe'>
-  reconcile: Pick<Reconcile, 'register' | 'run' | 'peers' | 'onPeer'>
+  convergence: Pick<Convergence, 'register' | 'hasten'>
+  reconcile: Pick<Reconcile, 'run' | 'peers'>
   heads: HeadDht
   /** What is known here of content, for entries that do not say it. */
   describe: (address: string, signal: AbortSignal) => Promise<Description | undefined>
@@ -95,9 +96,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
   const rate = new RateLimits(1, () => performance.now())
   const stopping = new AbortController()
   const syncs = { expired: 0, syncs: 0, failedSyncs: 0 }
-  let running:
-    | { network: CatalogNetwork; heads: Heads; rounds: Rounds; set: ReconciledSet; end: () => void }
-    | undefined
+  let running: { network: CatalogNetwork; heads: Heads; set: ReconciledSet; end: () => void } | undefined
 
   const visibility: Visibility = new Visibility({ trust, publishers: () => store.publishers(), ownKey, now })
   const store: CatalogStore = new CatalogStore({
@@ -201,21 +200,24 @@ export function createCatalog(options: CatalogOptions): Catalog {
         now,
       })
       heads.start()
-      const set: ReconciledSet = catalogSet({ store, intake, now, onTaken: () => rounds.hasten() })
-      const rounds = new Rounds({ reconcile: network.reconcile, set, self, log })
+      const set: ReconciledSet = catalogSet({
+        store,
+        intake,
+        now,
+        onTaken: () => network.convergence.hasten(set.name),
+      })
       const ends: (() => void)[] = []
       if (config.receive) {
-        ends.push(network.reconcile.register(set))
+        ends.push(network.convergence.register(set))
         ends.push(
           network.gossip.subscribe(CATALOG_TOPIC, async ({ data }, signal) => {
             await intake.take(decodeBatch(data), signal)
           }),
         )
-        rounds.start()
       }
       const timer = setInterval(expireSoon, EXPIRY_INTERVAL_MS).unref()
       ends.push(() => clearInterval(timer))
-      running = { network, heads, rounds, set, end: () => ends.forEach((end) => end()) }
+      running = { network, heads, set, end: () => ends.forEach((end) => end()) }
     },
 
     wake: () => running?.heads.wake(),
@@ -226,7 +228,6 @@ export function createCatalog(options: CatalogOptions): Catalog {
       const ended = running
       running = undefined
       ended?.end()
-      await ended?.rounds.stop()
       await ended?.heads.stop()
     },
 

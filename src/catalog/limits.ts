@@ -53,21 +53,9 @@ export const TOLD_RATE = { perSecond: 10, burst: 100 } as const
 /** What has expired is removed so often; it is not shown or given meanwhile. */
 export const EXPIRY_INTERVAL_MS = 10 * 60_000
 
-/** The catalogue is compared with one peer so often, chosen anew: what gossip lost reaches n nodes within some log₂ n rounds. */
-export const ROUND_MS = 60_000
-/** After a peer has connected: it tells what it speaks, and gossip's own exchange comes first. */
-export const SETTLE_MS = 1_000
-/** After something came by a comparison: once for all that comes until then. */
-export const HASTE_MS = 2_000
-/** Peers that wait for their turn, each one connection, and such as are left alone. */
-export const MAX_WAITING_PEERS = 1_024
-/** A peer that refused or broke off is left alone for so long. */
-export const LEFT_ALONE_MS = 5 * 60_000
-
-/** Peers that a sync goes through, the time that it has for all of them (clients wait for 150 s), and sessions with one: each brings up to 16 384 records. */
+/** Peers that a sync goes through, and the time that it has for all of them (clients wait for 150 s). */
 export const SYNC_PEERS = 16
 export const SYNC_TIMEOUT_MS = 2 * 60_000
-export const MAX_SYNC_SESSIONS = 32
 
 /** The head is told to the DHT again so often; peers forget records after 36 hours. */
 export const HEAD_INTERVAL_MS = 12 * 3_600_000

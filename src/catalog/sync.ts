@@ -1,7 +1,8 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Reconcile, ReconciledSet } from '../../protocols/reconcile/types.ts'
+import { sessions } from '../gossip/convergence/sessions.ts'
 import type { Logger } from '../telemetry/types.ts'
-import { MAX_SYNC_SESSIONS, SYNC_TIMEOUT_MS } from './limits.ts'
+import { SYNC_TIMEOUT_MS } from './limits.ts'
 import type { Synced } from './types.ts'
 
 export interface SyncOptions {
@@ -42,10 +43,8 @@ async function compareWith(
   result: { taken: number; given: number },
   signal: AbortSignal,
 ): Promise<void> {
-  for (let session = 0; session < MAX_SYNC_SESSIONS; session++) {
-    const done = await reconcile.run(peerIdFromString(peer), set, { signal })
-    result.taken += done.taken
-    result.given += done.given
-    if (done.isComplete || done.taken + done.given === 0) return
+  for await (const { taken, given } of sessions(reconcile, peerIdFromString(peer), set, { signal })) {
+    result.taken += taken
+    result.given += given
   }
 }

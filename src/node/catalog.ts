@@ -7,6 +7,7 @@ import { contentPrivate } from '../content/errors.ts'
 import type { PrivateMark } from '../content/private/types.ts'
 import { parseAddress } from '../content/read/address.ts'
 import type { ContentService } from '../content/types.ts'
+import type { Convergence } from '../gossip/convergence/index.ts'
 import type { Gossip } from '../gossip/index.ts'
 import { knownRoutes, type NetworkServices } from '../network/index.ts'
 import type { OpenStorage } from '../storage/open.ts'
@@ -47,6 +48,7 @@ export function createNodeCatalog({ config, isPrivate, ...options }: NodeCatalog
 export interface NodeCatalogNetwork {
   libp2p: Libp2p<NetworkServices & { reconcile: Reconcile }>
   gossip: Gossip
+  convergence: Convergence
   content: Pick<ContentService, 'resolve'>
   storage: Pick<OpenStorage, 'pins' | 'blocks'>
   trust: Pick<TrustService, 'onChange'>
@@ -54,10 +56,11 @@ export interface NodeCatalogNetwork {
 
 /** Starts it over a libp2p that has started; returns what stops it. */
 export function startCatalog(catalog: Catalog, network: NodeCatalogNetwork): () => Promise<void> {
-  const { libp2p, gossip, content, storage, trust } = network
+  const { libp2p, gossip, convergence, content, storage, trust } = network
   const { dht, reconcile } = libp2p.services
   catalog.start({
     gossip,
+    convergence,
     reconcile,
     heads: { dht, hasRoutes: () => knownRoutes(dht) > 0 },
     describe: (address) => descriptionOf(address, content, storage),

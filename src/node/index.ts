@@ -309,7 +309,10 @@ async function startServices(
   const { services } = libp2p
   keeping.policies.start({ libp2p, keep: services.keep, content: services.content })
   lifecycle.started('policies', () => keeping.policies.stop())
-  lifecycle.started('catalog', startCatalog(catalog, { libp2p, gossip, content, storage, trust }))
+  lifecycle.started(
+    'catalog',
+    startCatalog(catalog, { libp2p, gossip, convergence, content, storage, trust }),
+  )
   lifecycle.started('vault', () => vault.stop())
   const privateFiles = await vault.start({
     libp2p,

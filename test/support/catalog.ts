@@ -196,15 +196,14 @@ function silentNetwork(): SilentNetwork {
         return () => (handler = undefined)
       },
     },
-    reconcile: {
+    convergence: {
       register(given) {
         set = given
         return () => (set = undefined)
       },
-      run: () => Promise.reject(new Error('nobody is there')),
-      peers: () => [],
-      onPeer: () => () => {},
+      hasten() {},
     },
+    reconcile: { run: () => Promise.reject(new Error('nobody is there')), peers: () => [] },
     heads: { dht: { async *get() {}, async *put() {} }, hasRoutes: () => false },
     describe: async () => undefined,
   }

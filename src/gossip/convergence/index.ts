@@ -18,6 +18,7 @@ import type { PeerId } from '@libp2p/interface'
 import { reconcile } from '../../../protocols/reconcile/index.ts'
 import type { Reconcile, ReconciledSet, ReconcileStatistics } from '../../../protocols/reconcile/types.ts'
 import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
+import { someOf } from '../../../protocols/shared/some-of.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { Evidence, Policy } from '../../trust/contract.ts'
 import { RateLimits } from '../rate.ts'
@@ -27,13 +28,13 @@ import {
   LEFT_ALONE_MS,
   MAX_LEFT_ALONE,
   MAX_RATED_PEERS,
-  MAX_SESSIONS_IN_A_ROW,
   MAX_WAITING_PEERS,
   ROUND_JITTER,
   ROUND_MS,
   SESSION_RATE,
   SETTLE_MS,
 } from './limits.ts'
+import { sessions } from './sessions.ts'
 
 export interface ConvergenceOptions {
   networkName: string
@@ -112,12 +113,8 @@ export function createConvergence(options: ConvergenceOptions): Convergence {
 
   async function compare(peer: PeerId, set: ReconciledSet): Promise<void> {
     try {
-      for (let session = 0; session < MAX_SESSIONS_IN_A_ROW; session++) {
-        const done = await service?.run(peer, set, { signal: stopping.signal })
-        if (done === undefined || done.isComplete) return
-        // Nothing moved: it would be the same again.
-        if (done.taken + done.given === 0) return
-      }
+      if (service === undefined) return
+      for await (const _ of sessions(service, peer, set, { signal: stopping.signal }));
     } catch (error) {
       const key = keyOf(peer, set)
       leftAlone.delete(key)
@@ -136,8 +133,7 @@ export function createConvergence(options: ConvergenceOptions): Convergence {
   function withAnybody(set: ReconciledSet): void {
     const nowMs = performance.now()
     const peers = (service?.peers() ?? []).filter((peer) => (leftAlone.get(keyOf(peer, set)) ?? 0) <= nowMs)
-    const peer = peers[Math.floor(Math.random() * peers.length)]
-    if (peer !== undefined) enqueue(peer, set)
+    for (const peer of someOf(peers, 1)) enqueue(peer, set)
   }
 
   function nextRound(): void {

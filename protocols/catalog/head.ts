@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import type { Signer } from '../chunk/format/ed25519.ts'
+import type { Signer } from '../shared/ed25519.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { ID_BYTES, MAX_HEAD_BYTES } from './limits.ts'
 import { HeadSchema, SignedSchema } from './messages_pb.ts'

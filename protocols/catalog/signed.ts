@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto'
 import { create, toBinary } from '@bufbuild/protobuf'
-import { type Signer, verifyEd25519 } from '../chunk/format/ed25519.ts'
-import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from '../chunk/format/limits.ts'
+import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signer, verifyEd25519 } from '../shared/ed25519.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { SignedSchema } from './messages_pb.ts'
 import type { SignedBytes } from './types.ts'

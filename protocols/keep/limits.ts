@@ -15,8 +15,6 @@ export const MAX_PEER_BYTES = 64
 /** A statement: a CID, two peer ids and three numbers. */
 export const MAX_PAYLOAD_BYTES = 384
 
-export const SIGNATURE_BYTES = 64
-
 /** A request or a response. */
 export const MAX_MESSAGE_BYTES = 1_024
 

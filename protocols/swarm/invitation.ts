@@ -1,8 +1,9 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { hash, timingSafeEqual } from 'node:crypto'
 import { base58btc } from 'multiformats/bases/base58'
+import { PUBLIC_KEY_BYTES } from '../shared/ed25519.ts'
 import { invitationInvalid } from './errors.ts'
-import { KEY_BYTES, MAX_INVITATION_ADDRESSES, MAX_INVITATION_CHARACTERS, SECRET_BYTES } from './limits.ts'
+import { MAX_INVITATION_ADDRESSES, MAX_INVITATION_CHARACTERS, SECRET_BYTES } from './limits.ts'
 import { InvitationSchema } from './messages_pb.ts'
 import { addressOf, numberOf } from './parse.ts'
 import type { Invitation } from './types.ts'
@@ -50,8 +51,8 @@ export function parseInvitation(text: string): Invitation {
 function read(bytes: Uint8Array): Invitation {
   const { swarm, door, addresses, secret, expiresMs, network } = fromBinary(InvitationSchema, bytes)
   const isWhole =
-    swarm.length === KEY_BYTES &&
-    door.length === KEY_BYTES &&
+    swarm.length === PUBLIC_KEY_BYTES &&
+    door.length === PUBLIC_KEY_BYTES &&
     secret.length === SECRET_BYTES &&
     addresses.length > 0 &&
     addresses.length <= MAX_INVITATION_ADDRESSES &&

@@ -1,6 +1,3 @@
-/** Bytes of an Ed25519 public key, which is what names peers, owners and swarms here. */
-export const KEY_BYTES = 32
-export const SIGNATURE_BYTES = 64
 /** What a person calls a peer, in characters (UTF-16 units); 256 bytes at most in UTF-8. */
 export const MAX_NAME_CHARACTERS = 64
 /** A signed statement with the longest name has 420 bytes. */

@@ -1,11 +1,11 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { hash } from 'node:crypto'
-import { verifyEd25519 } from '../chunk/format/ed25519.ts'
+import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signer, verifyEd25519 } from '../shared/ed25519.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
-import { KEY_BYTES, MAX_NAME_CHARACTERS, MAX_NUMBER, MAX_STATEMENT_BYTES, SIGNATURE_BYTES } from './limits.ts'
+import { MAX_NAME_CHARACTERS, MAX_NUMBER, MAX_STATEMENT_BYTES } from './limits.ts'
 import { StatementSchema } from './messages_pb.ts'
 import { numberOf, parsed } from './parse.ts'
-import type { SignedStatement, Signer, Standing, Statement } from './types.ts'
+import type { SignedStatement, Standing, Statement } from './types.ts'
 
 const DOMAIN = 'p2pnode/swarm/1/statement\0'
 const STANDINGS: Readonly<Record<Standing, number>> = { member: 1, admin: 2, out: 3 }
@@ -67,7 +67,12 @@ export function decodeStatement(bytes: Uint8Array): SignedStatement {
     (known) => STANDINGS[known] === message.standing,
   )
   const number = numberOf(message.number)
-  if (subject.length !== KEY_BYTES || signer.length !== KEY_BYTES || standing === undefined || number === 0)
+  if (
+    subject.length !== PUBLIC_KEY_BYTES ||
+    signer.length !== PUBLIC_KEY_BYTES ||
+    standing === undefined ||
+    number === 0
+  )
     throw new ProtocolViolationError('bad-statement', 'a statement without one of its parts')
   if (name !== '' && !isName(name)) throw new ProtocolViolationError('bad-statement', 'a name of no form')
   return signed(

@@ -27,12 +27,6 @@ export interface SignedStatement extends Statement {
   readonly id: Uint8Array
 }
 
-/** Signs in the name of the owner or of an admin. */
-export interface Signer {
-  readonly publicKey: Uint8Array
-  sign(bytes: Uint8Array): Uint8Array
-}
-
 export interface Invitation {
   /** The owner's public key. */
   swarm: Uint8Array

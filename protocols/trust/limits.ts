@@ -6,8 +6,6 @@ export const MAX_PEER_BYTES = 64
 /** A recommendation: two peer ids and five numbers. */
 export const MAX_PAYLOAD_BYTES = 192
 
-export const SIGNATURE_BYTES = 64
-
 /** A score of 1. */
 export const SCORE_PPM_MAX = 1_000_000
 

@@ -1,7 +1,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { PrivateKey } from '@libp2p/interface'
+import { SIGNATURE_BYTES } from '../shared/ed25519.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
-import { MAX_EVIDENCE, MAX_PAYLOAD_BYTES, SCORE_PPM_MAX, SIGNATURE_BYTES } from './limits.ts'
+import { MAX_EVIDENCE, MAX_PAYLOAD_BYTES, SCORE_PPM_MAX } from './limits.ts'
 import { RecommendationSchema } from './messages_pb.ts'
 import { decodePeer, decodeTime, parsed } from './parse.ts'
 import {

@@ -1,7 +1,7 @@
 import type { KadDHT } from '@libp2p/kad-dht'
 import { decodeHead, headKey, isBetterHead, signHead } from '../../protocols/catalog/index.ts'
 import type { Head } from '../../protocols/catalog/types.ts'
-import type { Signer } from '../../protocols/chunk/format/ed25519.ts'
+import type { Signer } from '../../protocols/shared/ed25519.ts'
 import { wait } from '../jobs/async.ts'
 import type { Logger } from '../telemetry/types.ts'
 import {

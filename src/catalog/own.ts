@@ -9,7 +9,7 @@ import type {
   RecordFields,
   SignedBytes,
 } from '../../protocols/catalog/types.ts'
-import type { Signer } from '../../protocols/chunk/format/ed25519.ts'
+import type { Signer } from '../../protocols/shared/ed25519.ts'
 import { P2pnodeError } from '../../protocols/shared/errors.ts'
 import type { Gossip } from '../gossip/index.ts'
 import { unlessAborted } from '../../protocols/shared/unless-aborted.ts'

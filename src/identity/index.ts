@@ -9,10 +9,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Ed25519PeerId, Ed25519PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { SEED_BYTES } from '../../protocols/shared/ed25519.ts'
 import { didFromPeerId } from './did.ts'
 import { ed25519FromSeed } from './ed25519.ts'
 import { IDENTITY_FORM } from './errors.ts'
-import { SEED_BYTES } from './key-file.ts'
 import { loadOrCreateSecret, type SecretFileOptions, type SecretKind } from './secret-file.ts'
 
 export { didFromPeerId } from './did.ts'

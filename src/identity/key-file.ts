@@ -3,14 +3,13 @@ import { promisify } from 'node:util'
 import { Integer, Literal, Object as Struct, Optional, String as Text } from 'typebox'
 import type { Static } from 'typebox'
 import { Check } from 'typebox/value'
+import { SEED_BYTES } from '../../protocols/shared/ed25519.ts'
 import { IDENTITY_FORM, type KeyForm, keyInvalid, passphraseWrong } from './errors.ts'
 
 /*
  * The format of `identity.key`, `owner.key` and `swarm-owner.key`; its specification with a vector is docs/identity-format.md.
  */
 
-/** Bytes of an Ed25519 secret (RFC 8032: the 32 bytes that the key pair is made from). */
-export const SEED_BYTES = 32
 const SALT_BYTES = 32
 /** AES-GCM's own nonce size (NIST SP 800-38D, section 5.2.1.1). */
 const NONCE_BYTES = 12

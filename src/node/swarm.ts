@@ -7,6 +7,7 @@ import { isLinkLocal } from '@libp2p/utils'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import type { Config } from '../../config/index.ts'
 import type { Reconcile } from '../../protocols/reconcile/types.ts'
+import { SEED_BYTES } from '../../protocols/shared/ed25519.ts'
 import type { Gossip } from '../gossip/index.ts'
 import { ed25519FromSeed, type LoadedIdentity } from '../identity/index.ts'
 import {
@@ -25,7 +26,6 @@ import type { TrustService } from '../trust/index.ts'
 import type { AskPassphrase } from './passphrase.ts'
 
 const DOOR_STOP_TIMEOUT_MS = 1_500
-const SEED_BYTES = 32
 /** Multicodec of the component that names a peer. */
 const P2P_CODE = 421
 

@@ -16,7 +16,7 @@ import { hash, randomBytes } from 'node:crypto'
 import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import { peerIdFromPublicKey } from '@libp2p/peer-id'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { ed25519Signer } from '../../protocols/chunk/format/index.ts'
+import { ed25519Signer } from '../../protocols/shared/ed25519.ts'
 import { formatInvitation, SECRET_BYTES, type SignedStatement } from '../../protocols/swarm/index.ts'
 import type { TopicRules } from '../gossip/index.ts'
 import {

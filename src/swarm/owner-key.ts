@@ -1,12 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { ed25519Signer } from '../../protocols/chunk/format/index.ts'
-import type { Signer } from '../../protocols/swarm/index.ts'
+import { ed25519Signer, SEED_BYTES, type Signer } from '../../protocols/shared/ed25519.ts'
 import { loadOrCreateSecret, type SecretFileOptions, type SecretKind, SWARM_FORM } from '../identity/index.ts'
 import { ownerKeyKept } from './errors.ts'
 import { hex } from './roster.ts'
-
-const SEED_BYTES = 32
 
 /** The owner's key, where this node has it. */
 export interface OwnerKey {

@@ -1,9 +1,5 @@
-import {
-  signStatement,
-  type SignedStatement,
-  type Signer,
-  type Standing,
-} from '../../protocols/swarm/index.ts'
+import type { Signer } from '../../protocols/shared/ed25519.ts'
+import { signStatement, type SignedStatement, type Standing } from '../../protocols/swarm/index.ts'
 import { notAllowed, notAMember, notYourself, numbersUsedUp } from './errors.ts'
 import { type MemberList, peerText } from './list.ts'
 import type { OwnerKey } from './owner-key.ts'

@@ -2,7 +2,7 @@
  * What the bytes of slabs are, the same on the wire, on a holder's disk and with the owner: ids, Merkle roots, and
  * the statements that slabs and holders sign. Pure; docs/vault-format.md describes it.
  */
-export { ed25519Signer, type Signer } from './ed25519.ts'
+export { ed25519Signer, type Signer } from '../../shared/ed25519.ts'
 export * from './limits.ts'
 export { leafCount, PieceHasher, pieceRoot, prove, verifyProof } from './merkle.ts'
 export { decodeDeletions, encodeDeletions } from './deletions.ts'

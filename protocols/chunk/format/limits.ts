@@ -3,10 +3,7 @@
 /** SHA-256: slab ids, groups, roots of pieces. */
 export const HASH_BYTES = 32
 
-/** Ed25519 (RFC 8032). */
-export const PUBLIC_KEY_BYTES = 32
-export const SEED_BYTES = 32
-export const SIGNATURE_BYTES = 64
+export { PUBLIC_KEY_BYTES, SEED_BYTES, SIGNATURE_BYTES } from '../../shared/ed25519.ts'
 
 /** Segments of one slab. */
 export const MAX_SEGMENTS = 64

@@ -1,7 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { chunkInvalid } from '../errors.ts'
 import type { SignedBytes } from '../types.ts'
-import { type Signer, verifyEd25519 } from './ed25519.ts'
+import { type Signer, verifyEd25519 } from '../../shared/ed25519.ts'
 import { SignedSchema } from './format_pb.ts'
 import { MAX_NETWORK_NAME_BYTES, SIGNATURE_BYTES } from './limits.ts'
 

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { chunkInvalid } from '../errors.ts'
 import type { SignedBytes, SlabId, SlabIndex } from '../types.ts'
-import type { Signer } from './ed25519.ts'
+import type { Signer } from '../../shared/ed25519.ts'
 import { IndexSchema } from './format_pb.ts'
 import {
   HASH_BYTES,

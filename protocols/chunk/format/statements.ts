@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { chunkInvalid } from '../errors.ts'
 import type { Deletion, Lease, Receipt, SignedBytes, SlabId } from '../types.ts'
-import type { Signer } from './ed25519.ts'
+import type { Signer } from '../../shared/ed25519.ts'
 import { DeletionSchema, LeaseSchema, ReceiptSchema } from './format_pb.ts'
 import { HASH_BYTES, MAX_COLUMNS, MAX_STATEMENT_PAYLOAD_BYTES, PUBLIC_KEY_BYTES } from './limits.ts'
 import { parsePayload, wholeNumber } from './payload.ts'

@@ -1,6 +1,7 @@
 import { hkdfSync } from 'node:crypto'
 import { generateKeyPair, generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
+import { SEED_BYTES } from '../../../protocols/shared/ed25519.ts'
 import { type Identity, SealedRows } from '../../identity/index.ts'
 import { keyExists, keyNameInvalid, keyNotFound, keyUnreadable, tooManyKeys } from './errors.ts'
 import { MAX_KEY_CHARACTERS, MAX_KEYS } from './limits.ts'
@@ -11,7 +12,6 @@ import type { NameKey } from './types.ts'
 /** The node's own key. */
 export const SELF = 'self'
 const TABLE = 'name_key'
-const SEED_BYTES = 32
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
 
 /**

@@ -17,7 +17,7 @@ import {
 import { MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_RECORD_BYTES } from '../../../protocols/catalog/limits.ts'
 import { entryProblem } from '../../../protocols/catalog/text.ts'
 import { ENTRY_KINDS, type Entry, type EntryKind } from '../../../protocols/catalog/types.ts'
-import { ed25519Signer } from '../../../protocols/chunk/format/ed25519.ts'
+import { ed25519Signer } from '../../../protocols/shared/ed25519.ts'
 import { ProtocolViolationError } from '../../../protocols/shared/violation.ts'
 import { DAY_MS, ENTRY, newPublisher } from '../../support/catalog.ts'
 

@@ -1,7 +1,11 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
-import { PUBLIC_KEY_BYTES, SEED_BYTES, SIGNATURE_BYTES } from './limits.ts'
 
-/** Who signs statements: a slab's key, or a holder's peer key. */
+/** RFC 8032. A seed is what the key pair is made from. */
+export const PUBLIC_KEY_BYTES = 32
+export const SEED_BYTES = 32
+export const SIGNATURE_BYTES = 64
+
+/** Who signs: the key of a peer, a slab, a publisher, a swarm's owner. */
 export interface Signer {
   /** 32 bytes. */
   readonly publicKey: Uint8Array

@@ -1,7 +1,7 @@
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { CID } from 'multiformats/cid'
 import { readVarint, varintLength } from '../shared/varint.ts'
-import { ProtocolViolationError } from '../shared/violation.ts'
+import { parsed } from '../shared/parsed.ts'
 import { MAX_CID_BYTES } from './limits.ts'
 
 export interface WantEntry {
@@ -36,12 +36,7 @@ const DO_NOT_HAVE = 1
 export function* messageParts(message: Uint8Array): Generator<MessagePart> {
   const parts = partsOf(message)
   for (;;) {
-    let next: IteratorResult<MessagePart>
-    try {
-      next = parts.next()
-    } catch (cause) {
-      throw new ProtocolViolationError('malformed-message', 'no message of Bitswap', { cause })
-    }
+    const next = parsed(() => parts.next())
     if (next.done === true) return
     yield next.value
   }

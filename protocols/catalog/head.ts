@@ -3,7 +3,8 @@ import type { Signer } from '../shared/ed25519.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { ID_BYTES, MAX_HEAD_BYTES } from './limits.ts'
 import { HeadSchema, SignedSchema } from './messages_pb.ts'
-import { checkKey, checkSizes, encodeSigned, isSigned, parsed, sign, wholeNumber } from './signed.ts'
+import { parsed, wholeNumber } from '../shared/parsed.ts'
+import { checkKey, checkSizes, encodeSigned, isSigned, sign } from './signed.ts'
 import type { Head } from './types.ts'
 
 /** The DHT's namespace of heads. */

@@ -18,7 +18,8 @@ import {
   SignedSchema,
   WithdrawalSchema,
 } from './messages_pb.ts'
-import { checkKey, checkSizes, idOf, isSigned, parsed, sign, wholeNumber } from './signed.ts'
+import { parsed, wholeNumber } from '../shared/parsed.ts'
+import { checkKey, checkSizes, idOf, isSigned, sign } from './signed.ts'
 import { entryProblem } from './text.ts'
 import {
   type CatalogRecord,
@@ -166,7 +167,7 @@ function decodeEntry(message: EntryMessage): Entry {
 function decodeWithdrawn(sequences: readonly bigint[], own: number): number[] {
   if (sequences.length === 0 || sequences.length > MAX_WITHDRAWN)
     throw new ProtocolViolationError('bad-withdrawal', 'nothing is withdrawn, or too much at once')
-  const numbers = sequences.map(wholeNumber)
+  const numbers = sequences.map((sequence) => wholeNumber(sequence))
   const isAscending = numbers.every((number, index) => number > (numbers[index - 1] ?? 0))
   if (!isAscending || (numbers.at(-1) ?? 0) >= own)
     throw new ProtocolViolationError('bad-withdrawal', 'not earlier numbers in ascending order')

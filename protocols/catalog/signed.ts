@@ -54,20 +54,3 @@ export function checkKey(publisher: Uint8Array): void {
   if (publisher.length !== PUBLIC_KEY_BYTES)
     throw new ProtocolViolationError('bad-key', 'a publisher that is no Ed25519 key')
 }
-
-/** What a decoder throws, as a violation. @throws ProtocolViolationError */
-export function parsed<T>(read: () => T): T {
-  try {
-    return read()
-  } catch (cause) {
-    if (cause instanceof ProtocolViolationError) throw cause
-    throw new ProtocolViolationError('malformed-message', 'bytes that are not a message', { cause })
-  }
-}
-
-/** @throws ProtocolViolationError beyond 2^53 */
-export function wholeNumber(value: bigint): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER))
-    throw new ProtocolViolationError('oversize-number', 'a number that is too large')
-  return Number(value)
-}

@@ -10,15 +10,6 @@ import type { SignedBytes } from './types.ts'
 
 /** Checks of single fields, in both directions. Each throws ProtocolViolationError. */
 
-export function parse<T>(read: () => T): T {
-  try {
-    return read()
-  } catch (cause) {
-    if (cause instanceof ProtocolViolationError) throw cause
-    throw new ProtocolViolationError('malformed-message', 'bytes that are not a message', { cause })
-  }
-}
-
 export function malformed(what: string): ProtocolViolationError {
   return new ProtocolViolationError('malformed-message', `a message with ${what}`)
 }

@@ -2,7 +2,8 @@ import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/p
 import { frame } from '../shared/framing.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { type AnswerBody, answerBody, decodeAnswer } from './answers.ts'
-import { bounded, columnField, hashField, malformed, parse, segmentField, signedField } from './fields.ts'
+import { parsed } from '../shared/parsed.ts'
+import { bounded, columnField, hashField, malformed, segmentField, signedField } from './fields.ts'
 import { MAX_SEGMENTS } from './format/limits.ts'
 import { ClientMessageSchema, type Fetch, ServerMessageSchema, type Store } from './messages_pb.ts'
 import { type ControlRequest, decodeRequest, requestBody } from './requests.ts'
@@ -68,7 +69,7 @@ function fromServer(body: MessageInitShape<typeof ServerMessageSchema>['body'] &
 
 /** @throws ProtocolViolationError; data frames are none of its business */
 export function decodeFromClient(bytes: Uint8Array): FromClient {
-  const { body } = parse(() => fromBinary(ClientMessageSchema, bytes, { readUnknownFields: false }))
+  const { body } = parsed(() => fromBinary(ClientMessageSchema, bytes, { readUnknownFields: false }))
   switch (body.case) {
     case 'request':
       return { kind: 'request', id: body.value.id, request: decodeRequest(body.value) }
@@ -85,7 +86,7 @@ export function decodeFromClient(bytes: Uint8Array): FromClient {
 
 /** @throws ProtocolViolationError; data frames are none of its business */
 export function decodeFromServer(bytes: Uint8Array): FromServer {
-  const { body } = parse(() => fromBinary(ServerMessageSchema, bytes, { readUnknownFields: false }))
+  const { body } = parsed(() => fromBinary(ServerMessageSchema, bytes, { readUnknownFields: false }))
   switch (body.case) {
     case 'answer': {
       const { id, status } = body.value

@@ -11,7 +11,7 @@ import {
   MAX_VERSIONS,
 } from './limits.ts'
 import type { Capabilities as CapabilitiesMessage, CapabilitiesSchema } from './messages_pb.ts'
-import { decodeCid } from './parse.ts'
+import { decodeCid } from '../shared/parse-ids.ts'
 import type { Capabilities, IpfsSide } from './types.ts'
 
 /** Sides to IPFS on the wire; the table of SPEC.md. */

@@ -15,7 +15,7 @@ import { streamFailed } from './errors.ts'
 import { keyOf, matches } from './hash.ts'
 import { type ContentLimits, FRAME_COST_BYTES, MAX_OPEN_WANTS } from './limits.ts'
 import { type DagWant, decodeFromServer, encode } from './messages.ts'
-import { decodeCid } from './parse.ts'
+import { decodeCid } from '../shared/parse-ids.ts'
 
 /** Who asked, and is told what comes of it. Exactly one of `onDone` and `onLost` is called, last. */
 export interface WantListener {

@@ -1,7 +1,7 @@
-import { MAX_FRAME_DATA_BYTES, MAX_FRAME_HEADER_BYTES } from '../shared/limits.ts'
+import { MAX_CID_BYTES, MAX_FRAME_DATA_BYTES, MAX_FRAME_HEADER_BYTES } from '../shared/limits.ts'
 import { readVarint, varintLength, writeVarint } from '../shared/varint.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
-import { MAX_BLOCK_BYTES, MAX_CID_BYTES } from './limits.ts'
+import { MAX_BLOCK_BYTES } from './limits.ts'
 
 /**
  * Frames that carry a part of a block. They are ordinary protobuf (`ServerMessage { Block }`), read and written by hand

@@ -10,7 +10,7 @@ import {
   MIN_FILTER_BITS_BYTES,
 } from './limits.ts'
 import { RootFilterSchema } from './messages_pb.ts'
-import { parse } from './parse.ts'
+import { parsed } from '../shared/parsed.ts'
 
 /** Bits and positions of a root for 1 % false positives: n · ln(1/p) / ln²2, and m/n · ln 2. */
 const BITS_PER_ROOT = 9.585
@@ -78,7 +78,7 @@ export class RootFilter {
   /** @throws ProtocolViolationError where it is too large, is none, or would say yes to nearly everything */
   static async decode(block: Uint8Array): Promise<RootFilter> {
     if (block.length > MAX_FILTER_BYTES) throw unusable('oversize-filter', 'more than a filter may have')
-    const { hashes, seed, bits } = parse(() => fromBinary(RootFilterSchema, block))
+    const { hashes, seed, bits } = parsed(() => fromBinary(RootFilterSchema, block))
     if (bits.length > MAX_FILTER_BITS_BYTES) throw unusable('oversize-filter', 'more than a filter may have')
     if (bits.length < MIN_FILTER_BITS_BYTES || hashes < 1 || hashes > MAX_FILTER_HASHES || seed > MAX_SEED)
       throw unusable('malformed-filter', 'a filter out of bounds')

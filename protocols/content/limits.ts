@@ -80,9 +80,6 @@ export const MIN_CREDIT_WINDOW_BYTES = 2 * MAX_BLOCK_BYTES
 /** CIDs in one Want or Missing: 512 of the longest usual kind (68 bytes) fit into a control message. */
 export const MAX_CIDS_PER_MESSAGE = 512
 
-/** Longest CID that is accepted: 64 bytes of digest with its prefixes, and short identity CIDs. */
-export const MAX_CID_BYTES = 128
-
 /** Wants that a client may have open on one stream. The scheduler here uses a few dozen. */
 export const MAX_OPEN_WANTS = 256
 

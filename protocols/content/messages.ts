@@ -11,7 +11,8 @@ import {
   MAX_PROXY_CIDS,
 } from './limits.ts'
 import { type ClientMessage, ClientMessageSchema, ServerMessageSchema, type Dag } from './messages_pb.ts'
-import { decodeCid, parse } from './parse.ts'
+import { decodeCid } from '../shared/parse-ids.ts'
+import { parsed } from '../shared/parsed.ts'
 import type { ByteRange, Capabilities, Scope } from './types.ts'
 
 /** Messages as the rest of the code knows them: checked, with CIDs in place of bytes. */
@@ -117,7 +118,7 @@ function encodeDag(want: DagWant): Record<string, unknown> {
 
 /** @throws ProtocolViolationError */
 export function decodeFromClient(bytes: Uint8Array): FromClient {
-  const { body } = parse(() => fromBinary(ClientMessageSchema, bytes, { readUnknownFields: false }))
+  const { body } = parsed(() => fromBinary(ClientMessageSchema, bytes, { readUnknownFields: false }))
   switch (body.case) {
     case 'want':
       return decodeWant(body.value)
@@ -136,7 +137,7 @@ export function decodeFromClient(bytes: Uint8Array): FromClient {
 
 /** @throws ProtocolViolationError; blocks are read as data frames and are none of its business */
 export function decodeFromServer(bytes: Uint8Array): FromServer {
-  const { body } = parse(() => fromBinary(ServerMessageSchema, bytes, { readUnknownFields: false }))
+  const { body } = parsed(() => fromBinary(ServerMessageSchema, bytes, { readUnknownFields: false }))
   switch (body.case) {
     case 'missing':
       return {

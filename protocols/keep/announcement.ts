@@ -2,7 +2,8 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { MAX_ANNOUNCEMENT_BYTES, MAX_NAME_BYTES } from './limits.ts'
 import { AnnouncementSchema } from './messages_pb.ts'
-import { decodeCid, decodeNumber, parsed } from './parse.ts'
+import { decodeCid } from '../shared/parse-ids.ts'
+import { parsed, wholeNumber } from '../shared/parsed.ts'
 import { type AnnouncedKind, type Announcement, KINDS } from './types.ts'
 
 /** Line breaks, escapes and other control characters: names are shown on terminals. */
@@ -30,14 +31,14 @@ export function decodeAnnouncement(bytes: Uint8Array): Announcement {
   if (Buffer.byteLength(message.name) > MAX_NAME_BYTES || CONTROL.test(message.name)) {
     throw new ProtocolViolationError('bad-name', 'a name that is too long, or has control characters')
   }
-  const sizeBytes = decodeNumber(message.sizeBytes)
+  const sizeBytes = wholeNumber(message.sizeBytes)
   const kinds = Object.entries(KINDS) as [AnnouncedKind, number][]
   return {
     cid: decodeCid(message.cid),
     name: message.name,
     sizeBytes: sizeBytes === 0 ? null : sizeBytes,
     kind: kinds.find(([, value]) => value === message.kind)?.[0] ?? 'other',
-    atMs: decodeNumber(message.atMs),
+    atMs: wholeNumber(message.atMs),
   }
 }
 

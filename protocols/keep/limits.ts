@@ -1,16 +1,10 @@
 /** Bounds of the protocol; each is part of SPEC.md. */
 
-/** Longest CID: 64 bytes of digest with its prefixes, and short identity CIDs. */
-export const MAX_CID_BYTES = 128
-
 /** Longest name in bytes of UTF-8: what file systems allow. */
 export const MAX_NAME_BYTES = 255
 
 /** An announcement as a whole. */
 export const MAX_ANNOUNCEMENT_BYTES = 512
-
-/** A peer id as a multihash: Ed25519 keys take 38 bytes, hashed ones 34. */
-export const MAX_PEER_BYTES = 64
 
 /** A statement: a CID, two peer ids and three numbers. */
 export const MAX_PAYLOAD_BYTES = 384

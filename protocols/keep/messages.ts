@@ -2,7 +2,8 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { CID } from 'multiformats/cid'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { RequestSchema, ResponseSchema } from './messages_pb.ts'
-import { decodeCid, decodeNumber, parsed } from './parse.ts'
+import { decodeCid } from '../shared/parse-ids.ts'
+import { parsed, wholeNumber } from '../shared/parsed.ts'
 import { type KeptState, type SignedBytes, STATES } from './types.ts'
 
 /** Messages as the rest of the code knows them. Statements in them are not yet verified. */
@@ -58,7 +59,7 @@ export function decodeResponse(bytes: Uint8Array): KeepResponse {
   return {
     status: message.status,
     state: states.find(([, value]) => value === message.state)?.[0] ?? 'none',
-    untilMs: decodeNumber(message.untilMs),
+    untilMs: wholeNumber(message.untilMs),
     ...(message.promise === undefined ? {} : { promise: message.promise }),
   }
 }

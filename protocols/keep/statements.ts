@@ -4,7 +4,8 @@ import { SIGNATURE_BYTES } from '../shared/ed25519.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { MAX_PAYLOAD_BYTES } from './limits.ts'
 import { AskSchema, PromiseSchema, ReleaseSchema } from './messages_pb.ts'
-import { decodeCid, decodeNumber, decodePeer, parsed } from './parse.ts'
+import { decodeCid, decodePeer } from '../shared/parse-ids.ts'
+import { parsed, wholeNumber } from '../shared/parsed.ts'
 import type { Ask, Promised, Release, SignedBytes } from './types.ts'
 
 /** What a statement is; part of what is signed, so that none can be passed off as another. */
@@ -65,9 +66,9 @@ export class Statements {
     const message = parsed(() => fromBinary(AskSchema, sized(signed), { readUnknownFields: false }))
     const ask: Ask = {
       cid: decodeCid(message.cid),
-      sizeBytes: decodeNumber(message.sizeBytes),
-      untilMs: decodeNumber(message.untilMs),
-      atMs: decodeNumber(message.atMs),
+      sizeBytes: wholeNumber(message.sizeBytes),
+      untilMs: wholeNumber(message.untilMs),
+      atMs: wholeNumber(message.atMs),
       asker: decodePeer(message.asker),
       holder: decodePeer(message.holder),
     }
@@ -80,8 +81,8 @@ export class Statements {
     const message = parsed(() => fromBinary(PromiseSchema, sized(signed), { readUnknownFields: false }))
     const promise: Promised = {
       cid: decodeCid(message.cid),
-      untilMs: decodeNumber(message.untilMs),
-      atMs: decodeNumber(message.atMs),
+      untilMs: wholeNumber(message.untilMs),
+      atMs: wholeNumber(message.atMs),
       asker: decodePeer(message.asker),
       holder: decodePeer(message.holder),
       signed,
@@ -95,7 +96,7 @@ export class Statements {
     const message = parsed(() => fromBinary(ReleaseSchema, sized(signed), { readUnknownFields: false }))
     const release: Release = {
       cid: decodeCid(message.cid),
-      atMs: decodeNumber(message.atMs),
+      atMs: wholeNumber(message.atMs),
       asker: decodePeer(message.asker),
       holder: decodePeer(message.holder),
     }

@@ -1,4 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { parsed, wholeNumber } from '../shared/parsed.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { MAX_BUNDLE_PAYLOADS } from './limits.ts'
 import { BundleSchema } from './messages_pb.ts'
@@ -12,16 +13,10 @@ export function encodeBundle({ sequence, timeMs, payloads }: Bundle): Uint8Array
 
 /** @throws ProtocolViolationError `malformed-message`, `oversize-bundle` */
 export function decodeBundle(bytes: Uint8Array): Bundle {
-  let message: ReturnType<typeof create<typeof BundleSchema>>
-  try {
-    message = fromBinary(BundleSchema, bytes, { readUnknownFields: false })
-  } catch (cause) {
-    throw new ProtocolViolationError('malformed-message', 'no bundle', { cause })
-  }
-  const { sequence, timeMs, payloads } = message
+  const { sequence, timeMs, payloads } = parsed(() =>
+    fromBinary(BundleSchema, bytes, { readUnknownFields: false }),
+  )
   if (payloads.length === 0 || payloads.length > MAX_BUNDLE_PAYLOADS)
     throw new ProtocolViolationError('oversize-bundle', `${payloads.length} payloads`)
-  if (timeMs > BigInt(Number.MAX_SAFE_INTEGER))
-    throw new ProtocolViolationError('malformed-message', 'a time beyond all clocks')
-  return { sequence, timeMs: Number(timeMs), payloads }
+  return { sequence, timeMs: wholeNumber(timeMs, 'malformed-message'), payloads }
 }

@@ -1,4 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { parsed, wholeNumber } from '../shared/parsed.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { MAX_PAYLOAD_BYTES, MAX_TOPIC_BYTES, MAX_TOPIC_CHARACTERS } from './limits.ts'
 import { EnvelopeSchema, ReceiptSchema } from './messages_pb.ts'
@@ -18,9 +19,7 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   if (payload.byteLength > MAX_PAYLOAD_BYTES)
     throw new ProtocolViolationError('oversize-message', `${payload.byteLength} bytes`)
   if (!isTopic(topic)) throw new ProtocolViolationError('topic', 'no topic that a message may have')
-  if (timeMs > BigInt(Number.MAX_SAFE_INTEGER))
-    throw new ProtocolViolationError('malformed-message', 'a time beyond all clocks')
-  return { topic, sequence, timeMs: Number(timeMs), payload }
+  return { topic, sequence, timeMs: wholeNumber(timeMs, 'malformed-message'), payload }
 }
 
 export function encodeReceipt({ status, sequence }: Receipt): Uint8Array {
@@ -43,12 +42,4 @@ export function isTopic(topic: string): boolean {
     topic.isWellFormed() &&
     !/\p{Cc}/u.test(topic)
   )
-}
-
-function parsed<T>(parse: () => T): T {
-  try {
-    return parse()
-  } catch (cause) {
-    throw new ProtocolViolationError('malformed-message', 'no message of this protocol', { cause })
-  }
 }

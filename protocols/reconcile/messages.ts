@@ -1,5 +1,6 @@
 import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { Status } from '../shared/status.ts'
+import { parsed } from '../shared/parsed.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import {
   ID_BYTES,
@@ -237,12 +238,4 @@ function malformed(what: string): ProtocolViolationError {
 
 function oversize(what: string): ProtocolViolationError {
   return new ProtocolViolationError(`oversize-${what}`, `more than a message may have, or nothing: ${what}`)
-}
-
-function parsed<T>(read: () => T): T {
-  try {
-    return read()
-  } catch (cause) {
-    throw new ProtocolViolationError('malformed-message', 'bytes that are no message', { cause })
-  }
 }

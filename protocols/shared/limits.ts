@@ -17,6 +17,12 @@ export const MAX_LENGTH_PREFIX_BYTES = 3
 /** Control messages that wait for a stream which takes no more; a peer that never reads must not make us remember more. */
 export const MAX_QUEUED_CONTROL_BYTES = 256 * 1024
 
+/** Longest CID that is accepted: 64 bytes of digest with its prefixes, and short identity CIDs. */
+export const MAX_CID_BYTES = 128
+
+/** A peer id as a multihash: Ed25519 keys take 38 bytes, hashed ones 34. */
+export const MAX_PEER_BYTES = 64
+
 /** Bytes that a sender may be allowed at once. More is a mistake or an attempt to overflow the counter. */
 export const MAX_CREDIT_BYTES = 256 * 1024 * 1024
 

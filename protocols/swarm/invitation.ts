@@ -5,7 +5,8 @@ import { PUBLIC_KEY_BYTES } from '../shared/ed25519.ts'
 import { invitationInvalid } from './errors.ts'
 import { MAX_INVITATION_ADDRESSES, MAX_INVITATION_CHARACTERS, SECRET_BYTES } from './limits.ts'
 import { InvitationSchema } from './messages_pb.ts'
-import { addressOf, numberOf } from './parse.ts'
+import { addressOf } from './parse.ts'
+import { wholeNumber } from '../shared/parsed.ts'
 import type { Invitation } from './types.ts'
 
 const PREFIX = 'p2pnode-swarm:'
@@ -63,7 +64,7 @@ function read(bytes: Uint8Array): Invitation {
     door,
     addresses: addresses.map(addressOf),
     secret,
-    expiresMs: numberOf(expiresMs),
+    expiresMs: wholeNumber(expiresMs, 'malformed-message'),
     network,
   }
 }

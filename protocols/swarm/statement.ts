@@ -4,7 +4,7 @@ import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signer, verifyEd25519 } from '.
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { MAX_NAME_CHARACTERS, MAX_NUMBER, MAX_STATEMENT_BYTES } from './limits.ts'
 import { StatementSchema } from './messages_pb.ts'
-import { numberOf, parsed } from './parse.ts'
+import { parsed, wholeNumber } from '../shared/parsed.ts'
 import type { SignedStatement, Standing, Statement } from './types.ts'
 
 const DOMAIN = 'p2pnode/swarm/1/statement\0'
@@ -66,7 +66,7 @@ export function decodeStatement(bytes: Uint8Array): SignedStatement {
   const standing = (Object.keys(STANDINGS) as Standing[]).find(
     (known) => STANDINGS[known] === message.standing,
   )
-  const number = numberOf(message.number)
+  const number = wholeNumber(message.number, 'malformed-message')
   if (
     subject.length !== PUBLIC_KEY_BYTES ||
     signer.length !== PUBLIC_KEY_BYTES ||
@@ -81,8 +81,8 @@ export function decodeStatement(bytes: Uint8Array): SignedStatement {
       signer,
       standing,
       number,
-      under: numberOf(message.under),
-      timeMs: numberOf(message.timeMs),
+      under: wholeNumber(message.under, 'malformed-message'),
+      timeMs: wholeNumber(message.timeMs, 'malformed-message'),
       name,
     },
     bytes,

@@ -1,8 +1,5 @@
 /** Bounds of the protocol; each is part of SPEC.md. */
 
-/** A peer id as a multihash: Ed25519 keys take 38 bytes, hashed ones 34. */
-export const MAX_PEER_BYTES = 64
-
 /** A recommendation: two peer ids and five numbers. */
 export const MAX_PAYLOAD_BYTES = 192
 

@@ -3,7 +3,8 @@ import type { PeerId } from '@libp2p/interface'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { MAX_BUNDLE, MAX_PAGE, MAX_SUBJECTS } from './limits.ts'
 import { BundleSchema, RequestSchema, ResponseSchema } from './messages_pb.ts'
-import { decodePeer, parsed } from './parse.ts'
+import { decodePeer } from '../shared/parse-ids.ts'
+import { parsed } from '../shared/parsed.ts'
 import type { Page, SignedBytes } from './types.ts'
 
 export interface TrustRequest {

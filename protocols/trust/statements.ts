@@ -4,7 +4,8 @@ import { SIGNATURE_BYTES } from '../shared/ed25519.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { MAX_EVIDENCE, MAX_PAYLOAD_BYTES, SCORE_PPM_MAX } from './limits.ts'
 import { RecommendationSchema } from './messages_pb.ts'
-import { decodePeer, decodeTime, parsed } from './parse.ts'
+import { decodePeer } from '../shared/parse-ids.ts'
+import { parsed, wholeNumber } from '../shared/parsed.ts'
 import {
   type Recommendation,
   type RecommendedView,
@@ -57,7 +58,7 @@ export function decodeRecommendation(signed: SignedBytes): SignedRecommendation 
     throw new ProtocolViolationError('own-praise', 'a peer that says what it is worth itself')
   if (message.scorePpm > SCORE_PPM_MAX || message.evidence > MAX_EVIDENCE)
     throw new ProtocolViolationError('out-of-range', 'a score or a number of evidence that cannot be')
-  const atMs = decodeTime(message.atMs)
+  const atMs = wholeNumber(message.atMs)
   const view = viewOf(message.view)
   if (view === undefined) return undefined
   const score = message.scorePpm / SCORE_PPM_MAX

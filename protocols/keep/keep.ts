@@ -3,7 +3,8 @@ import { lpStream } from '@libp2p/utils'
 import type { CID } from 'multiformats/cid'
 import { connectionTo } from '../shared/connections.ts'
 import { P2pnodeError } from '../shared/errors.ts'
-import { ProtocolViolationError } from '../shared/violation.ts'
+import { InboundStreams } from '../shared/inbound-streams.ts'
+import { blamed, ProtocolViolationError } from '../shared/violation.ts'
 import { KeepRefusedError, KeepStatus, keepFailed, peerDenied } from './errors.ts'
 import type { KeepComponents, KeepInit } from './index.ts'
 import {
@@ -35,7 +36,7 @@ export class KeepService implements Keep, Startable {
   readonly #statements: Statements
   readonly #now: () => number
   /** Streams of each peer that are being answered. */
-  readonly #inbound = new Map<string, number>()
+  readonly #inbound = new InboundStreams({ perPeer: MAX_STREAMS_PER_PEER })
   #running = new AbortController()
   #isHandling = false
 
@@ -125,7 +126,7 @@ export class KeepService implements Keep, Startable {
       signal.throwIfAborted()
       throw keepFailed(peer.toString(), error)
     }
-    const response = await this.#blame(peer, async () => decodeResponse(bytes))
+    const response = await this.#blame(peer, () => decodeResponse(bytes))
     if (response.status !== KeepStatus.ok) throw new KeepRefusedError(response.status)
     return response
   }
@@ -139,28 +140,19 @@ export class KeepService implements Keep, Startable {
   }
 
   /** Reports what the peer should not have said. */
-  async #blame<T>(peer: PeerId, read: () => Promise<T>): Promise<T> {
-    try {
-      return await read()
-    } catch (error) {
-      if (error instanceof ProtocolViolationError) {
-        const detail = { protocol: 'keep', rule: error.rule }
-        this.#init.trust.report(peer.toString(), 'protocol-violation', detail)
-      }
-      throw error
-    }
+  #blame<T>(peer: PeerId, read: () => T | Promise<T>): Promise<T> {
+    return blamed({ trust: this.#init.trust, protocol: 'keep', peer: peer.toString() }, read)
   }
 
   async #accept(stream: Stream, connection: Connection): Promise<void> {
     const peer = connection.remotePeer
     const name = peer.toString()
-    const open = this.#inbound.get(name) ?? 0
-    if (open >= MAX_STREAMS_PER_PEER) {
+    const release = this.#inbound.take(name)
+    if (typeof release === 'string') {
       stream.abort(new Error('too many requests at once'))
       this.#init.trust.report(name, 'limit-exceeded', { limit: 'keep-streams' })
       return
     }
-    this.#inbound.set(name, open + 1)
     const signal = AbortSignal.any([this.#running.signal, AbortSignal.timeout(EXCHANGE_TIMEOUT_MS)])
     try {
       const frames = lpStream(stream, BOUNDS)
@@ -172,9 +164,7 @@ export class KeepService implements Keep, Startable {
       stream.abort(error as Error)
       this.#init.log.debug({ peer: name, error: String(error) }, 'a request to keep was not answered')
     } finally {
-      const left = (this.#inbound.get(name) ?? 1) - 1
-      if (left === 0) this.#inbound.delete(name)
-      else this.#inbound.set(name, left)
+      release()
     }
   }
 
@@ -187,7 +177,7 @@ export class KeepService implements Keep, Startable {
       return { status: KeepStatus.busy }
     }
     // A violation ends the stream without an answer.
-    const request = await this.#blame(peer, async () => decodeRequest(bytes))
+    const request = await this.#blame(peer, () => decodeRequest(bytes))
     try {
       return await this.#blame(peer, () => this.#answerRequest(peer, request))
     } catch (error) {

@@ -9,6 +9,7 @@ import {
 import { connectionTo } from '../shared/connections.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { FairSlots } from '../shared/fair-slots.ts'
+import { InboundStreams } from '../shared/inbound-streams.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { peerDenied, reconcileCancelled, reconcileFailed, reconcileUnsupported } from './errors.ts'
 import type { ReconcileComponents, ReconcileInit } from './index.ts'
@@ -42,7 +43,10 @@ export class ReconcileService implements Reconcile, Startable {
   /** Sessions of its own asking: one with each peer at a time. */
   readonly #outbound = new FairSlots(MAX_OUTBOUND_SESSIONS, 1)
   /** Sessions that are being answered, by peer. */
-  readonly #inbound = new Map<string, number>()
+  readonly #inbound = new InboundStreams({
+    perPeer: MAX_INBOUND_SESSIONS_PER_PEER,
+    total: MAX_INBOUND_SESSIONS,
+  })
   readonly #statistics: ReconcileStatistics = {
     begun: 0,
     failed: 0,
@@ -201,19 +205,12 @@ export class ReconcileService implements Reconcile, Startable {
   async #accept(stream: Stream, connection: Connection): Promise<void> {
     const { trust, log, admits } = this.#init
     const peer = connection.remotePeer.toString()
-    const open = this.#inbound.get(peer) ?? 0
-    if (open >= MAX_INBOUND_SESSIONS_PER_PEER) {
+    const release = this.#inbound.take(peer)
+    if (typeof release === 'string') {
       stream.abort(new Error('too many sessions at once'))
-      trust.report(peer, 'limit-exceeded', { limit: 'reconcile-sessions' })
+      if (release === 'peer') trust.report(peer, 'limit-exceeded', { limit: 'reconcile-sessions' })
       return
     }
-    const all = [...this.#inbound.values()].reduce((sum, count) => sum + count, 0)
-    if (all >= MAX_INBOUND_SESSIONS) {
-      // That this node is full is not the peer's doing.
-      stream.abort(new Error('too many sessions at once'))
-      return
-    }
-    this.#inbound.set(peer, open + 1)
     this.#statistics.answered += 1
     const answerer = new Answerer(
       {
@@ -230,9 +227,7 @@ export class ReconcileService implements Reconcile, Startable {
       this.#running.signal,
     )
     await answerer.run()
-    const left = (this.#inbound.get(peer) ?? 1) - 1
-    if (left === 0) this.#inbound.delete(peer)
-    else this.#inbound.set(peer, left)
+    release()
   }
 
   #moved(direction: 'in' | 'out', bytes: number): void {

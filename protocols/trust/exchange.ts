@@ -1,8 +1,9 @@
 import type { Connection, PeerId, Startable, Stream } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
 import { connectionTo } from '../shared/connections.ts'
+import { InboundStreams } from '../shared/inbound-streams.ts'
 import { Status } from '../shared/status.ts'
-import { ProtocolViolationError } from '../shared/violation.ts'
+import { blamed, ProtocolViolationError } from '../shared/violation.ts'
 import { RecommendationsRefusedError, recommendationsFailed } from './errors.ts'
 import type { TrustExchangeComponents, TrustExchangeInit } from './index.ts'
 import {
@@ -40,8 +41,7 @@ export class TrustExchangeService implements TrustExchange, Startable {
   readonly #init: TrustExchangeInit
   readonly #now: () => number
   /** Streams of each peer that are being answered, and of all together. */
-  readonly #inbound = new Map<string, number>()
-  #allInbound = 0
+  readonly #inbound = new InboundStreams({ perPeer: MAX_STREAMS_PER_PEER, total: MAX_INBOUND_STREAMS })
   #running = new AbortController()
   #isHandling = false
 
@@ -132,7 +132,7 @@ export class TrustExchangeService implements TrustExchange, Startable {
       if (isOlder) return undefined
       throw recommendationsFailed(peer.toString(), error)
     }
-    const response = await this.#blame(peer, async () => decodeResponse(bytes))
+    const response = await this.#blame(peer, () => decodeResponse(bytes))
     if (response.status !== Status.ok) throw new RecommendationsRefusedError(peer.toString(), response.status)
     return response
   }
@@ -154,31 +154,19 @@ export class TrustExchangeService implements TrustExchange, Startable {
   }
 
   /** Reports what the peer should not have said. */
-  async #blame<T>(peer: PeerId, read: () => Promise<T>): Promise<T> {
-    try {
-      return await read()
-    } catch (error) {
-      if (error instanceof ProtocolViolationError) {
-        const detail = { protocol: 'trust', rule: error.rule }
-        this.#init.trust.report(peer.toString(), 'protocol-violation', detail)
-      }
-      throw error
-    }
+  #blame<T>(peer: PeerId, read: () => T | Promise<T>): Promise<T> {
+    return blamed({ trust: this.#init.trust, protocol: 'trust', peer: peer.toString() }, read)
   }
 
   async #accept(stream: Stream, connection: Connection, withSubjects: boolean): Promise<void> {
     const peer = connection.remotePeer
     const name = peer.toString()
-    const open = this.#inbound.get(name) ?? 0
-    if (open >= MAX_STREAMS_PER_PEER || this.#allInbound >= MAX_INBOUND_STREAMS) {
+    const release = this.#inbound.take(name)
+    if (typeof release === 'string') {
       stream.abort(new Error('too many requests at once'))
-      // Where others have taken all of them it is not this one's fault.
-      if (open >= MAX_STREAMS_PER_PEER)
-        this.#init.trust.report(name, 'limit-exceeded', { limit: 'trust-streams' })
+      if (release === 'peer') this.#init.trust.report(name, 'limit-exceeded', { limit: 'trust-streams' })
       return
     }
-    this.#inbound.set(name, open + 1)
-    this.#allInbound += 1
     const signal = AbortSignal.any([this.#running.signal, AbortSignal.timeout(EXCHANGE_TIMEOUT_MS)])
     try {
       const frames = lpStream(stream, REQUEST_BOUNDS)
@@ -189,10 +177,7 @@ export class TrustExchangeService implements TrustExchange, Startable {
       stream.abort(error as Error)
       this.#init.log.debug({ peer: name, error: String(error) }, 'recommendations were not told')
     } finally {
-      const left = (this.#inbound.get(name) ?? 1) - 1
-      if (left === 0) this.#inbound.delete(name)
-      else this.#inbound.set(name, left)
-      this.#allInbound -= 1
+      release()
     }
   }
 
@@ -206,7 +191,7 @@ export class TrustExchangeService implements TrustExchange, Startable {
       return { status: Status.busy, ...NOTHING }
     }
     // A violation ends the stream without an answer.
-    const { since, subjects } = await this.#blame(peer, async () => decodeRequest(bytes))
+    const { since, subjects } = await this.#blame(peer, () => decodeRequest(bytes))
     try {
       if (!withSubjects || subjects.length === 0) return { status: Status.ok, ...book.page(since, MAX_PAGE) }
       return { status: Status.ok, ...NOTHING, recommendations: await book.about(subjects, peer) }

@@ -1,3 +1,4 @@
+import { NOT_SHOWN } from '../shared/not-shown.ts'
 /** What entries may say: texts that are shown to people, and addresses that are followed. */
 import {
   MAX_ADDRESS_BYTES,
@@ -9,8 +10,6 @@ import {
 } from './limits.ts'
 import type { Entry } from './types.ts'
 
-/** Control characters, line and paragraph separators, and what turns the direction of writing around. */
-const NOT_SHOWN = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u
 const TYPE_NAME = String.raw`[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,62}`
 const MIME = new RegExp(`^${TYPE_NAME}/${TYPE_NAME}$`)
 /** Addresses of other forms are not followed by anything here; a link to a script must not stand in a list. */

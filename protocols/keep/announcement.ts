@@ -1,14 +1,11 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { NOT_SHOWN } from '../shared/not-shown.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { MAX_ANNOUNCEMENT_BYTES, MAX_NAME_BYTES } from './limits.ts'
 import { AnnouncementSchema } from './messages_pb.ts'
 import { decodeCid } from '../shared/parse-ids.ts'
 import { parsed, wholeNumber } from '../shared/parsed.ts'
 import { type AnnouncedKind, type Announcement, KINDS } from './types.ts'
-
-/** Line breaks, escapes and other control characters: names are shown on terminals. */
-// oxlint-disable-next-line no-control-regex -- they are what is looked for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
 
 /** A name is cut to what may be told, at a whole character. */
 export function encodeAnnouncement({ cid, name, sizeBytes, kind, atMs }: Announcement): Uint8Array {
@@ -28,7 +25,7 @@ export function decodeAnnouncement(bytes: Uint8Array): Announcement {
     throw new ProtocolViolationError('oversize-announcement', 'an announcement that is too long')
   }
   const message = parsed(() => fromBinary(AnnouncementSchema, bytes, { readUnknownFields: false }))
-  if (Buffer.byteLength(message.name) > MAX_NAME_BYTES || CONTROL.test(message.name)) {
+  if (Buffer.byteLength(message.name) > MAX_NAME_BYTES || NOT_SHOWN.test(message.name)) {
     throw new ProtocolViolationError('bad-name', 'a name that is too long, or has control characters')
   }
   const sizeBytes = wholeNumber(message.sizeBytes)
@@ -43,7 +40,7 @@ export function decodeAnnouncement(bytes: Uint8Array): Announcement {
 }
 
 function tellable(name: string): string {
-  const plain = name.toWellFormed().replaceAll(new RegExp(CONTROL, 'g'), ' ')
+  const plain = name.toWellFormed().replaceAll(new RegExp(NOT_SHOWN, 'gu'), ' ')
   let told = ''
   let bytes = 0
   for (const character of plain) {

@@ -40,8 +40,7 @@ export function formatTime(atMs: number): string {
  * What a terminal would act upon in place of showing it: C0 and C1 controls, marks and overrides of writing direction,
  * and the two line separators that are no line feeds.
  */
-// oxlint-disable-next-line no-control-regex -- they are what is looked for
-const UNPRINTABLE = /[\u0000-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/g
+const UNPRINTABLE = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/gu
 
 const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 

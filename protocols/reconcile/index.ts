@@ -52,4 +52,5 @@ export function reconcile(init: ReconcileInit): (components: ReconcileComponents
 }
 
 export { ID_BYTES, MAX_BATCH_ENTRIES, MAX_ENTRY_BYTES } from './limits.ts'
+export { NOTHING_COMPARED } from './statistics.ts'
 export type * from './types.ts'

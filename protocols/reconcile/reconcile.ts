@@ -27,6 +27,7 @@ import { countOf, type Served } from './served.ts'
 import { Answerer } from './server.ts'
 import { Session } from './session.ts'
 import { Snapshots } from './snapshot.ts'
+import { NOTHING_COMPARED } from './statistics.ts'
 import { Turns } from './turns.ts'
 import type { PeerListener, Reconcile, Reconciled, ReconciledSet, ReconcileStatistics } from './types.ts'
 
@@ -47,16 +48,7 @@ export class ReconcileService implements Reconcile, Startable {
     perPeer: MAX_INBOUND_SESSIONS_PER_PEER,
     total: MAX_INBOUND_SESSIONS,
   })
-  readonly #statistics: ReconcileStatistics = {
-    begun: 0,
-    failed: 0,
-    answered: 0,
-    taken: 0,
-    refused: 0,
-    given: 0,
-    sentBytes: 0,
-    receivedBytes: 0,
-  }
+  readonly #statistics: ReconcileStatistics = { ...NOTHING_COMPARED }
   #running = new AbortController()
   #snapshots = new Snapshots(this.#running.signal)
   #topologyId: string | undefined

@@ -15,7 +15,7 @@
  * Maintenance", PODC 1987), in both directions at once.
  */
 import type { PeerId } from '@libp2p/interface'
-import { reconcile } from '../../../protocols/reconcile/index.ts'
+import { NOTHING_COMPARED, reconcile } from '../../../protocols/reconcile/index.ts'
 import type { Reconcile, ReconciledSet, ReconcileStatistics } from '../../../protocols/reconcile/types.ts'
 import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
 import { someOf } from '../../../protocols/shared/some-of.ts'
@@ -61,17 +61,6 @@ export interface Convergence {
   start(service: Reconcile): void
   stop(): void
   statistics(): ReconcileStatistics
-}
-
-const NOTHING: ReconcileStatistics = {
-  begun: 0,
-  failed: 0,
-  answered: 0,
-  taken: 0,
-  refused: 0,
-  given: 0,
-  sentBytes: 0,
-  receivedBytes: 0,
 }
 
 export function createConvergence(options: ConvergenceOptions): Convergence {
@@ -210,6 +199,6 @@ export function createConvergence(options: ConvergenceOptions): Convergence {
       end?.()
       for (const unregister of sets.values()) unregister()
     },
-    statistics: () => service?.statistics() ?? NOTHING,
+    statistics: () => service?.statistics() ?? NOTHING_COMPARED,
   }
 }

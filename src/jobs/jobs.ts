@@ -243,7 +243,8 @@ class DurableJobs implements Jobs {
   async #start(): Promise<void> {
     this.#checkRunning()
     await this.#resumeAll()
-    for (const record of this.#roster.store.toCleanUp(MAX_CLEANUPS_AT_START)) this.#runner.discard(record)
+    for (const record of this.#roster.store.toCleanUp(MAX_CLEANUPS_AT_START))
+      void this.#runner.discard(record)
     await this.#uploads.expire()
     if (this.#stopping.signal.aborted) return
     this.#runner.open()

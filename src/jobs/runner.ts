@@ -117,11 +117,11 @@ export class Runner {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay)
   }
 
-  /** Frees what an ended job holds, and remembers that this was done. */
-  discard({ id, kind, params }: JobRecord): void {
+  /** Frees what an ended job holds, and remembers that this was done. Never rejects. */
+  async discard({ id, kind, params }: JobRecord): Promise<void> {
     const discard = this.#kinds.get(kind)?.handler.discard
     if (discard === undefined) return
-    void this.#track(this.#discard(id, () => this.handler(kind).discard?.(id, params)))
+    await this.#track(this.#discard(id, () => this.handler(kind).discard?.(id, params)))
   }
 
   /** Has stop() wait for it. */
@@ -225,13 +225,14 @@ export class Runner {
     this.leave(job)
     const needsCleanup = !isDone && this.#kinds.get(record.kind)?.handler.discard !== undefined
     if (!(await this.#recordEnd(record, isDone ? outcome.resultJson : null, needsCleanup))) return
+    // Before anybody is told: whoever hears that a job failed may collect what it left at once.
+    if (needsCleanup) await this.discard(record)
     job.record = record
     this.#roster.remove(job)
     job.session?.close(isDone ? uploadClosed() : errorOf(outcome.error))
     for (const waiter of job.waiters) waiter.done(record)
     job.waiters.clear()
     this.#roster.announcer.announce(record)
-    if (needsCleanup) this.discard(record)
   }
 
   /** False when the node stopped before the disk took it: then the job goes on, and ends, at the next start. */

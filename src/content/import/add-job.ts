@@ -90,10 +90,15 @@ export function addJob(dependencies: AddJobDependencies): JobHandler<AddParams, 
         totals,
         progress: (offset) => reportProgress(context, offset, totals),
       }
-      const root =
+      const imported =
         params.source === 'tree'
-          ? await importTree(run, saved?.source === 'tree' ? saved : undefined)
-          : await importFile(run, saved?.source === 'file' ? saved : undefined)
+          ? importTree(run, saved?.source === 'tree' ? saved : undefined)
+          : importFile(run, saved?.source === 'file' ? saved : undefined)
+      // One that failed leaves nothing under way that would come after its lease was given back.
+      const root = await imported.catch(async (error: unknown) => {
+        await writer.settled()
+        throw error
+      })
       await settlePrivacy([root.cid], privacy, since, signal)
       if (params.pin !== null) {
         await storage.pins.add(root.cid, { name: params.pin, kind: 'recursive', signal })

@@ -77,6 +77,11 @@ export class BlockWriter {
     this.#throwIfFailed()
   }
 
+  /** Resolves once storage has nothing of this writer in hand, however that went. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#inFlight)
+  }
+
   #throwIfFailed(): void {
     if (this.#failure !== undefined) throw this.#failure.error
   }

@@ -97,6 +97,7 @@ export function carImportJob(dependencies: CarJobDependencies): JobHandler<CarIm
         return { roots: state.roots, blocks, size, ...privacyNote(privacy, writer) }
       } finally {
         await committer.settled().catch(() => {})
+        await writer.settled()
         await reader.close()
       }
     },

@@ -128,9 +128,10 @@ export class Puts {
   async #store(key: string, mh: Uint8Array, bytes: Uint8Array, abandon: AbortSignal): Promise<void> {
     const leave = await this.#admission.enter(bytes.byteLength, abandon)
     let giveBack: (() => void) | undefined
+    let wrote: (() => void) | undefined
     try {
       giveBack = this.#quota.reserve(bytes.byteLength)
-      await this.#disk.admit(bytes.byteLength)
+      wrote = await this.#disk.admit(bytes.byteLength)
       if (bytes.byteLength <= DATA_LIMIT_BYTES) {
         await this.#committer.add({ kind: ITEM_DATA, mh, sizeBytes: bytes.byteLength, data: bytes })
       } else await this.#tiers.locks.run(key, () => this.#storeFile(mh, bytes))
@@ -138,6 +139,7 @@ export class Puts {
     } catch (error) {
       throw fromSystemError(error)
     } finally {
+      wrote?.()
       giveBack?.()
       leave()
     }

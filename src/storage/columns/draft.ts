@@ -141,8 +141,12 @@ export class ColumnDraft implements Draft {
   }
 
   async #append(bytes: Uint8Array): Promise<void> {
-    await this.#parts.disk.admit(bytes.byteLength)
-    await this.#parts.temporary.file.append(bytes)
+    const wrote = await this.#parts.disk.admit(bytes.byteLength)
+    try {
+      await this.#parts.temporary.file.append(bytes)
+    } finally {
+      wrote()
+    }
     this.#parts.wrote(bytes.byteLength)
   }
 

@@ -8,7 +8,7 @@ import { diskFull } from '../errors.ts'
  */
 const RESERVE_SHARE = 1 / 16
 const MAX_RESERVE_BYTES = 64 * 1024 * 1024
-/** Other programs write too: what was measured is believed for so long, or until so much was admitted. */
+/** Other programs write too: what was measured is believed for so long, or until so much was written. */
 const MEASURE_INTERVAL_MS = 250
 const MEASURE_AFTER_BYTES = 16 * 1024 * 1024
 
@@ -17,9 +17,14 @@ export class DiskReserve {
   readonly #path: string
   #freeBytes = 0
   #reserveBytes = 0
-  #admittedBytes = 0
+  /** Admitted, and maybe not on the disk: no measurement shows them for certain. */
+  #underWayBytes = 0
+  /** Written or given up since the last measurement began. */
+  #endedBytes = 0
   #measuredAtMs = Number.NEGATIVE_INFINITY
   #measuring: Promise<void> | undefined
+  /** What those wait for who may only be refused once others have written. */
+  #anyEnded: PromiseWithResolvers<void> | undefined
 
   /** @param path any folder on the disk */
   constructor(path: string) {
@@ -27,12 +32,23 @@ export class DiskReserve {
   }
 
   /**
-   * Before `bytes` are written.
+   * Before `bytes` are written. Call what it resolves with once they are, or never will be.
    * @throws ERR_DISK_FULL where they would go into the reserve
    */
-  async admit(bytes: number): Promise<void> {
-    await this.assertRoom(bytes)
-    this.#admittedBytes += bytes
+  async admit(bytes: number): Promise<() => void> {
+    // Others may have been admitted between the answer and this turn.
+    do await this.assertRoom(bytes)
+    while (!this.#fits(bytes))
+    this.#underWayBytes += bytes
+    let isUnderWay = true
+    return () => {
+      if (!isUnderWay) return
+      isUnderWay = false
+      this.#underWayBytes -= bytes
+      this.#endedBytes += bytes
+      this.#anyEnded?.resolve()
+      this.#anyEnded = undefined
+    }
   }
 
   /**
@@ -41,14 +57,21 @@ export class DiskReserve {
    */
   async assertRoom(bytes: number): Promise<void> {
     const isOld = performance.now() - this.#measuredAtMs > MEASURE_INTERVAL_MS
-    if (isOld || this.#admittedBytes > MEASURE_AFTER_BYTES) await this.#measureOnce()
-    // Nobody is refused by an old figure: somebody may just have made room.
-    if (!this.#fits(bytes)) await this.#measureOnce()
-    if (!this.#fits(bytes)) throw diskFull(undefined)
+    if (isOld || this.#endedBytes > MEASURE_AFTER_BYTES) await this.#measureOnce()
+    // Nobody is refused by an old figure, somebody may just have made room; nor for what others write, which the
+    // measurement may have seen already.
+    while (!this.#fits(bytes)) {
+      this.#anyEnded ??= Promise.withResolvers()
+      const ended = this.#anyEnded.promise
+      await this.#measureOnce()
+      if (this.#fits(bytes)) return
+      if (this.#underWayBytes > 0) await ended
+      else if (this.#endedBytes === 0) throw diskFull(undefined)
+    }
   }
 
   #fits(bytes: number): boolean {
-    return this.#freeBytes - this.#admittedBytes - bytes >= this.#reserveBytes
+    return this.#freeBytes - this.#underWayBytes - this.#endedBytes - bytes >= this.#reserveBytes
   }
 
   #measureOnce(): Promise<void> {
@@ -57,11 +80,12 @@ export class DiskReserve {
   }
 
   async #measure(): Promise<void> {
+    const endedBefore = this.#endedBytes
     try {
       const { bavail, blocks, bsize } = await statfs(this.#path)
       this.#freeBytes = bavail * bsize
       this.#reserveBytes = Math.min(MAX_RESERVE_BYTES, blocks * bsize * RESERVE_SHARE)
-      this.#admittedBytes = 0
+      this.#endedBytes -= endedBefore
       this.#measuredAtMs = performance.now()
     } finally {
       this.#measuring = undefined

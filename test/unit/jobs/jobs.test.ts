@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { JobContext, JobHandler, JobRecord } from '../../../src/jobs/index.ts'
@@ -154,7 +155,12 @@ test('a cancelled job ends, and what it held is freed', async () => {
   await using bench = await openJobs(folder.path)
   const { jobs } = bench
   const discarded: unknown[] = []
-  jobs.register(handler(untilAborted, { discard: async (id, params) => void discarded.push([id, params]) }))
+  // Slow: whoever is told of the end must find everything freed.
+  const discard = async (id: string, params: unknown): Promise<void> => {
+    await delay(20)
+    discarded.push([id, params])
+  }
+  jobs.register(handler(untilAborted, { discard }))
   await jobs.start()
   const running = await jobs.submit('work', 'running')
   const queued = await jobs.submit('work', 'queued')

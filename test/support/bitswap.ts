@@ -10,6 +10,7 @@ import {
 import { MessageReader } from '../../protocols/bitswap/message-reader.ts'
 import { MemoryBlocks } from './content.ts'
 import { RecordingTrust, rawCid, silentLog, startBareNode, until } from './content-protocol.ts'
+import { endNode } from './end-node.ts'
 
 export const PROTOCOL = '/ipfs/bitswap/1.2.0'
 
@@ -66,7 +67,7 @@ export async function startBitswapNode(
     searched,
     async stop() {
       await service.stop()
-      await libp2p.stop()
+      await endNode(libp2p)
     },
   }
 }
@@ -104,9 +105,7 @@ export async function startScripted(
       }
       return stream
     },
-    stop: async () => {
-      await libp2p.stop()
-    },
+    stop: () => endNode(libp2p),
   }
   await libp2p.handle(
     PROTOCOL,

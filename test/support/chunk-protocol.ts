@@ -28,6 +28,7 @@ import type { Bandwidth } from '../../protocols/shared/bandwidth.ts'
 import { FrameReader } from '../../protocols/shared/framing.ts'
 import { MemoryHolder } from './chunk-holder.ts'
 import { RecordingTrust, silentLog, startBareNode } from './content-protocol.ts'
+import { endNode } from './end-node.ts'
 
 export const NETWORK = 'test'
 export const PROTOCOL = `/p2pnode/${NETWORK}/chunk/1.0.0`
@@ -77,9 +78,7 @@ export async function startChunkNode(
     holder,
     trust,
     signer,
-    stop: async () => {
-      await libp2p.stop()
-    },
+    stop: () => endNode(libp2p),
   }
 }
 

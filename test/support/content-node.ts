@@ -40,6 +40,7 @@ import type { Policy } from '../../src/trust/contract.ts'
 import type { TrustService } from '../../src/trust/index.ts'
 import { createTrust } from '../../src/trust/index.ts'
 import { didFromPeerId } from '../../src/identity/did.ts'
+import { cutConnections } from './end-node.ts'
 import { quiet } from './content.ts'
 import { type NetworkChanges, testSettings } from './network.ts'
 
@@ -321,6 +322,7 @@ export async function startContentNode(
       await content.stop()
       capabilities.stop()
       await helia.stop()
+      cutConnections(libp2p)
       await boundedStop(libp2p, 3_000)
       router.stop()
       trust.stop()

@@ -33,6 +33,7 @@ import type { Bandwidth } from '../../protocols/shared/bandwidth.ts'
 import { FrameReader } from '../../protocols/shared/framing.ts'
 import type { Decision, EvidenceDetail, EvidenceKind } from '../../src/trust/contract.ts'
 import type { Logger } from '../../src/telemetry/types.ts'
+import { endNode } from './end-node.ts'
 
 const quiet = (): void => {}
 
@@ -187,9 +188,7 @@ export async function startNode(
     content: libp2p.services.content,
     blocks,
     trust,
-    stop: async () => {
-      await libp2p.stop()
-    },
+    stop: () => endNode(libp2p),
   }
 }
 

@@ -53,15 +53,17 @@ export async function until(jobs: Jobs, id: string, wanted: (job: JobRecord) => 
   const now = jobs.get(id)
   if (now !== undefined && wanted(now)) return now
   return new Promise((resolve, reject) => {
+    const giveUp = (): void => {
+      end()
+      reject(new Error(`the job is still ${JSON.stringify(jobs.get(id))}`))
+    }
     const end = jobs.onChange((job) => {
       if (job.id !== id || !wanted(job)) return
       end()
+      signal.removeEventListener('abort', giveUp)
       resolve(job)
     })
-    signal.addEventListener('abort', () => {
-      end()
-      reject(new Error(`the job is still ${JSON.stringify(jobs.get(id))}`))
-    })
+    signal.addEventListener('abort', giveUp)
   })
 }
 

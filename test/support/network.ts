@@ -22,6 +22,7 @@ import type { StateDatabase } from '../../src/storage/state/types.ts'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Thresholds, TrustService } from '../../src/trust/index.ts'
 import { createTrust } from '../../src/trust/index.ts'
+import { cutConnections } from './end-node.ts'
 
 /** A logger that writes nowhere and remembers what was warned about. */
 export function quietLogger(): Logger & { warnings: unknown[] } {
@@ -178,6 +179,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
     async stop({ keepHome = false } = {}) {
       gossip.stop()
       network.close()
+      cutConnections(libp2p)
       await boundedStop(libp2p, 5_000)
       trust.stop()
       await state.close()

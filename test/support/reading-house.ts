@@ -42,6 +42,7 @@ import type { Redundancy, VaultService } from '../../src/vault/types.ts'
 import type { WorkerPool } from '../../src/workers/index.ts'
 import { createWorkerPool } from '../../src/workers/index.ts'
 import { RecordingTrust, silentLog } from './content-protocol.ts'
+import { endNode } from './end-node.ts'
 import { eventually, testSettings } from './network.ts'
 
 export const NETWORK = 'test'
@@ -288,7 +289,7 @@ export class ReadingHouse {
         if (isStopped) return
         isStopped = true
         await locator.stop()
-        await libp2p.stop()
+        await endNode(libp2p)
         await state.close()
       },
     }

@@ -1,6 +1,7 @@
 import type { Libp2p, Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { startBareNode } from './content-protocol.ts'
+import { endNode } from './end-node.ts'
 
 /** What a recorder keeps at most, of all streams together. */
 const MAX_RECORDED_BYTES = 64 * 1024 * 1024
@@ -51,8 +52,6 @@ export async function startRecorder(protocols: readonly string[]): Promise<Recor
         })
         .map(({ protocol }) => protocol)
     },
-    async stop() {
-      await libp2p.stop()
-    },
+    stop: () => endNode(libp2p),
   }
 }

@@ -29,6 +29,7 @@ import { createHolder, deletionsTopic, type Holder, type HolderTools } from '../
 import { createLocateAnswerer, createLocator } from '../../src/vault/locate/index.ts'
 import { createPlacer } from '../../src/vault/place/index.ts'
 import type { WorkerPool } from '../../src/workers/index.ts'
+import { cutConnections } from './end-node.ts'
 import { eventually, quietLogger, testSettings } from './network.ts'
 
 export const NETWORK = 'test'
@@ -183,6 +184,7 @@ export async function startHolder(options: HolderOptions): Promise<HolderNode> {
       await holder.stop()
       await locator.stop()
       gossip.stop()
+      cutConnections(libp2p)
       await boundedStop(libp2p, 3_000)
       trust.stop()
       await storage.close()

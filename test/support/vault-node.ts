@@ -25,6 +25,7 @@ import {
   type Vault,
 } from '../../src/vault/index.ts'
 import type { PutParams, PutResult, VaultService } from '../../src/vault/types.ts'
+import { cutConnections } from './end-node.ts'
 import { eventually, quietLogger, testSettings } from './network.ts'
 
 export interface VaultNodeOptions {
@@ -173,6 +174,7 @@ export async function startVaultNode(options: VaultNodeOptions = {}): Promise<Va
     await jobs.stop()
     await vault.stop()
     gossip.stop()
+    cutConnections(libp2p)
     await boundedStop(libp2p, 3_000)
     trust.stop()
     await storage.close()

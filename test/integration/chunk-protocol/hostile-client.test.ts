@@ -17,6 +17,7 @@ import {
   storeColumn,
   type TestSlab,
 } from '../../support/chunk-protocol.ts'
+import { endNode } from '../../support/end-node.ts'
 
 const MIB = 1024 * 1024
 let server: ChunkNode
@@ -36,7 +37,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all([server.stop(), bare.stop()])
+  await Promise.all([server.stop(), endNode(bare)])
 })
 
 /** Puts a column of `made` into the server's holder. */

@@ -21,6 +21,7 @@ import {
   storeColumn,
   type TestSlab,
 } from '../../support/chunk-protocol.ts'
+import { endNode } from '../../support/end-node.ts'
 
 const MIB = 1024 * 1024
 let owner: ChunkNode
@@ -154,7 +155,7 @@ describe('a peer that keeps no rules', () => {
   })
 
   afterEach(async () => {
-    await bare.stop()
+    await endNode(bare)
   })
 
   const column = (): Uint8Array[] => made.columnOf(1)
@@ -411,7 +412,7 @@ describe('a node that stops', () => {
       codeOf(owner.chunk.locate(holder.peerId, { id: randomBytes(16), slabs: [], hopsLeft: 0 }, signal)),
     ]
     await until(() => holder.holder.reads > 0)
-    await holder.stop()
+    await holder.libp2p.stop()
     expect(await Promise.all(ends)).toEqual(['ERR_STREAM_FAILED', 'ERR_STREAM_FAILED'])
     expect(await codeOf(storing.finish(other.index, signal))).toBe('ERR_STREAM_FAILED')
     await until(() => holder.holder.openDrafts === 0)

@@ -521,7 +521,7 @@ describe('the end of a fetch', () => {
     servers[0]!.blocks.beforeGet = () => new Promise(() => {})
     const fetch = client.content.fetchDag(rawCid(Buffer.from('x')), options(client, servers))
     await until(() => servers[0]!.blocks.gets > 0)
-    await nodes.splice(nodes.indexOf(client), 1)[0]!.stop()
+    await client.libp2p.stop()
     await expect(fetch.done).rejects.toMatchObject({ code: 'ERR_CANCELLED' })
   })
 })

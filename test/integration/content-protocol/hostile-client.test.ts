@@ -13,6 +13,7 @@ import {
   type TestNode,
   until,
 } from '../../support/content-protocol.ts'
+import { endNode } from '../../support/end-node.ts'
 
 const MIB = 1024 * 1024
 let server: TestNode
@@ -30,7 +31,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all([server.stop(), bare.stop()])
+  await Promise.all([server.stop(), endNode(bare)])
 })
 
 const dag = (extra: Partial<DagWant> = {}): DagWant => ({

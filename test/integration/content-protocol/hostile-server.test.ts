@@ -19,6 +19,7 @@ import {
   type TestNode,
   until,
 } from '../../support/content-protocol.ts'
+import { endNode } from '../../support/end-node.ts'
 
 /** A client between a server that misbehaves and, where a test wants it, one that does not. */
 let client: TestNode
@@ -37,7 +38,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all([client.stop(), honest.stop(), hostile.stop()])
+  await Promise.all([client.stop(), honest.stop(), endNode(hostile)])
 })
 
 function options(sources: FetchDagOptions['sources']): FetchDagOptions {

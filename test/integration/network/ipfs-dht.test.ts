@@ -10,6 +10,7 @@ import { CID } from 'multiformats/cid'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { afterEach, describe, expect, it } from 'vitest'
 import { hasPublicRoutes, withPublicRouting } from '../../../src/network/index.ts'
+import { endNode } from '../../support/end-node.ts'
 import { eventually, startTestNode, type TestNode } from '../../support/network.ts'
 
 const soon = (): AbortSignal => AbortSignal.timeout(20_000)
@@ -32,7 +33,7 @@ async function ipfsNode(): Promise<Libp2p> {
       dht: kadDHT({ protocol: '/ipfs/kad/1.0.0', peerInfoMapper: passthroughMapper, clientMode: false }),
     },
   })
-  cleanups.push(() => Promise.resolve(node.stop()))
+  cleanups.push(() => endNode(node))
   return node
 }
 

@@ -7,6 +7,7 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { afterEach, describe, expect, it } from 'vitest'
+import { endNode } from '../../support/end-node.ts'
 import type { TestNode, TestNodeOptions } from '../../support/network.ts'
 import { eventually, startTestNode, stopAll } from '../../support/network.ts'
 
@@ -15,7 +16,7 @@ const SOON = (): AbortSignal => AbortSignal.timeout(15_000)
 let nodes: TestNode[] = []
 let bare: Libp2p[] = []
 afterEach(async () => {
-  await Promise.all(bare.map(async (node) => node.stop()))
+  await Promise.all(bare.map(endNode))
   bare = []
   await stopAll(nodes)
   nodes = []

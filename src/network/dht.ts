@@ -2,6 +2,7 @@ import type { KadDHT, KadDHTComponents, PeerInfoMapper, SelectFn, ValidateFn } f
 import { kadDHT, passthroughMapper, removePrivateAddressesMapper } from '@libp2p/kad-dht'
 import { dhtRecordInvalid } from './errors.ts'
 import { DHT_LIMITS } from './limits.ts'
+import { withKnownAddresses } from './dht-addresses.ts'
 import { DhtSenders } from './dht-senders.ts'
 import { keepNewest } from './newest-records.ts'
 import { boundDatastore } from './record-quota.ts'
@@ -69,7 +70,7 @@ export function boundedDht(
   const prefix = kind.datastorePrefix
   return (components) => {
     const senders = new DhtSenders()
-    return kadDHT(init)({
+    const dht = kadDHT(init)({
       peerId: components.peerId,
       privateKey: components.privateKey,
       registrar: senders.naming(components.registrar),
@@ -91,6 +92,7 @@ export function boundedDht(
         { prefix, namespaces },
       ),
     })
+    return withKnownAddresses(dht, components.peerStore)
   }
 }
 

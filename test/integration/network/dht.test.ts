@@ -99,6 +99,24 @@ describe('the DHT of the network', () => {
     )
   }, 30_000)
 
+  it('names the closest peers with their addresses, and asks for none of them again', async () => {
+    const [a, b, c] = await line()
+    const sought: string[] = []
+    const { dht } = a.libp2p.services
+    const findPeer = dht.findPeer.bind(dht)
+    dht.findPeer = (peer, options) => {
+      sought.push(peer.toString())
+      return findPeer(peer, options)
+    }
+    const found = new Map<string, number>()
+    const key = c.libp2p.peerId.toMultihash().bytes
+    for await (const { id, multiaddrs } of a.libp2p.peerRouting.getClosestPeers(key, SOON()))
+      found.set(id.toString(), multiaddrs.length)
+    expect([...found.keys()]).toContain(b.libp2p.peerId.toString())
+    for (const addresses of found.values()) expect(addresses).toBeGreaterThan(0)
+    expect(sought).toEqual([])
+  })
+
   it('keeps no record that is invalid, of no known kind, or too long', async () => {
     const [a, b, c] = await line()
     // kad-dht does not check what it puts itself, nor fail when everybody refuses: what counts is what others keep.

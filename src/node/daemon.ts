@@ -98,8 +98,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     force.unref()
     await node.stop()
     clearTimeout(force)
-    // The handlers stay: a signal that comes now must not turn an orderly end into a death by signal. A handle that
-    // somebody forgot must not keep the process either, nor turn a failure into a success.
+    // The handlers stay: a signal that comes now must not turn an orderly end into a death by signal. Sockets of
+    // WebRTC, which are never closed, and handles that somebody forgot must not keep the process either, nor turn a
+    // failure into a success.
     const exitCode = crashed || failed ? EXIT_CRASHED : 0
     setTimeout(() => process.exit(process.exitCode ?? exitCode), LINGER_MS).unref()
   }

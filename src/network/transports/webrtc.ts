@@ -1,4 +1,11 @@
-import type { MultiaddrConnection, Upgrader, UpgraderWithoutEncryptionOptions } from '@libp2p/interface'
+import type {
+  Listener,
+  Logger,
+  MultiaddrConnection,
+  PeerId,
+  Upgrader,
+  UpgraderWithoutEncryptionOptions,
+} from '@libp2p/interface'
 import { ConnectionFailedError } from '@libp2p/interface'
 import type { TransportManager } from '@libp2p/interface-internal'
 import { webRTC, webRTCDirect } from '@libp2p/webrtc'
@@ -6,6 +13,7 @@ import { WEBRTC_LIMITS } from '../limits.ts'
 import type { NetworkSettings } from '../settings.ts'
 import { datastoreKeychain } from './certificate-key.ts'
 import { isLazyListener } from './lazy.ts'
+import { leaseMuxSocket } from './mux-socket.ts'
 import type { TransportFactory } from './table.ts'
 
 type Network = NetworkSettings['network']
@@ -17,18 +25,55 @@ export function webrtcDirectTransport(): TransportFactory {
     rtcConfiguration: { iceServers: [] },
     maxEarlyStreams: WEBRTC_LIMITS.maxEarlyStreams,
   })
-  return ({ peerId, privateKey, logger, transportManager, upgrader, datastore, metrics }) =>
-    factory({
+  return ({ peerId, privateKey, logger, transportManager, upgrader, datastore, metrics }) => {
+    const bounded = boundPending(upgrader)
+    const transport = factory({
       peerId,
       privateKey,
       logger,
       transportManager,
-      upgrader: boundPending(upgrader),
+      upgrader: bounded,
       datastore,
       // With it the certificate, and the address that names it, outlive a restart.
       keychain: datastoreKeychain(datastore),
       ...(metrics === undefined ? {} : { metrics }),
     })
+    const createListener = transport.createListener.bind(transport)
+    transport.createListener = (options) => onLeasedSocket(createListener(options), bounded)
+    return transport
+  }
+}
+
+/** What is used of the library's listener, whose types keep it private. */
+interface DirectListener extends Listener {
+  components: { peerId: PeerId }
+  shutdownController: AbortController
+  log: Logger
+  incomingConnection(ufrag: string, host: string, port: number, signal: AbortSignal): Promise<void>
+  startUDPMuxServer(host: string, port: number, family: 4 | 6): object
+}
+
+/** Has a listener of the library hear through a socket that outlives it, in place of one that it opens and stops. */
+function onLeasedSocket(listener: Listener, upgrader: Upgrader): Listener {
+  const direct = listener as DirectListener
+  if (typeof direct.startUDPMuxServer !== 'function' || typeof direct.incomingConnection !== 'function') {
+    throw new TypeError('the listener opens its socket in another way')
+  }
+  direct.startUDPMuxServer = (host, port, family) => ({
+    peerId: direct.components.peerId,
+    owner: direct,
+    port,
+    isIPv4: family === 4,
+    isIPv6: family === 6,
+    server: leaseMuxSocket(host, port, (knock) => {
+      const signal = upgrader.createInboundAbortSignal(direct.shutdownController.signal)
+      direct
+        .incomingConnection(knock.ufrag, knock.host, knock.port, signal)
+        .catch((error: unknown) => direct.log.error('error processing incoming STUN request - %e', error))
+        .finally(() => signal.clear())
+    }),
+  })
+  return direct
 }
 
 /** Loads node-datachannel, a native addon. */

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { Lab } from '../../support/daemon.ts'
+import { type Daemon, Lab } from '../../support/daemon.ts'
+import { knock } from '../../support/stun.ts'
+import { addressBy, LISTEN } from '../../support/swarm.ts'
 
 const MIB = 2 ** 20
 const LARGE_BYTES = 24 * MIB
@@ -66,4 +69,38 @@ it('a busy node stops in order in time, says first that it does, and goes on whe
   expect((await readFile(join(folder, 'copy'))).equals(bytes)).toBe(true)
   expect(await again.stop()).toBe(0)
   expect(await giver.stop()).toBe(0)
+})
+
+/** Knocks at a WebRTC-direct address without a pause, each time as somebody else, until it is told to end. */
+function knockAt(address: string): () => void {
+  const port = Number(/\/udp\/(\d+)\/webrtc-direct/.exec(address)?.[1])
+  const socket = createSocket('udp4')
+  const timer = setInterval(() => {
+    for (let sent = 0; sent < 5; sent++) socket.send(knock(), port, '127.0.0.1')
+  }, 1)
+  return () => {
+    clearInterval(timer)
+    socket.close()
+  }
+}
+
+it('nodes with WebRTC connections go on when their door closes and end with 0, whoever knocks', async () => {
+  const addresses = JSON.stringify(Object.values(LISTEN))
+  const start = (): Promise<Daemon> =>
+    lab.daemon({ noListen: true, set: { 'network.listen': addresses, 'swarm.listen': addresses } })
+  const at = (node: Daemon): string => addressBy('webrtcDirect', node.ready)
+  for (let round = 0; round < 5; round++) {
+    const [owner, member, stranger] = [await start(), await start(), await start()]
+    await owner.json(['swarm', 'create'])
+    const { token } = await owner.json<{ token: string }>(['swarm', 'invite'])
+    const door = /\/ip4\/127\.0\.0\.1\/udp\/\d+\/webrtc-direct/.exec(owner.log)
+    const quiet = [door![0], ...[owner, member, stranger].map(at)].map(knockAt)
+    await member.json(['swarm', 'join', token])
+    await owner.json(['connect', at(member)])
+    await stranger.run(['connect', at(owner)])
+    await owner.run(['connect', at(stranger)])
+    // The second loses its peer before it stops, the third was never let in.
+    for (const node of [owner, member, stranger]) expect(await node.stop(), node.log).toBe(0)
+    for (const end of quiet) end()
+  }
 })

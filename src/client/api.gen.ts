@@ -1523,7 +1523,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Where the score of a peer comes from
+         * Where the score of a peer comes from, and what it is in the swarm of this node
          * @description Access: the scope read.
          */
         get: operations["explainTrust"];
@@ -2510,6 +2510,68 @@ export interface components {
                 peer: string;
             }[];
             nextAfterId: number | null;
+        };
+        ExplainedPeer: {
+            bannedUntilMs: number | null;
+            baseline: number;
+            /** @description how well the peer is known */
+            confidence: number;
+            /** @description what the peer may */
+            decisions: {
+                action: string;
+                allowed: boolean;
+                measure: string;
+                threshold: number;
+                value: number;
+            }[];
+            /** @description what others say adds to each view now, or takes from it; nothing to storageScore */
+            heard: {
+                honesty: number;
+                reliability: number;
+            };
+            honesty: number;
+            listed: "blocked" | "allowed" | null;
+            /** @description what it is in this node's swarm; null where this node is in none. That it is the owner is known of this node alone */
+            membership: "owner" | "admin" | "member" | "revoked" | "none" | null;
+            /** @description what the operator said instead */
+            override: number | null;
+            peer: string;
+            /** @description what others say */
+            recommendations: {
+                /** @description milliseconds since the Unix epoch */
+                atMs: number;
+                by: string;
+                /** @description how much of it stands behind the score; 0: taken back */
+                evidence: number;
+                /** @description network of the recommender; those of one count together. Empty: not known */
+                range: string;
+                /** @description the recommender's own score, by what was seen of it; 0: it is not heard */
+                recommender: number;
+                score: number;
+                view: "honesty" | "reliability";
+                /** @description what it would add or take where nothing was seen */
+                worth: number;
+            }[];
+            reliability: number;
+            /** @description honesty, or the mean of honesty and reliability where that is less */
+            score: number;
+            /** @description the same for who is to keep something: messages add nothing, lost columns take */
+            storageScore: number;
+            terms: {
+                halfLifeMs: number;
+                sum: string;
+                /** @description what it adds to the baseline now, or takes from it */
+                value: number;
+                /** @description what it counts for */
+                views: string[];
+            }[];
+            /** @description everything that was ever reported */
+            totals: {
+                count: number;
+                kind: string;
+                /** @description milliseconds since the Unix epoch */
+                lastMs: number;
+            }[];
         };
         ExportStateBody: {
             passphrase?: string;
@@ -6468,7 +6530,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TrustedPeer"];
+                    "application/json": components["schemas"]["ExplainedPeer"];
                 };
             };
             /** @description a failure */

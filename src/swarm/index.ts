@@ -192,6 +192,14 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
       }
     },
 
+    membershipOf(peer) {
+      if (list.swarm === undefined) return null
+      if (peer === identity.peerId.toString() && pen.role() === 'owner') return 'owner'
+      const key = keyOfPeer(peer)
+      const standing = key === undefined ? undefined : list.swarm.roster.standing(key)
+      return standing === 'out' ? 'revoked' : (standing ?? 'none')
+    },
+
     async create({ name, withNetworkKey }) {
       checkName(name)
       checkFree()

@@ -3,6 +3,9 @@ import type { Standing } from '../../protocols/swarm/index.ts'
 /** What this node is to its swarm: `owner` where it has the owner's key. */
 export type Role = 'owner' | 'admin' | 'member' | 'out'
 
+/** What a peer is in the swarm of this node, as an operator asks about it; `none` of whom nothing was ever said. */
+export type PeerMembership = Exclude<Role, 'out'> | 'revoked' | 'none'
+
 export interface SwarmStatus {
   /** The owner's public key as did:key. */
   swarm: string
@@ -69,6 +72,8 @@ export interface Membership {
 export interface SwarmService {
   /** Null where this node is in no swarm. */
   status(): SwarmStatus | null
+  /** Null where this node is in no swarm. Only this node is known to be the owner: the key does not say which peer has it. */
+  membershipOf(peer: string): PeerMembership | null
   /**
    * Makes a swarm with this node as its first admin; whoever is no member is cut off. The words bring the owner's key back.
    *

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { Lab } from '../support/daemon.ts'
+import { type Daemon, Lab } from '../support/daemon.ts'
 import { eventually } from '../support/network.ts'
 
 interface Member {
@@ -24,6 +24,11 @@ describe('a swarm from the command line', () => {
     expect(made).toMatchObject({ swarm: expect.stringMatching(/^did:key:z6Mk/), restart: false })
     expect(made.phrase.split(' ')).toHaveLength(24)
     expect(await owner.json(['swarm', 'phrase'])).toEqual({ phrase: made.phrase })
+    const membership = async (node: Daemon, of: Daemon): Promise<unknown> =>
+      (await node.json(['trust', 'show', of.ready.peerId])).membership
+    expect(await membership(owner, owner)).toBe('owner')
+    expect(await membership(owner, guest)).toBe('none')
+    expect(await membership(guest, owner)).toBeNull()
 
     // A stranger is refused, and told so by its own command.
     const refused = await guest.run(['connect', owner.address, '--json'])
@@ -53,6 +58,8 @@ describe('a swarm from the command line', () => {
       ['desk', 'admin', false],
       ['laptop', 'member', true],
     ])
+    expect(await membership(guest, owner)).toBe('admin')
+    expect(await membership(guest, guest)).toBe('member')
     expect((await guest.run(['swarm', 'invite', '--json'])).code).toBe(6)
     expect(await owner.json(['swarm', 'promote', guest.ready.peerId])).toMatchObject({ standing: 'admin' })
     expect(await owner.json(['swarm', 'demote', guest.ready.peerId])).toMatchObject({ standing: 'member' })
@@ -63,6 +70,9 @@ describe('a swarm from the command line', () => {
     const revoked = await owner.run(['swarm', 'revoke', guest.ready.did, '--json'])
     expect(revoked.json()).toMatchObject({ revoked: [guest.ready.peerId] })
     expect(revoked.stderr).toContain('1 invitations are open')
+    expect((await owner.run(['trust', 'show', guest.ready.did])).stdout).toContain(
+      'revoked from this swarm\n',
+    )
     expect(await owner.json(['swarm', 'invitations', '--cancel', open.id])).toEqual({ cancelled: open.id })
     await eventually('it is cut off', async () => {
       const { peers } = await guest.json<{ peers: unknown[] }>(['peers'])

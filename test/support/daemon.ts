@@ -129,12 +129,13 @@ export class Daemon {
   /** Stops it as an operator would, and fails where it does not end by itself. */
   async stop(): Promise<number> {
     if (this.process.exitCode !== null) return this.process.exitCode
-    const closed = once(this.process, 'close') as Promise<[number | null]>
+    const closed = once(this.process, 'close') as Promise<[number | null, NodeJS.Signals | null]>
     this.process.kill('SIGTERM')
     const timeout = setTimeout(() => this.process.kill('SIGKILL'), 30_000)
-    const [code] = await closed
+    const [code, signal] = await closed
     clearTimeout(timeout)
-    if (code === null) throw new Error(`the daemon did not stop within 30 s\n${this.log}`)
+    if (code === null)
+      throw new Error(`the daemon was ended by ${signal}, with SIGKILL after 30 s\n${this.log}`)
     return code
   }
 }

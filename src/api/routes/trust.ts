@@ -3,6 +3,7 @@ import type { Route } from '../route.ts'
 import { route } from '../route.ts'
 import { PeerParams } from '../schemas/network.ts'
 import {
+  ExplainedPeer,
   LedgerAudit,
   Recommend,
   Recommended,
@@ -42,10 +43,13 @@ export const trustRoutes: readonly Route[] = [
     operationId: 'explainTrust',
     tag: 'trust',
     access: 'read',
-    summary: 'Where the score of a peer comes from',
+    summary: 'Where the score of a peer comes from, and what it is in the swarm of this node',
     params: PeerParams,
-    replies: { 200: { description: 'the score, term by term', schema: TrustedPeer } },
-    handle: async ({ params }, { trust }) => trust.explain(params.peer),
+    replies: { 200: { description: 'the score, term by term', schema: ExplainedPeer } },
+    handle: async ({ params }, { trust, swarm }) => {
+      const report = trust.explain(params.peer)
+      return { ...report, membership: swarm?.membershipOf(report.peer) ?? null }
+    },
   }),
   route({
     method: 'POST',

@@ -75,6 +75,27 @@ export const TrustedPeer = Type.Object(
   { $id: 'TrustedPeer' },
 )
 
+export const ExplainedPeer = Type.Object(
+  {
+    ...TrustedPeer.properties,
+    membership: Type.Union(
+      [
+        Type.Literal('owner'),
+        Type.Literal('admin'),
+        Type.Literal('member'),
+        Type.Literal('revoked'),
+        Type.Literal('none'),
+        Type.Null(),
+      ],
+      {
+        description:
+          "what it is in this node's swarm; null where this node is in none. That it is the owner is known of this node alone",
+      },
+    ),
+  },
+  { $id: 'ExplainedPeer' },
+)
+
 export const TrustQuery = Type.Object(
   { limit: Type.Optional(Limit), afterPeer: Type.Optional(PeerText) },
   { additionalProperties: false },

@@ -145,12 +145,21 @@ function noteOf(peer: Schema<'TrustedPeer'>): string {
   return notes.join(', ')
 }
 
-function explained(context: CliContext, peer: Schema<'TrustedPeer'>): string {
+const MEMBERSHIP: Readonly<Record<NonNullable<Schema<'ExplainedPeer'>['membership']>, string>> = {
+  owner: "the owner's node of this swarm",
+  admin: 'an admin of this swarm',
+  member: 'a member of this swarm',
+  revoked: 'revoked from this swarm',
+  none: 'not in this swarm',
+}
+
+function explained(context: CliContext, peer: Schema<'ExplainedPeer'>): string {
   const head = [
     peer.peer,
     `score ${peer.score.toFixed(3)} = the lesser of honesty ${peer.honesty.toFixed(3)} and its mean with reliability ${peer.reliability.toFixed(3)}`,
     `to keep something ${peer.storageScore.toFixed(3)}; known with a confidence of ${peer.confidence.toFixed(2)}`,
     noteOf(peer),
+    peer.membership === null ? '' : MEMBERSHIP[peer.membership],
   ].filter((line) => line !== '')
   const terms = tableText(
     context.output,

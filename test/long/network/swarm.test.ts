@@ -16,7 +16,7 @@ import {
 } from '../../support/swarm.ts'
 
 const lab = new SwarmLab()
-/** Nodes that speak WebRTC stand in processes of their own: its addon does not bear many that start and stop in one. */
+/** Nodes that speak WebRTC stand in processes of their own: its addon answers from the first socket of a process. */
 const processes = new Lab()
 afterEach(async () => {
   await lab.close()

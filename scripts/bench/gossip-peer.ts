@@ -1,13 +1,13 @@
 /**
- * Nodes that say as much as they can: `gossip-peer.ts ADDRESS SPEAKERS MESSAGES` connects so many to a node that listens,
- * prints a line when it is known to listen, and has each say so many messages.
+ * Nodes that say as much as they can: `gossip-peer.ts ADDRESS SPEAKERS MESSAGES FIRST` connects so many to a node that listens,
+ * prints a line when it is known to listen, and has each say so many messages, numbered from FIRST on.
  */
 import { multiaddr } from '@multiformats/multiaddr'
 import type { TopicRules } from '../../src/gossip/index.ts'
 import { eventually, startTestNode, type TestNode } from '../../test/support/network.ts'
 
 const PAYLOAD_BYTES = 200
-const [address = '', speakers = '1', messages = '1'] = process.argv.slice(2)
+const [address = '', speakers = '1', messages = '1', first = '0'] = process.argv.slice(2)
 
 const topic: TopicRules = {
   name: 'bench',
@@ -33,7 +33,7 @@ await Promise.all(
   nodes.map(async ({ gossip }, speaker) => {
     for (let index = 0; index < Number(messages); index++) {
       const payload = new Uint8Array(PAYLOAD_BYTES)
-      new DataView(payload.buffer).setUint32(0, speaker * 1e6 + index)
+      new DataView(payload.buffer).setUint32(0, Number(first) + speaker * Number(messages) + index)
       await gossip.publish('bench', payload)
     }
   }),

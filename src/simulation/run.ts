@@ -107,7 +107,8 @@ export class Run {
         this.#files += 1
       } catch (error) {
         this.signal.throwIfAborted()
-        if (!mayFail) this.fail(`${member.name} (${member.role}), ${label}: ${textOf(error)}`)
+        if (mayFail) this.count(`not made: ${codeOf(error)}`, 1)
+        else this.fail(`${member.name} (${member.role}), ${label}: ${textOf(error)}`)
       }
       step()
     })
@@ -188,7 +189,8 @@ export class Run {
     } catch (error) {
       this.signal.throwIfAborted()
       this.#failed += 1
-      if (!mayFail) this.fail(`${what}: ${textOf(error)}`)
+      if (mayFail) this.count(`not fetched: ${codeOf(error)}`, 1)
+      else this.fail(`${what}: ${textOf(error)}`)
       return false
     }
   }
@@ -197,4 +199,9 @@ export class Run {
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return 'code' in error ? `${error.message} (${String(error.code)})` : error.message
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown'
+  return 'code' in error ? String(error.code) : error.name
 }

@@ -252,7 +252,7 @@ export class ServerStream {
   }
 
   async #planDag(open: OpenWant, want: DagWant, pacer: Pacer): Promise<void> {
-    if (!this.#mayServe(open, want.root)) return
+    if (!this.#mayServe(open, want.root, want.path)) return
     const held = new Set(want.held.map(keyOf))
     const seen = new Set<string>()
     const pending = this.#begin(open, want)
@@ -303,8 +303,9 @@ export class ServerStream {
     return false
   }
 
-  #mayServe(open: OpenWant, cid: CID): boolean {
-    const decision = this.#init.trust.decide(this.#init.peer, 'serve-content', { cid: cid.toString() })
+  #mayServe(open: OpenWant, cid: CID, path: readonly string[] = []): boolean {
+    const { trust, peer } = this.#init
+    const decision = trust.decide(peer, 'serve-content', { cid: cid.toString(), path })
     if (!decision.allowed) {
       open.refused = true
       open.miss(cid)

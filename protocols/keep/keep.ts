@@ -209,6 +209,9 @@ export class KeepService implements Keep, Startable {
         const nowMs = this.#now()
         if (ask.untilMs <= nowMs || ask.untilMs > nowMs + MAX_TERM_MS + MAX_CLOCK_SKEW_MS)
           throw new KeepRefusedError(KeepStatus.invalid)
+        const { trust } = this.#init
+        if (!trust.decide(peer.toString(), 'keep', { cid: ask.cid.toString() }).allowed)
+          throw new KeepRefusedError(KeepStatus.refused)
         const { untilMs } = await holder.accept(ask)
         const promised = { cid: ask.cid, untilMs, atMs: nowMs, asker: peer, holder: self }
         return {

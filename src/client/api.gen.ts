@@ -3273,6 +3273,7 @@ export interface components {
                     full: number;
                     hash: number;
                     private: number;
+                    denied: number;
                 };
                 running: number;
             };

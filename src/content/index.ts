@@ -23,6 +23,7 @@ import { privateJobs } from './private/jobs.ts'
 import type { PrivateContent } from './private/private-content.ts'
 import type { PeerCapabilities } from './capabilities/index.ts'
 import { Fetcher } from './fetch/fetcher.ts'
+import { assertMayRead } from './fetch/session.ts'
 import { addJob } from './import/add-job.ts'
 import { carImportJob } from './import/car-job.ts'
 import type { Announcements } from './announce/index.ts'
@@ -140,7 +141,8 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     libp2p,
     storage,
     hasRoutes,
-    isPrivate: (cid) => isPrivate(cid) || isDenied(cid),
+    isPrivate,
+    isDenied,
     log,
   })
   const { announcements, policies } = options
@@ -158,6 +160,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
       log.debug({ cid: cid.toString(), error: String(error) }, 'what was added could not be announced')
     }
   }
+  let unlisten: (() => void) | undefined
   const onRead = (cid: CID, sizeBytes: number): void => policies?.onRead(cid, sizeBytes)
   const getting = { storage, fetcher, privacy, names, denied }
 
@@ -173,7 +176,7 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     }),
   )
   jobs.register(gcJob(storage.maintenance))
-  jobs.register(scrubJob(storage, healer({ content, fetcher, steps })))
+  jobs.register(scrubJob(storage, healer({ content, fetcher, steps, denied })))
   for (const job of privacy === undefined ? [] : privateJobs(privacy)) jobs.register(job)
 
   const service = new AddressedContent({ fetcher, names, privacy, onRead, denied })
@@ -193,8 +196,14 @@ export function createContentService(options: ContentServiceOptions): RunningCon
     tar: (address, readOptions) => service.tar(address, readOptions),
     car: (address, readOptions) => service.car(address, readOptions),
     blocks: (plan, readOptions) => service.blocks(plan, readOptions),
-    providers: (cid, readOptions) => guide.providers(cid, readOptions),
-    route: (cid, routeOptions) => guide.route(cid, routeOptions),
+    async *providers(cid, readOptions) {
+      assertMayRead(cid, denied)
+      yield* guide.providers(cid, readOptions)
+    },
+    async route(cid, routeOptions) {
+      assertMayRead(cid, denied)
+      return guide.route(cid, routeOptions)
+    },
     async provide(cid, provideOptions) {
       if (isDenied(cid)) throw contentDenied(cid.toString())
       await provides.provide(cid, provideOptions)
@@ -214,10 +223,15 @@ export function createContentService(options: ContentServiceOptions): RunningCon
         if (job === undefined || job.endedAtMs !== null) await rm(join(jobsFolder, name), { force: true })
       }
       provides.start()
+      unlisten = denied?.onContentChange(() => {
+        provides.reconsider()
+        policies?.onPinsChanged()
+      })
       cache?.start()
     },
 
     async stop() {
+      unlisten?.()
       await provides.stop()
       await cache?.stop()
       await fetcher.close()

@@ -14,7 +14,7 @@ export interface NodeGatewayOptions
   extends Omit<GatewayDependencies, 'settings' | 'names' | 'decideAddress' | 'contentPolicy' | 'routes'> {
   config: Config
   names: NameService
-  trust: Pick<TrustService, 'decideAddress' | 'decideContent'>
+  trust: Pick<TrustService, 'decideAddress' | 'decideContent' | 'onContentChange'>
   libp2p: Libp2p<NetworkServices>
   storage: Pick<OpenStorage, 'blocks'>
 }

@@ -248,6 +248,7 @@ async function startServices(
     trust,
     content: libp2p.services.content,
     privacy,
+    denied: trust,
     bandwidth,
     log,
   })
@@ -322,7 +323,7 @@ async function startServices(
   })
   await jobs.start()
   lifecycle.started('jobs', () => jobs.stop(), JOBS_STOP_TIMEOUT_MS)
-  const pinning = startPinning({ state: stateDb, jobs, storage, network, privacy, log })
+  const pinning = startPinning({ state: stateDb, jobs, storage, network, privacy: { isPrivate }, log })
   lifecycle.started('pinning', () => pinning.stop())
 
   // The API comes last and takes no work from the first moment of a stop: who asks gets an answer from a node that is whole.

@@ -6,6 +6,7 @@ import type { Identity } from '../identity/index.ts'
 import { knownRoutes, type NetworkServices } from '../network/index.ts'
 import type { StateDatabase } from '../storage/state/index.ts'
 import type { Logger } from '../telemetry/types.ts'
+import type { ContentPolicy } from '../trust/contract.ts'
 
 export interface NodeNamesOptions {
   config: Config
@@ -13,12 +14,13 @@ export interface NodeNamesOptions {
   identity: Identity
   libp2p: Libp2p<NetworkServices>
   privacy: PrivateMark
+  trust: ContentPolicy
   log: Logger
 }
 
 /** The names of a node over its libp2p, which has started; they are told again when somebody comes. */
 export function startNames(options: NodeNamesOptions): Names {
-  const { config, state, identity, libp2p, privacy, log } = options
+  const { config, state, identity, libp2p, privacy, trust, log } = options
   const { dht, ipfsDht } = libp2p.services
   const names = createNames({
     state,
@@ -30,6 +32,7 @@ export function startNames(options: NodeNamesOptions): Names {
     dnslink: config.content.dnslink,
     lookupTxt: config.network.mode === 'public' ? systemTxt() : undefined,
     isPrivate: privacy.isPrivate,
+    denied: trust,
     republishMs: config.content.republishNamesMs,
     log,
   })

@@ -54,6 +54,7 @@ export function nodeSources(options: NodeSourcesOptions): NodeSources {
   const capabilities = createCapabilities({
     pins,
     privateMark,
+    onMarkChange: (listener) => trust.onContentChange(listener),
     did,
     own: () => ({
       role: config.role,

@@ -46,6 +46,8 @@ export type Action =
  */
 export interface Subject {
   cid?: string
+  /** Below the CID, as it was asked for. */
+  path?: readonly string[]
   slab?: string
   address?: string
   topic?: string
@@ -77,6 +79,8 @@ export type NamedContent = { cid: CID; path?: readonly string[] } | { name: stri
 export interface ContentPolicy {
   /** Answers at once and never throws: it is asked for every block. */
   decideContent(use: ContentUse, content: NamedContent): Decision
+  /** Calls back when what is given to nobody may be otherwise than before; returns the function that ends it. */
+  onContentChange(listener: () => void): () => void
 }
 
 /** One kind of behaviour that was seen. Weights live with the model, not with whoever reports. */

@@ -1,3 +1,4 @@
+import { CID } from 'multiformats/cid'
 import type { Logger } from '../telemetry/types.ts'
 import type {
   Action,
@@ -6,6 +7,7 @@ import type {
   Decision,
   EvidenceKind,
   NamedContent,
+  Subject,
   Trust,
 } from './contract.ts'
 import { createDenylist, type Denylist } from './denylist/index.ts'
@@ -152,6 +154,11 @@ export function createTrust(options: TrustOptions): TrustService {
     return path.length === 0 ? denylist.deniesCid(cid) : denylist.deniesPath(cid, path)
   }
 
+  function isDeniedSubject({ cid, path = [] }: Subject): boolean {
+    if (cid === undefined) return false
+    return denylist.deniesText(cid) || (path.length > 0 && denylist.deniesPath(CID.parse(cid), path))
+  }
+
   function count(action: Action | ContentUse, decision: Decision): Decision {
     if (!decision.allowed) {
       const ofAction = (denials[action] ??= {})
@@ -234,7 +241,11 @@ export function createTrust(options: TrustOptions): TrustService {
 
   function tellListeners(): void {
     hearsay.changed()
-    for (const listener of listeners) {
+    for (const listener of listeners) guarded(listener)()
+  }
+
+  function guarded(listener: () => void): () => void {
+    return () => {
       try {
         listener()
       } catch (error) {
@@ -246,9 +257,10 @@ export function createTrust(options: TrustOptions): TrustService {
   membership?.onChange(tellListeners)
 
   return {
-    decide: (peer, action, { cid } = {}) =>
-      count(action, cid !== undefined && denylist.deniesText(cid) ? CONTENT_DENIED : judge(peer, action)),
+    decide: (peer, action, subject = {}) =>
+      count(action, isDeniedSubject(subject) ? CONTENT_DENIED : judge(peer, action)),
     decideContent: (use, content) => count(use, isDenied(content) ? CONTENT_DENIED : ALLOWED),
+    onContentChange: (listener) => denylist.onChange(guarded(listener)),
     decideAddress: (address, family) =>
       count('accept', lists.blocksAddress(address, family) ? DENY_LIST : ALLOWED),
     report(peer, kind, detail) {

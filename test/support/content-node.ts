@@ -234,6 +234,7 @@ export async function startContentNode(
     trust: policy,
     content: protocol,
     privacy,
+    denied: trust,
     ...(options.bandwidth === undefined ? {} : { bandwidth: options.bandwidth }),
     log: quiet,
   })

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { loadConfig } from '../../config/index.ts'
 import { createNode } from '../../src/node/index.ts'
 import type { NodeServices, ReadyLine } from '../../src/node/types.ts'
-import type { SwarmService } from '../../src/swarm/index.ts'
 import { eventually, quietLogger } from './network.ts'
 
 /** One address of each way to connect, on loopback and a free port. */
@@ -17,8 +16,7 @@ export const LISTEN = {
 
 export type Way = keyof typeof LISTEN
 
-export interface WholeNode extends Pick<NodeServices, 'network' | 'trust' | 'content'> {
-  readonly swarm: SwarmService
+export interface WholeNode extends NodeServices {
   readonly ready: ReadyLine
   readonly home: string
   readonly peer: string
@@ -79,16 +77,14 @@ export class SwarmLab {
     })
     const node = createNode({ home, config, sources, log: quietLogger() })
     const ready = await node.start()
-    const { network, trust, content, swarm } = node.services()
+    const services = node.services()
+    const { network } = services
     this.#cleanups.push(async () => {
       await node.stop()
       await rm(home, { recursive: true, force: true })
     })
     return {
-      network,
-      trust,
-      content,
-      swarm,
+      ...services,
       ready,
       home,
       peer: ready.peerId,

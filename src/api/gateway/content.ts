@@ -138,7 +138,9 @@ export class GatewayContent {
       if (!isSite || !isMissingPath(error)) throw error
       const redirection = await this.#redirection(target, { rootCid, namePath, open, walk, signal })
       if (redirection === undefined) throw error
-      return redirected(redirection, { walk, exchangeOf })
+      const assertGiven = (names: readonly string[]): void =>
+        this.#assertGiven({ cid: rootCid, path: [...namePath, ...names] }, target)
+      return redirected(redirection, { walk, exchangeOf, assertGiven })
     }
     if (end.rest.length > 0)
       throw notImplemented(`"${end.rest.join('/')}" is inside of ${end.cid}; only links are followed`)
@@ -241,15 +243,21 @@ async function redirectsFile({ rootCid, open, walk, signal }: Site): Promise<str
 interface Redirecting {
   walk: (names: readonly string[]) => Promise<PathEnd>
   exchangeOf: (end: PathEnd, shownPath: readonly string[], search: string) => Exchange
+  /** @throws ERR_DENIED */
+  assertGiven: (names: readonly string[]) => void
 }
 
 /** Sends the client elsewhere, or serves another file in place of what does not exist. */
-async function redirected({ status, to }: Redirection, { walk, exchangeOf }: Redirecting): Promise<Answer> {
+async function redirected(
+  { status, to }: Redirection,
+  { walk, exchangeOf, assertGiven }: Redirecting,
+): Promise<Answer> {
   if (isRedirect(status)) {
     return { status, headers: { location: to }, chunks: [], route: 'redirect' }
   }
   const [path = '', search = ''] = to.split('#', 1)[0]?.split('?', 2) ?? []
   const names = decodedNames(path)
+  assertGiven(names)
   const end = await walk(names)
   const exchange = exchangeOf(end, names, search === '' ? '' : `?${search}`)
   const node = decodeNode(end.cid, await exchange.open({ scope: 'block' }).get(end.cid, exchange.signal))
@@ -300,6 +308,7 @@ function isMissingPath(error: unknown): boolean {
 function unresolved(name: string, isKey: boolean, error: unknown, signal: AbortSignal): unknown {
   signal.throwIfAborted()
   const isOurs = error instanceof P2pnodeError
+  if (isOurs && error.code === 'ERR_CONTENT_DENIED') return gone(`/ipns/${name}`)
   if (isOurs && (error.kind === 'usage' || error.kind === 'timeout' || error.code === 'ERR_NOT_IMPLEMENTED'))
     return error
   if (isOurs && !isKey && error.kind === 'not-found') return notFound(`${name} has no DNSLink`)

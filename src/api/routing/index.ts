@@ -207,7 +207,8 @@ async function recordOf(
   try {
     return await names.record(name, { signal })
   } catch (error) {
-    if (error instanceof P2pnodeError && error.kind === 'not-found') return undefined
+    // What is on a denylist is as if it were not there.
+    if (error instanceof P2pnodeError && ['not-found', 'denied'].includes(error.kind)) return undefined
     throw error
   }
 }

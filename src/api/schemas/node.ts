@@ -119,7 +119,7 @@ const ProvideReport = Type.Object({
   running: Count,
   provided: Count,
   failed: Count,
-  refused: Type.Object({ private: Count, hash: Count, full: Count }),
+  refused: Type.Object({ private: Count, denied: Count, hash: Count, full: Count }),
 })
 
 const StepFigures = Type.Object({

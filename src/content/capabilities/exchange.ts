@@ -27,6 +27,8 @@ import { OwnFilter } from './own-filter.ts'
 export interface CapabilitiesOptions {
   pins: Pick<PinSet, 'list' | 'onChange'>
   privateMark: PrivateMark
+  /** Calls back when the mark may be otherwise than before for what is pinned already; returns the function that ends it. */
+  onMarkChange?: ((listener: () => void) => () => void) | undefined
   did: string
   /** All but the name and the filter, as it is now. */
   own: () => Omit<Capabilities, 'did' | 'filter'>
@@ -117,7 +119,10 @@ class CapabilitiesKeeper implements RunningCapabilities {
 
   start(content: Exchanging): void {
     this.#content = content
-    this.#unlisten = this.#options.pins.onChange(() => this.#changed())
+    const { pins, onMarkChange } = this.#options
+    const changed = (): void => this.#changed()
+    const unlisten = [pins.onChange(changed), onMarkChange?.(changed)]
+    this.#unlisten = () => unlisten.forEach((end) => end?.())
     this.#changed()
     this.#work()
   }

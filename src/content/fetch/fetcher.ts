@@ -3,14 +3,14 @@ import type { Content, FetchStatistics } from '../../../protocols/content/types.
 import { unlessAborted } from '../../../protocols/shared/unless-aborted.ts'
 import type { Blocks } from '../../storage/types.ts'
 import type { ContentPolicy } from '../../trust/contract.ts'
-import { blockNotFound, cancelled, contentDenied } from '../errors.ts'
+import { blockNotFound, cancelled } from '../errors.ts'
 import type { Cache, Reading } from '../cache/index.ts'
 import type { BlockReader } from '../read/block-reader.ts'
 import type { DiscoverySteps } from '../flow/steps.ts'
 import type { PrivateContent } from '../private/private-content.ts'
 import type { ContentFacts } from '../router/types.ts'
 import type { FetchPlan, FetchProgress } from './session.ts'
-import { FetchSession, isUnavailable, planKey } from './session.ts'
+import { assertMayRead, FetchSession, isUnavailable, planKey } from './session.ts'
 import type { SourceDependencies } from './sources.ts'
 import { PeerSources } from './sources.ts'
 
@@ -144,7 +144,7 @@ export class Fetcher {
   }
 
   #open(plan: FetchPlan): SharedSession {
-    const { blocks, content, steps, privacy, router, factsOf, stallTimeoutMs, cache } = this.#options
+    const { blocks, content, steps, privacy, denied, router, factsOf, stallTimeoutMs, cache } = this.#options
     this.#leases += 1
     const sources = (signal: AbortSignal, facts: ContentFacts): PeerSources =>
       this.sources(plan.providersOf, signal, facts)
@@ -155,6 +155,7 @@ export class Fetcher {
         content,
         steps,
         privacy,
+        denied,
         sources,
         router,
         factsOf,
@@ -261,11 +262,6 @@ export class FetchingReader implements BlockReader {
       await leave()
     }
   }
-}
-
-/** @throws ERR_CONTENT_DENIED */
-function assertMayRead(cid: CID, denied: ContentPolicy | undefined): void {
-  if (denied?.decideContent('read', { cid }).allowed === false) throw contentDenied(cid.toString())
 }
 
 /** What a reading was of, and who brought most of it. */

@@ -10,9 +10,10 @@ import type {
 import { P2pnodeError } from '../../../protocols/shared/errors.ts'
 import type { Blocks, Lease } from '../../storage/types.ts'
 import type { DiscoverySteps, OuterSteps } from '../flow/steps.ts'
+import type { ContentPolicy } from '../../trust/contract.ts'
 import type { ContentFacts } from '../router/types.ts'
 import type { PrivateContent } from '../private/private-content.ts'
-import { blockNotFound, fetchStalled } from '../errors.ts'
+import { blockNotFound, contentDenied, fetchStalled } from '../errors.ts'
 import type { StepAnswer } from '../errors.ts'
 import { resultOf } from './outcome.ts'
 import type { PeerSources, SourceDependencies } from './sources.ts'
@@ -53,6 +54,8 @@ export interface SessionOptions {
   stallTimeoutMs?: number | undefined
   /** What is private here; what a peer says is private becomes so. */
   privacy?: PrivateContent | undefined
+  /** What is asked of nobody, and not kept where somebody sends it; by default nothing is. */
+  denied?: ContentPolicy | undefined
   sources: (signal: AbortSignal, facts: ContentFacts) => PeerSources
   /** What is known of content before anybody is asked; must not throw. */
   factsOf?: ((root: CID) => Promise<ContentFacts>) | undefined
@@ -76,21 +79,27 @@ export class FetchSession {
   #state: 'open' | 'complete' | 'failed' = 'open'
 
   private constructor(options: SessionOptions, lease: Lease, facts: ContentFacts) {
-    const { plan, blocks, content, steps, privacy, sources, router, stallTimeoutMs, onStored } = options
+    const { plan, blocks, content, steps, privacy, denied, sources, router, stallTimeoutMs, onStored } =
+      options
     this.#plan = plan
     this.#lease = lease
     this.#sources = sources(this.#controller.signal, facts)
     this.#outer = steps.open(plan, facts)
     const startMs = performance.now()
     const touches = new Touches(lease)
+    // Whatever is looked up here and not held is asked of others next.
     const held: BlockSource = {
       get: async (cid) => {
         await touches.touch(cid)
-        return blocks.get(cid)
+        const bytes = await blocks.get(cid)
+        if (bytes === undefined) assertMayRead(cid, denied)
+        return bytes
       },
       has: async (cid) => {
         await touches.touch(cid)
-        return blocks.has(cid)
+        const isHeld = await blocks.has(cid)
+        if (!isHeld) assertMayRead(cid, denied)
+        return isHeld
       },
     }
     this.#fetch = content.fetchDag(plan.dag, {
@@ -116,6 +125,7 @@ export class FetchSession {
       held,
       sink: {
         async put(cid, bytes, { private: isPrivate = false, ...options }) {
+          assertMayRead(cid, denied)
           onStored?.(bytes.length)
           if (privacy === undefined) return blocks.put(cid, bytes, options)
           const isKnown = privacy.isPrivate(cid)
@@ -200,4 +210,9 @@ export class FetchSession {
     if (error.code === 'ERR_FETCH_STALLED') return fetchStalled(cid, this.answers(), error)
     return error
   }
+}
+
+/** @throws ERR_CONTENT_DENIED */
+export function assertMayRead(cid: CID, denied: ContentPolicy | undefined): void {
+  if (denied?.decideContent('read', { cid }).allowed === false) throw contentDenied(cid.toString())
 }

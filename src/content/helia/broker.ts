@@ -1,6 +1,8 @@
 import type { BlockBroker } from 'helia'
 import type { Bitswap } from '../../../protocols/bitswap/index.ts'
 import type { Content } from '../../../protocols/content/types.ts'
+import type { ContentPolicy } from '../../trust/contract.ts'
+import { assertMayRead } from '../fetch/session.ts'
 import type { PrivateContent } from '../private/private-content.ts'
 
 /** Whoever asks Helia for a block without a signal gets an answer all the same. */
@@ -14,10 +16,12 @@ export function contentBroker(
   content: Pick<Content, 'fetchBlock'>,
   next?: Pick<Bitswap, 'want'>,
   privacy?: Pick<PrivateContent, 'isPrivate' | 'put'>,
+  denied?: ContentPolicy,
 ): BlockBroker {
   return {
     name: 'p2pnode',
     async retrieve(cid, options = {}) {
+      assertMayRead(cid, denied)
       const signal = options.signal ?? AbortSignal.timeout(RETRIEVE_TIMEOUT_MS)
       try {
         const { bytes, isPrivate } = await content.fetchBlock(cid, { signal })

@@ -9,7 +9,8 @@ import type { Content } from '../../../protocols/content/types.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Bandwidth } from '../../../protocols/shared/bandwidth.ts'
 import type { Logger } from '../../telemetry/types.ts'
-import type { Evidence, Policy } from '../../trust/contract.ts'
+import type { ContentPolicy, Evidence, Policy } from '../../trust/contract.ts'
+import { assertMayRead } from '../fetch/session.ts'
 import type { IpfsBlocks } from '../flow/ipfs.ts'
 import type { PrivateContent } from '../private/private-content.ts'
 import { NOTHING_PRIVATE } from '../private/types.ts'
@@ -24,6 +25,8 @@ export interface ContentHeliaOptions {
   content: Pick<Content, 'fetchBlock'>
   /** What is private here: it is asked of peers of this network alone, and given to nobody else. */
   privacy?: PrivateContent
+  /** What is neither asked for nor told of; by default nothing is. */
+  denied?: ContentPolicy
   /** Asked before Bitswap's messages move; nothing is limited without it. */
   bandwidth?: Bandwidth
   log: Logger
@@ -40,7 +43,7 @@ export interface ContentHelia {
   stop(): Promise<void>
   /**
    * One verified block by Bitswap, from peers that are connected or that the DHT names; not stored.
-   * @throws ERR_CONTENT_PRIVATE, ERR_BITSWAP_BUSY, ERR_BITSWAP_STOPPED. Where nobody has it, it waits for the signal.
+   * @throws ERR_CONTENT_PRIVATE, ERR_CONTENT_DENIED, ERR_BITSWAP_BUSY, ERR_BITSWAP_STOPPED. Where nobody has it, it waits for the signal.
    */
   readonly fetchBlock: IpfsBlocks
 }
@@ -52,7 +55,7 @@ export interface ContentHelia {
  * only so are the steps of start and stop the node's to order and to bound.
  */
 export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
-  const { libp2p, storage, trust, content, bandwidth, privacy } = options
+  const { libp2p, storage, trust, content, bandwidth, privacy, denied } = options
   const { isPrivate } = privacy ?? NOTHING_PRIVATE
   const log = options.log.child({ part: 'helia' })
   const blockstore = storage.blocks.asBlockstore()
@@ -69,8 +72,8 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
     datastore: storage.datastore,
     codecs: [dagCbor, dagJson],
     hashers: [sha512],
-    routers: [libp2pRouter(libp2p, privacy)],
-    blockBrokers: [contentBroker(content, bitswap, privacy)],
+    routers: [libp2pRouter(libp2p, privacy, denied)],
+    blockBrokers: [contentBroker(content, bitswap, privacy, denied)],
     logger: libp2p.logger,
     ...(libp2p.metrics === undefined ? {} : { metrics: libp2p.metrics }),
   })
@@ -97,6 +100,7 @@ export function createContentHelia(options: ContentHeliaOptions): ContentHelia {
 
     async fetchBlock(cid, { signal }) {
       privacy?.assertPublic(cid)
+      assertMayRead(cid, denied)
       return bitswap.want(cid, { signal })
     },
   }

@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import type { Content } from '../../../protocols/content/types.ts'
+import type { ContentPolicy } from '../../trust/contract.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import type { DiscoverySteps } from '../flow/steps.ts'
 
@@ -11,9 +12,12 @@ export function healer(dependencies: {
   content: Pick<Content, 'fetchBlock'>
   fetcher: Fetcher
   steps: DiscoverySteps
+  /** What is asked of nobody. */
+  denied?: ContentPolicy | undefined
 }): (cid: CID, signal: AbortSignal) => Promise<Uint8Array | undefined> {
-  const { content, fetcher, steps } = dependencies
+  const { content, fetcher, steps, denied } = dependencies
   return async (cid, signal) => {
+    if (denied?.decideContent('read', { cid }).allowed === false) return undefined
     const sources = fetcher.sources(cid, signal)
     try {
       for await (const peer of sources) {

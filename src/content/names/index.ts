@@ -11,6 +11,9 @@
 import type { Identity } from '../../identity/index.ts'
 import type { StateDatabase } from '../../storage/state/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
+import type { ContentPolicy } from '../../trust/contract.ts'
+import { contentDenied } from '../errors.ts'
+import { isDeniedRecord } from './denied.ts'
 import type { PrivateMark } from '../private/types.ts'
 import { NOTHING_PRIVATE } from '../private/types.ts'
 import { DhtNames, type NameDht } from './dht.ts'
@@ -42,6 +45,8 @@ export interface NamesOptions {
   lookupTxt?: LookupTxt | undefined
   /** Whether a CID must not be told of outside the swarm; by default none is. */
   isPrivate?: PrivateMark['isPrivate']
+  /** What is neither followed nor told; by default nothing is. */
+  denied?: ContentPolicy | undefined
   /** How often peers are told again. */
   republishMs?: number
   /** Between two names that are told again. */
@@ -60,7 +65,7 @@ export interface Names extends NameService {
 }
 
 export function createNames(options: NamesOptions): Names {
-  const { state, identity, dhts, dnslink, lookupTxt, republishMs = REPUBLISH_INTERVAL_MS } = options
+  const { state, identity, dhts, dnslink, lookupTxt, denied, republishMs = REPUBLISH_INTERVAL_MS } = options
   const now = options.now ?? Date.now
   const log = options.log.child({ part: 'names' })
   const store = new NameStore(state)
@@ -69,7 +74,18 @@ export function createNames(options: NamesOptions): Names {
   const finder = new RecordFinder({ store, network, log, now })
   const dnsLinks = new DnsLinks({ links: dnslink, lookupTxt })
   const isPrivate = options.isPrivate ?? NOTHING_PRIVATE.isPrivate
-  const publisher = new NamePublisher({ store, keys, finder, network, isPrivate, republishMs, log, now })
+  const isDenied = (name: string, value: string): boolean => isDeniedRecord(denied, name, value)
+  const publisher = new NamePublisher({
+    store,
+    keys,
+    finder,
+    network,
+    isPrivate,
+    isDenied,
+    republishMs,
+    log,
+    now,
+  })
   const republisher = new Republisher({
     store,
     republish: (name, signal) => publisher.republish(name, signal),
@@ -80,12 +96,13 @@ export function createNames(options: NamesOptions): Names {
   })
 
   return {
-    resolve: (name, query) => walkNames(name, query, { finder, dnsLinks, now }),
+    resolve: (name, query) => walkNames(name, query, { finder, dnsLinks, now, denied }),
     async record(text, query) {
       const name = parseName(text)
       if (name.kind !== 'key') throw nameNotFound(text, 'a domain has no IPNS record')
       const record = await finder.find(name, query)
       if (record === undefined) throw nameNotFound(name.text, 'no valid record is known')
+      if (isDenied(name.text, record.value)) throw contentDenied(`/ipns/${name.text}`)
       return record
     },
     async publish(publishOptions) {

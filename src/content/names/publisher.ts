@@ -1,7 +1,7 @@
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import type { Logger } from '../../telemetry/types.ts'
 import { parseAddress } from '../read/address.ts'
-import { contentPrivate } from '../errors.ts'
+import { contentDenied, contentPrivate } from '../errors.ts'
 import type { PrivateMark } from '../private/types.ts'
 import type { NameNetwork } from './dht.ts'
 import {
@@ -39,6 +39,8 @@ export interface PublisherOptions {
   finder: RecordFinder
   network: NameNetwork
   isPrivate: PrivateMark['isPrivate']
+  /** Whether it is told to nobody that this name leads there. */
+  isDenied: (name: string, value: string) => boolean
   republishMs: number
   log: Logger
   now: () => number
@@ -65,6 +67,7 @@ export class NamePublisher {
     const name = nameOfKey(privateKey.publicKey.toMultihash())
     if (value === `/ipns/${name.text}` || value.startsWith(`/ipns/${name.text}/`))
       throw nameLoop(name.text, 'would lead back to itself')
+    if (this.#options.isDenied(name.text, value)) throw contentDenied(value)
     return this.#inTurn(key, async () => {
       signal.throwIfAborted()
       if (options.offline !== true) await this.#lookAround(name, signal)
@@ -86,6 +89,7 @@ export class NamePublisher {
     const record = await readRecord(name, bytes, now())
     const hidden = privateTarget(record.value, this.#options.isPrivate)
     if (hidden !== undefined) throw contentPrivate(hidden)
+    if (this.#options.isDenied(name.text, record.value)) throw contentDenied(record.value)
     // The DHT replaces what is there without comparing: whoever puts looks first.
     await this.#lookAround(name, signal)
     const known = store.record(name.text)
@@ -114,6 +118,10 @@ export class NamePublisher {
     const name = parseName(text)
     if (name.kind !== 'key') return
     const publication = store.publication(text)
+    const value = publication?.value ?? store.record(text)?.value
+    // Taken up again once it may be told.
+    if (value !== undefined && this.#options.isDenied(text, value))
+      return store.setNext(text, now() + spread(republishMs))
     if (publication === undefined) {
       const record = store.record(text)
       if (record === undefined || record.validUntilMs <= now()) return store.setNext(text, null)

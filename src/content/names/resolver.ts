@@ -1,4 +1,6 @@
+import type { ContentPolicy } from '../../trust/contract.ts'
 import { parseAddress } from '../read/address.ts'
+import { assertNotDenied } from './denied.ts'
 import type { DnsLinks } from './dnslink.ts'
 import { nameLoop, nameNotFound, targetInvalid } from './errors.ts'
 import type { RecordFinder } from './finder.ts'
@@ -10,6 +12,8 @@ export interface NameWalkOptions {
   finder: Pick<RecordFinder, 'find'>
   dnsLinks: Pick<DnsLinks, 'resolve'>
   now: () => number
+  /** Names that are not followed, and content to which none leads; by default there is neither. */
+  denied?: ContentPolicy | undefined
 }
 
 /** Follows names until one leads to content. */
@@ -27,10 +31,15 @@ export async function walkNames(
     if (visited.has(name.text)) throw nameLoop(text, 'leads back to itself')
     visited.add(name.text)
     if (visited.size > MAX_DEPTH) throw nameLoop(text, `goes through more than ${MAX_DEPTH} names`)
+    assertNotDenied(options.denied, 'read', `/ipns/${name.text}${rest}`)
     const step = await stepFrom(name, query, options)
     ttlMs = Math.min(ttlMs, step.ttlMs)
     const path = step.value.replace(/\/+$/, '') + rest
-    if (path.startsWith('/ipfs/')) return { path: checkedPath(name, path), ttlMs: Math.max(0, ttlMs) }
+    if (path.startsWith('/ipfs/')) {
+      const target = checkedPath(name, path)
+      assertNotDenied(options.denied, 'read', target)
+      return { path: target, ttlMs: Math.max(0, ttlMs) }
+    }
     if (!path.startsWith('/ipns/')) throw targetInvalid(name.text, step.value)
     const next = splitPath(path.slice('/ipns/'.length))
     name = nextName(name, next.name, step.value)

@@ -102,7 +102,7 @@ export class Copies {
     const { trust, config, now } = this.#options
     const nowMs = now()
     if (copy.untilMs <= nowMs || trust.score(copy.peer) < minScore) return false
-    if (!trust.decide(copy.peer, 'entrust').allowed) return false
+    if (!trust.decide(copy.peer, 'entrust', { cid: copy.cid.toString() }).allowed) return false
     const isDue = copy.provenMs === null || nowMs - copy.seenMs >= config.probeIntervalMs / 2
     if (!isDue) return true
     const result = await probe(copy, this.#options, signal)
@@ -163,7 +163,7 @@ export class Copies {
           !has.has(name) &&
           (this.#refusals.get(name) ?? 0) <= now() &&
           (this.#refusals.get(`${text} ${name}`) ?? 0) <= now() &&
-          trust.decide(name, 'entrust').allowed,
+          trust.decide(name, 'entrust', { cid: text }).allowed,
       )
       .map((candidate) => ({
         ...candidate,

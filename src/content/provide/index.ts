@@ -41,6 +41,8 @@ export interface ProvideOptions {
   hasRoutes: () => boolean
   /** Whether a CID must not leave the swarm; by default nothing is private. */
   isPrivate?: ((cid: CID) => boolean | Promise<boolean>) | undefined
+  /** Whether a CID is on a denylist; by default none is. */
+  isDenied?: ((cid: CID) => boolean) | undefined
   log: Logger
   /** Wall clock in milliseconds; other than the default only in tests. */
   now?: () => number

@@ -35,8 +35,10 @@ export class ProvideQueue implements ProvideRecords {
   #nextBeginMs = 0
   #routesAfterMs = ROUTES_AFTER_MS
   #isStarted = false
+  /** Since the table was last looked through. */
+  #hasRuleChange = false
   readonly #counts = { provided: 0, failed: 0 }
-  readonly #refused: Record<RefusalReason, number> = { private: 0, hash: 0, full: 0 }
+  readonly #refused: Record<RefusalReason, number> = { private: 0, denied: 0, hash: 0, full: 0 }
 
   constructor(options: ProvideOptions) {
     this.#options = options
@@ -93,6 +95,11 @@ export class ProvideQueue implements ProvideRecords {
     this.#reschedule(cid)
   }
 
+  reconsider(): void {
+    this.#hasRuleChange = true
+    if (this.#isStarted && !this.#isOff && !this.#stop.signal.aborted) this.#sync()
+  }
+
   statistics(): ProvideStatistics {
     return {
       ...this.#store.counts(this.#now()),
@@ -126,15 +133,21 @@ export class ProvideQueue implements ProvideRecords {
       })
       .finally(() => {
         this.#syncing = undefined
+        if (this.#hasRuleChange && !this.#stop.signal.aborted) this.#sync()
         this.#wake()
       })
   }
 
   async #takeUp(): Promise<void> {
     const { pins } = this.#options.storage
+    if (this.#hasRuleChange) await this.#dropDenied()
     for (let afterId: number | null = 0; afterId !== null && this.#hasRoom(); ) {
       const page: ReturnType<typeof pins.list> = pins.list({ limit: STEP_ROWS, afterId })
-      this.#insert(page.pins.map(({ cid }) => ({ cid, kind: KIND_ROOT, isLoose: false })))
+      this.#insert(
+        page.pins
+          .filter(({ cid }) => !this.#isDenied(cid))
+          .map(({ cid }) => ({ cid, kind: KIND_ROOT, isLoose: false })),
+      )
       afterId = page.nextAfterId
       this.#wake()
       await turn()
@@ -142,7 +155,8 @@ export class ProvideQueue implements ProvideRecords {
     if (this.#options.config.strategy !== 'pinned') return
     for (let after: CID | undefined; this.#hasRoom(); ) {
       const page = pins.references({ limit: STEP_ROWS, ...(after === undefined ? {} : { after }) })
-      this.#insert(page.map((cid) => ({ cid, kind: KIND_BLOCK, isLoose: false })))
+      const told = page.filter((cid) => !this.#isDenied(cid))
+      this.#insert(told.map((cid) => ({ cid, kind: KIND_BLOCK, isLoose: false })))
       after = page.at(-1)
       if (after === undefined) return
       this.#wake()
@@ -156,6 +170,21 @@ export class ProvideQueue implements ProvideRecords {
     this.#refused.full += 1
     this.#options.log.warn({ maxRecords: MAX_RECORDS }, 'more is pinned than can be announced')
     return false
+  }
+
+  /** Withdrawn at once: kad-dht answers from its own records, and announces them by itself. */
+  async #dropDenied(): Promise<void> {
+    this.#hasRuleChange = false
+    for (let after: Uint8Array | undefined = Uint8Array.of(0); after !== undefined; ) {
+      const page = this.#store.pageAfter(after, STEP_ROWS)
+      for (const { cid } of page) {
+        if (!this.#isDenied(cid)) continue
+        this.#refused.denied += 1
+        await this.withdraw(cid)
+      }
+      after = this.#stop.signal.aborted ? undefined : page.at(-1)?.cid.multihash.bytes
+      await turn()
+    }
   }
 
   async #forgetAll(): Promise<void> {
@@ -281,10 +310,18 @@ export class ProvideQueue implements ProvideRecords {
       this.#refused.private += 1
       return false
     }
+    if (this.#isDenied(cid)) {
+      this.#refused.denied += 1
+      return false
+    }
     const state = storage.pins.state(cid)
     const isPinned = kind === KIND_ROOT ? state === 'recursive' || state === 'direct' : state !== 'none'
     if (kind === KIND_BLOCK && config.strategy !== 'pinned') return false
     return isPinned || (isLoose && (await storage.blocks.has(cid)))
+  }
+
+  #isDenied(cid: CID): boolean {
+    return this.#options.isDenied?.(cid) ?? false
   }
 
   async #isPrivate(cid: CID): Promise<boolean> {

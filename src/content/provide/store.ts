@@ -40,6 +40,7 @@ export class ProvideStore {
   readonly #failed: Statement<[number, Uint8Array]>
   readonly #remove: Statement<[Uint8Array]>
   readonly #page: Statement<[number], StoredRow>
+  readonly #after: Statement<[Uint8Array, number], StoredRow>
   readonly #debt: Statement<[number], { records: number; oldest: number | null }>
   #records: number
 
@@ -69,6 +70,7 @@ export class ProvideStore {
     this.#failed = db.prepare('UPDATE provide_record SET next_ms = ?, failures = failures + 1 WHERE mh = ?')
     this.#remove = db.prepare('DELETE FROM provide_record WHERE mh = ?')
     this.#page = db.prepare(`SELECT ${columns} FROM provide_record LIMIT ?`)
+    this.#after = db.prepare(`SELECT ${columns} FROM provide_record WHERE mh > ? ORDER BY mh LIMIT ?`)
     this.#records = db.prepare<[], number>('SELECT count(*) FROM provide_record').pluck().get() ?? 0
     this.#debt = db.prepare(
       'SELECT count(*) AS records, min(due_ms) AS oldest FROM provide_record WHERE due_ms < ?',
@@ -129,6 +131,11 @@ export class ProvideStore {
 
   page(limit: number): ProvideRow[] {
     return this.#page.all(limit).map(toRow)
+  }
+
+  /** In the order of their multihashes, after this one. */
+  pageAfter(multihash: Uint8Array, limit: number): ProvideRow[] {
+    return this.#after.all(multihash, limit).map(toRow)
   }
 
   counts(nowMs: number): { records: number; debtRecords: number; debtOldestMs: number } {

@@ -26,6 +26,8 @@ export interface ProvideStatistics {
 export type RefusalReason =
   /** marked as private */
   | 'private'
+  /** on a denylist of this node */
+  | 'denied'
   /** of a hash other than SHA-256: nodes of the DHT do not keep such records (STACK: blake3, SHA-512) */
   | 'hash'
   /** the queue is full */
@@ -43,6 +45,8 @@ export interface ProvideRecords {
    * @throws ERR_CONTENT_PRIVATE, ERR_PROVIDE_HASH, ERR_PROVIDE_FAILED, ERR_CANCELLED
    */
   provide(cid: CID, options: { signal: AbortSignal }): Promise<void>
+  /** What may be told is otherwise than before: records of what may not are withdrawn, and what may again is taken up. */
+  reconsider(): void
   statistics(): ProvideStatistics
   /** Takes up what is pinned and begins. Called again, it does nothing. */
   start(): void

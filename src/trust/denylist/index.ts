@@ -39,12 +39,15 @@ export interface Denylist extends DeniedContent {
   stop(): void
   /** Rules that count, of the files and the operator's own. */
   size(): number
+  /** Calls back when the rules are others than before; returns the function that ends it. */
+  onChange(listener: () => void): () => void
 }
 
 /** Without a folder there is what the operator blocked alone. */
 export function createDenylist(source?: { folder: string; log: Logger }): Denylist {
   const log = source?.log.child({ part: 'denylist' })
   const answers = new Map<string, boolean>()
+  const listeners = new Set<() => void>()
   let files = new DenyRules()
   let own = new DenyRules()
   let ownTexts: readonly string[] = []
@@ -55,6 +58,11 @@ export function createDenylist(source?: { folder: string; log: Logger }): Denyli
   /** Whatever an exception in a file says, what the operator blocked is blocked. */
   const denies = (ask: (rules: DenyRules) => boolean): boolean => ask(own) || ask(files)
 
+  function changed(): void {
+    answers.clear()
+    for (const listener of listeners) listener()
+  }
+
   async function read(): Promise<void> {
     if (source === undefined) return
     reading.abort(new Error('read again'))
@@ -64,7 +72,7 @@ export function createDenylist(source?: { folder: string; log: Logger }): Denyli
       const rules = await readDenylists(source.folder, log ?? source.log, signal)
       signal.throwIfAborted()
       files = rules
-      answers.clear()
+      changed()
     } catch (error) {
       if (!signal.aborted) log?.warn({ err: error }, 'the denylists could not be read')
     }
@@ -97,7 +105,7 @@ export function createDenylist(source?: { folder: string; log: Logger }): Denyli
       ownTexts = [...rules]
       own = new DenyRules()
       for (const rule of rules) own.add(rule)
-      answers.clear()
+      changed()
     },
     async start() {
       if (source === undefined) return
@@ -117,5 +125,9 @@ export function createDenylist(source?: { folder: string; log: Logger }): Denyli
       reading.abort(new Error('the node stops'))
     },
     size: () => files.size + own.size,
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
   }
 }

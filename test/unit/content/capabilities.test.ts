@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { RootFilter } from '../../../protocols/content/index.ts'
 import type { Capabilities } from '../../../protocols/content/types.ts'
 import { CapabilityBook } from '../../../src/content/capabilities/book.ts'
-import { bandwidthTold, ipfsSide } from '../../../src/content/capabilities/index.ts'
+import { bandwidthTold, createCapabilities, ipfsSide } from '../../../src/content/capabilities/index.ts'
 import {
   MAX_FILTERS_BYTES,
   MAX_FILTERS_PER_INTERVAL,
@@ -12,7 +12,9 @@ import {
 } from '../../../src/content/capabilities/limits.ts'
 import { OwnFilter } from '../../../src/content/capabilities/own-filter.ts'
 import type { Pin } from '../../../src/storage/types.ts'
+import { quiet } from '../../support/content.ts'
 import { rawCid } from '../../support/content-protocol.ts'
+import { eventually } from '../../support/network.ts'
 
 const never = new AbortController().signal
 const someCid = (): CID => rawCid(randomBytes(8))
@@ -121,6 +123,41 @@ describe("a node's own filter", () => {
     expect(await blocks.has(first.cid)).toBe(true)
     expect(await blocks.has(filter.reference!.cid)).toBe(true)
     expect(await blocks.has(shown)).toBe(false)
+  })
+
+  it('is made anew when what may be told of changes', async () => {
+    const [one, other] = [someCid(), someCid()]
+    const pins = [one, other].map(
+      (cid): Pin => ({ cid, name: '', kind: 'recursive', state: 'pinned', createdAtMs: 0 }),
+    )
+    const listed = new Set<CID>()
+    let changed = (): void => {}
+    const capabilities = createCapabilities({
+      pins: { list: () => ({ pins, nextAfterId: null }), onChange: () => () => {} },
+      privateMark: { isPrivate: (cid) => listed.has(cid) },
+      onMarkChange(listener) {
+        changed = listener
+        return () => {}
+      },
+      did: 'did:key:z',
+      own: () => told(null),
+      intervalMs: 0,
+      trust: { report: () => {} },
+      log: quiet,
+      times: { settleMs: 0, filterIntervalMs: 0 },
+    })
+    capabilities.start({ peers: () => [] } as never)
+    const now = async (): Promise<RootFilter> => {
+      const block = capabilities.init.own().filter!
+      return RootFilter.decode((await capabilities.serving(none).get(block.cid, { signal: never }))!)
+    }
+    await eventually('it is made', () => capabilities.init.own().filter !== null)
+    expect((await now()).mayHave(one)).toBe(true)
+    listed.add(one)
+    changed()
+    await eventually('it is made without it', async () => !(await now()).mayHave(one))
+    expect((await now()).mayHave(other)).toBe(true)
+    capabilities.stop()
   })
 })
 

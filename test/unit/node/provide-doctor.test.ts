@@ -12,7 +12,7 @@ async function told(records: number, debtOldestMs: number): Promise<string | und
     running: 0,
     provided: 0,
     failed: 0,
-    refused: { private: 0, hash: 0, full: 0 },
+    refused: { private: 0, denied: 0, hash: 0, full: 0 },
   }
   return checkProvides({ provides, config: await configOf({}) })[0]?.state
 }

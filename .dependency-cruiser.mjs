@@ -219,7 +219,7 @@ export default {
       [
         'src/(storage|jobs|content|vault|trust|network|telemetry|identity)/',
         'src/catalog/types\\.ts',
-        'src/gossip/messages/types\\.ts',
+        'src/gossip/(messages|hooks)/types\\.ts',
         'src/swarm/(types|limits)\\.ts',
         'protocols/content/(types|links)\\.ts',
       ],

@@ -8,6 +8,7 @@ import type { ProvideStatistics } from '../content/provide/types.ts'
 import type { NameService } from '../content/names/types.ts'
 import type { PinningService } from '../content/pinning/types.ts'
 import type { ContentService } from '../content/types.ts'
+import type { Hooks } from '../gossip/hooks/types.ts'
 import type { AppMessages } from '../gossip/messages/types.ts'
 import type { Jobs } from '../jobs/types.ts'
 import type { Network } from '../network/types.ts'
@@ -113,6 +114,8 @@ export interface ApiDependencies {
   /** What is kept without being told each time. */
   policies?: PinPolicies
   messages?: AppMessages
+  /** Where messages are sent by HTTP. */
+  hooks?: Hooks
   /** The private network that this node may be in. */
   swarm?: SwarmService
   /** What this node tells of others. */

@@ -41,6 +41,15 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     },
   ],
   'pubsub sub': [{ command: 'pubsub sub weather', does: 'until it is stopped', byHand: true }],
+  'pubsub hook add': [
+    {
+      command: 'pubsub hook add weather http://127.0.0.1:8080/weather',
+      does: 'to a program of this machine; prints the secret that its messages are signed with',
+    },
+  ],
+  'pubsub hook ls': [{ command: 'pubsub hook ls', does: 'what was taken, what waits, and why' }],
+  'pubsub hook enable': [{ command: 'pubsub hook enable 1', does: 'once what listens there is back' }],
+  'pubsub hook rm': [{ command: 'pubsub hook rm 1', does: 'the first of them' }],
   'pubsub topics': [{ command: 'pubsub topics', does: 'what is listened to here' }],
   'pubsub peers': [{ command: 'pubsub peers weather', does: 'who of the neighbours hears it' }],
   'trust audit': [{ command: 'trust audit', does: 'exits with 5 where stored evidence was tampered with' }],

@@ -653,6 +653,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/messages/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where messages are sent by HTTP, and how that goes
+         * @description Access: the scope admin.
+         */
+        get: operations["listHooks"];
+        put?: never;
+        /**
+         * Send what is said under a topic to an address, by HTTP
+         * @description Signed as Standard Webhooks has it, in order, at least once, over restarts. This node can reach what the client cannot, loopback too.
+         *
+         *     Access: the scope admin.
+         */
+        post: operations["addHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages/hooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Send nothing there any more
+         * @description What waits for it is given up.
+         *
+         *     Access: the scope admin.
+         */
+        delete: operations["removeHook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages/hooks/{id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a hook again at once, disabled or not
+         * @description Access: the scope admin.
+         */
+        post: operations["enableHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/messages/peers": {
         parameters: {
             query?: never;
@@ -2265,6 +2333,30 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AddedHook: {
+            /** @description milliseconds since the Unix epoch */
+            createdAtMs: number;
+            delivered: number;
+            /** @description the oldest that waited, as there was no room */
+            dropped: number;
+            failingSinceMs: number | null;
+            id: number;
+            lastDeliveredMs: number | null;
+            /** @description what went wrong last */
+            problem: string | null;
+            queued: number;
+            /** @description given up, since the receiver did not want them */
+            refused: number;
+            secret: string;
+            /**
+             * @description failing: it goes on trying; disabled: it took nothing for a day, or said that it is gone
+             * @enum {string}
+             */
+            state: "ok" | "failing" | "disabled";
+            /** @description one line, chosen by applications */
+            topic: string;
+            url: string;
+        };
         AddParams: {
             /** @description size-N (bytes) or fastcdc */
             chunker?: string;
@@ -2603,6 +2695,54 @@ export interface components {
             /** @description one line, chosen by applications */
             topic: string;
         };
+        HookList: {
+            hooks: {
+                /** @description milliseconds since the Unix epoch */
+                createdAtMs: number;
+                delivered: number;
+                /** @description the oldest that waited, as there was no room */
+                dropped: number;
+                failingSinceMs: number | null;
+                id: number;
+                lastDeliveredMs: number | null;
+                /** @description what went wrong last */
+                problem: string | null;
+                queued: number;
+                /** @description given up, since the receiver did not want them */
+                refused: number;
+                /**
+                 * @description failing: it goes on trying; disabled: it took nothing for a day, or said that it is gone
+                 * @enum {string}
+                 */
+                state: "ok" | "failing" | "disabled";
+                /** @description one line, chosen by applications */
+                topic: string;
+                url: string;
+            }[];
+        };
+        HookReport: {
+            /** @description milliseconds since the Unix epoch */
+            createdAtMs: number;
+            delivered: number;
+            /** @description the oldest that waited, as there was no room */
+            dropped: number;
+            failingSinceMs: number | null;
+            id: number;
+            lastDeliveredMs: number | null;
+            /** @description what went wrong last */
+            problem: string | null;
+            queued: number;
+            /** @description given up, since the receiver did not want them */
+            refused: number;
+            /**
+             * @description failing: it goes on trying; disabled: it took nothing for a day, or said that it is gone
+             * @enum {string}
+             */
+            state: "ok" | "failing" | "disabled";
+            /** @description one line, chosen by applications */
+            topic: string;
+            url: string;
+        };
         IdReport: {
             agent: string;
             did: string;
@@ -2819,6 +2959,14 @@ export interface components {
             /** @description milliseconds since the Unix epoch */
             validUntilMs: number;
             value: string;
+        };
+        NewHook: {
+            /** @description whsec_ and base64 of 24 to 64 bytes; without it one is made */
+            secret?: string;
+            /** @description one line, chosen by applications */
+            topic: string;
+            /** @description http: or https: */
+            url: string;
         };
         OpenAddUpload: {
             /** @description names the source, so that the same upload is taken up again after an interruption */
@@ -3270,10 +3418,10 @@ export interface components {
                 provided: number;
                 records: number;
                 refused: {
+                    denied: number;
                     full: number;
                     hash: number;
                     private: number;
-                    denied: number;
                 };
                 running: number;
             };
@@ -4940,6 +5088,130 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MessageSent"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    listHooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description oldest first, without secrets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookList"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    addHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHook"];
+            };
+        };
+        responses: {
+            /** @description the hook, with its secret, shown this once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedHook"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    removeHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the hook that was */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookReport"];
+                };
+            };
+            /** @description a failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorReply"];
+                };
+            };
+        };
+    };
+    enableHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the hook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookReport"];
                 };
             };
             /** @description a failure */

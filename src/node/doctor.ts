@@ -2,6 +2,7 @@ import { lstat, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../config/index.ts'
 import type { ProvideStatistics } from '../content/provide/types.ts'
+import type { HookReport, Hooks } from '../gossip/hooks/types.ts'
 import type { Network } from '../network/types.ts'
 import type { OpenStorage } from '../storage/open.ts'
 import type { SwarmService } from '../swarm/types.ts'
@@ -25,6 +26,8 @@ export interface DoctorOptions {
   provides?: ProvideStatistics
   /** The private network, where there is one. */
   swarm?: Pick<SwarmService, 'status'>
+  /** Webhooks; undefined where there can be none. */
+  hooks?: Pick<Hooks, 'list'>
   eventLoopDelayP99Ms: () => number
   signal: AbortSignal
 }
@@ -253,6 +256,33 @@ export function checkSwarm({ swarm }: Pick<DoctorOptions, 'swarm'>): DoctorCheck
   return [{ name, state: 'ok', message: `${status.role} of a swarm of ${status.members}` }]
 }
 
+export function checkHooks({ hooks }: Pick<DoctorOptions, 'hooks'>): DoctorCheck[] {
+  const all = hooks?.list() ?? []
+  if (all.length === 0) return []
+  const name = 'hooks'
+  const named = (state: HookReport['state']): string =>
+    all
+      .filter((hook) => hook.state === state)
+      .map(({ id, topic, problem, queued }) => `${id} (${topic}: ${problem ?? 'no answer'}; ${queued} wait)`)
+      .join(', ')
+  const [disabled, failing] = [named('disabled'), named('failing')]
+  if (disabled !== '') {
+    return [
+      {
+        name,
+        state: 'warn',
+        message: `took nothing for too long and are disabled: ${disabled}`,
+        fix: 'look after what listens there, then p2pnode pubsub hook enable ID, or p2pnode pubsub hook rm ID',
+      },
+    ]
+  }
+  if (failing !== '')
+    return [
+      { name, state: 'warn', message: `take nothing now: ${failing}`, fix: 'look after what listens there' },
+    ]
+  return [{ name, state: 'ok', message: `${all.length} hooks take what comes` }]
+}
+
 function checkClock(): DoctorCheck {
   return Date.now() < EARLIEST_PLAUSIBLE_MS
     ? {
@@ -290,6 +320,7 @@ export async function runDoctor(options: DoctorOptions): Promise<{ checks: Docto
       ...checkVault(options, Date.now()),
       ...checkProvides(options),
       ...checkSwarm(options),
+      ...checkHooks(options),
       delayMs > MAX_EVENT_LOOP_DELAY_MS
         ? {
             name: 'event loop',

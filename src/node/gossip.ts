@@ -3,6 +3,7 @@ import { message, type Messages } from '../../protocols/message/index.ts'
 import type { Reconcile, ReconcileStatistics } from '../../protocols/reconcile/index.ts'
 import { type Convergence, createConvergence } from '../gossip/convergence/index.ts'
 import { createGossip, type Gossip, type GossipStatistics, type TopicRules } from '../gossip/index.ts'
+import { createHooks, type Hooks } from '../gossip/hooks/index.ts'
 import { type AppMessages, createAppMessages } from '../gossip/messages/index.ts'
 import type { Identity } from '../identity/index.ts'
 import type { StateDatabase } from '../storage/state/types.ts'
@@ -23,18 +24,25 @@ export interface NodeGossipOptions {
 export interface NodeGossip {
   gossip: Gossip
   messages: AppMessages
+  hooks: Hooks
   convergence: Convergence
   /** For libp2p. */
   services: { message: ReturnType<typeof message>; reconcile: Convergence['protocol'] }
   start(services: { pubsub: Parameters<Gossip['start']>[0]; message: Messages; reconcile: Reconcile }): void
-  stop(): void
-  statistics(): { gossip: GossipStatistics; reconcile: ReconcileStatistics }
+  stop(): Promise<void>
+  /** For the API. */
+  readonly api: {
+    messages: AppMessages
+    hooks: Hooks
+    gossipStatistics: () => { gossip: GossipStatistics; reconcile: ReconcileStatistics }
+  }
 }
 
 export function nodeGossip({ config, state, identity, topics, trust, log }: NodeGossipOptions): NodeGossip {
   const networkName = config.network.name
   const self = identity.peerId.toString()
   const messages = createAppMessages({ state, log, self })
+  const hooks = createHooks({ state, messages, log })
   const convergence = createConvergence({ networkName, self, trust, log })
   const gossip = createGossip({
     networkName,
@@ -48,6 +56,7 @@ export function nodeGossip({ config, state, identity, topics, trust, log }: Node
   return {
     gossip,
     messages,
+    hooks,
     convergence,
     services: {
       message: message({ networkName, take: messages.take, trust, log }),
@@ -56,13 +65,19 @@ export function nodeGossip({ config, state, identity, topics, trust, log }: Node
     start(services) {
       gossip.start(services.pubsub)
       messages.start({ gossip, message: services.message })
+      hooks.start()
       convergence.start(services.reconcile)
     },
-    stop() {
+    async stop() {
       convergence.stop()
+      await hooks.stop()
       messages.stop()
       gossip.stop()
     },
-    statistics: () => ({ gossip: gossip.statistics(), reconcile: convergence.statistics() }),
+    api: {
+      messages,
+      hooks,
+      gossipStatistics: () => ({ gossip: gossip.statistics(), reconcile: convergence.statistics() }),
+    },
   }
 }

@@ -187,7 +187,7 @@ async function startServices(
   const catalog = createNodeCatalog({ ...base, isPrivate: (cid) => isPrivate(cid) })
   const topics = [deletionsTopic(networkName), announcementsTopic(), swarm.rules, catalog.topic]
   const talk = nodeGossip({ ...base, topics: [...topics, recommendationsTopic()] })
-  const { gossip, messages, convergence } = talk
+  const { gossip, convergence } = talk
   const recommending = createRecommending({ ...base, gossip })
   const vault = createVault({
     ...base,
@@ -336,12 +336,10 @@ async function startServices(
     bitswap: helia.bitswap,
     discovery: content,
     trust,
-    gossip,
-    convergence,
+    ...talk,
     vault,
     bandwidth,
     provides: content.provideStatistics,
-    messages,
     catalog,
     swarm,
     recommendations: recommending.recommendations,
@@ -362,7 +360,7 @@ async function startServices(
     names,
     catalog,
     ...keeping,
-    messages,
+    ...talk.api,
     swarm,
     recommendations: recommending.recommendations,
     pinning,
@@ -370,7 +368,6 @@ async function startServices(
     publicRead: config.vault.publicRead,
     contentStatistics: () => libp2p.services.content.statistics(),
     provideStatistics: () => content.provideStatistics(),
-    gossipStatistics: talk.statistics,
     storage,
     state: stateDb,
     ...reportsOf({
@@ -390,6 +387,7 @@ async function startServices(
         storage,
         network,
         swarm,
+        hooks: talk.hooks,
         vault: privateFiles,
         provides: content.provideStatistics(),
         eventLoopDelayP99Ms: () => metrics.eventLoopDelayP99Ms(),

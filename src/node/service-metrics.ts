@@ -9,6 +9,7 @@ import type { StepFigures } from '../content/flow/types.ts'
 import type { ContentService } from '../content/types.ts'
 import type { Convergence } from '../gossip/convergence/index.ts'
 import type { Gossip } from '../gossip/index.ts'
+import type { Hooks } from '../gossip/hooks/types.ts'
 import type { AppMessages } from '../gossip/messages/types.ts'
 import type { Jobs } from '../jobs/index.ts'
 import type { BandwidthLimiter } from '../network/index.ts'
@@ -35,6 +36,7 @@ export interface MeasuredServices {
   cache: () => CacheStatistics | undefined
   policies: Pick<PinPolicies, 'statistics'>
   messages: Pick<AppMessages, 'statistics'>
+  hooks: Pick<Hooks, 'statistics'>
   recommendations: Pick<Recommendations, 'statistics'>
   announcements: Pick<Announcements, 'statistics'>
   catalog: Pick<CatalogService, 'statistics'>
@@ -136,6 +138,17 @@ export function observeServices(services: MeasuredServices): void {
   metrics.observed('counter', said, () =>
     Object.entries(services.messages.statistics()).map(([event, value]) => ({ labels: { event }, value })),
   )
+  const sent = {
+    name: 'p2pnode_message_hooks_total',
+    help: 'Messages for webhooks, by what became of them.',
+    labels: ['event'] as const,
+  }
+  metrics.observed('counter', sent, () => {
+    const { queued: _queued, ...events } = services.hooks.statistics()
+    return Object.entries(events).map(([event, value]) => ({ labels: { event }, value }))
+  })
+  const waiting = { name: 'p2pnode_message_hooks_queued', help: 'Messages that wait for webhooks.' }
+  metrics.observed('gauge', waiting, () => [{ value: services.hooks.statistics().queued }])
   const recommended = {
     name: 'p2pnode_recommendations_total',
     help: 'What peers say of each other: told by this node, taken from others, and bundles with wrong signatures.',

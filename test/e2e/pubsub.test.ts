@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Daemon, Lab } from '../support/daemon.ts'
 import { eventually } from '../support/network.ts'
@@ -66,6 +69,46 @@ describe('pubsub', () => {
       const { topics } = await b.json<{ topics: unknown[] }>(['pubsub', 'topics'])
       return topics.length === 0
     })
+  })
+
+  it('is sent to a webhook, again after kill -9 where it was not taken', async () => {
+    const ids: unknown[] = []
+    let takes = false
+    const receiver = createServer((request, response) => {
+      ids.push(request.headers['webhook-id'])
+      // One that does not answer leaves the message where it is.
+      if (takes) response.end()
+    })
+    receiver.listen(0, '127.0.0.1')
+    await once(receiver, 'listening')
+    const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`
+    const added = await b.json(['pubsub', 'hook', 'add', 'alarm', url])
+    expect(added).toMatchObject({ id: 1, url, state: 'ok', secret: expect.stringMatching(/^whsec_/) })
+    await eventually('b listens', async () =>
+      (await a.json<{ peers: string[] }>(['pubsub', 'peers', 'alarm'])).peers.includes(b.ready.peerId),
+    )
+    await a.json(['pubsub', 'pub', 'alarm', 'fire', '--to', b.ready.peerId])
+    await eventually('it is under way', () => ids.length === 1)
+    await b.kill()
+    receiver.closeAllConnections()
+    takes = true
+    b = await lab.daemon({ home: b.home })
+    await eventually('it was sent again', () => ids.length === 2)
+    expect(ids[1]).toBe(ids[0])
+    await eventually('it was taken', async () => {
+      const { hooks } = await b.json<{ hooks: { delivered: number; queued: number }[] }>([
+        'pubsub',
+        'hook',
+        'ls',
+      ])
+      return hooks[0]?.delivered === 1 && hooks[0].queued === 0
+    })
+    await b.json(['pubsub', 'hook', 'rm', '1'])
+    const missing = await b.run(['pubsub', 'hook', 'enable', '1', '--json'])
+    expect(missing).toMatchObject({ code: 4 })
+    receiver.closeAllConnections()
+    receiver.close()
+    await a.json(['connect', b.address])
   })
 
   it('says what is wrong', async () => {

@@ -1,16 +1,23 @@
 import { isUtf8 } from 'node:buffer'
 import { peerIdFromString } from '@libp2p/peer-id'
+import type { Hooks } from '../../gossip/hooks/types.ts'
 import type { AppMessage } from '../../gossip/messages/types.ts'
 import { parsePeer } from '../../trust/subject.ts'
+import type { ApiContext } from '../context.ts'
 import { messageEncoding, messagesAbsent } from '../errors.ts'
 import { MESSAGE_HEARTBEAT_MS } from '../limits.ts'
 import { route, type Route } from '../route.ts'
 import {
+  AddedHook,
   HeardMessage,
+  HookList,
+  HookParams,
+  HookReport,
   ListenQuery,
   MessagePeers,
   MessageSent,
   MessageTopics,
+  NewHook,
   SendMessage,
 } from '../schemas/messages.ts'
 import { StreamAnswer } from '../streaming.ts'
@@ -82,7 +89,59 @@ export const messageRoutes: readonly Route[] = [
     replies: { 200: { description: 'peers', schema: MessagePeers } },
     handle: async ({ query }, { messages }) => ({ peers: messages?.peers(query.topic) ?? [] }),
   }),
+  route({
+    method: 'GET',
+    path: '/api/v1/messages/hooks',
+    operationId: 'listHooks',
+    tag: 'messages',
+    access: 'admin',
+    summary: 'Where messages are sent by HTTP, and how that goes',
+    replies: { 200: { description: 'oldest first, without secrets', schema: HookList } },
+    handle: async (_call, context) => ({ hooks: hooksOf(context).list() }),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/messages/hooks',
+    operationId: 'addHook',
+    tag: 'messages',
+    access: 'admin',
+    summary: 'Send what is said under a topic to an address, by HTTP',
+    description:
+      'Signed as Standard Webhooks has it, in order, at least once, over restarts. This node can reach what the client cannot, loopback too.',
+    body: NewHook,
+    replies: { 201: { description: 'the hook, with its secret, shown this once', schema: AddedHook } },
+    handle: async ({ body }, context) => hooksOf(context).add(body),
+  }),
+  route({
+    method: 'DELETE',
+    path: '/api/v1/messages/hooks/:id',
+    operationId: 'removeHook',
+    tag: 'messages',
+    access: 'admin',
+    summary: 'Send nothing there any more',
+    description: 'What waits for it is given up.',
+    params: HookParams,
+    replies: { 200: { description: 'the hook that was', schema: HookReport } },
+    handle: async ({ params }, context) => hooksOf(context).remove(params.id),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/messages/hooks/:id/enable',
+    operationId: 'enableHook',
+    tag: 'messages',
+    access: 'admin',
+    summary: 'Try a hook again at once, disabled or not',
+    params: HookParams,
+    replies: { 200: { description: 'the hook', schema: HookReport } },
+    handle: async ({ params }, context) => hooksOf(context).enable(params.id),
+  }),
 ]
+
+/** @throws ERR_MESSAGES_ABSENT */
+function hooksOf({ hooks }: ApiContext): Hooks {
+  if (hooks === undefined) throw messagesAbsent()
+  return hooks
+}
 
 /** @throws ERR_MESSAGE_ENCODING: Node itself takes anything for base64 */
 function fromBase64(text: string): Uint8Array {

@@ -49,3 +49,46 @@ export const MessageTopics = Type.Object(
 )
 
 export const MessagePeers = Type.Object({ peers: Type.Array(Type.String()) }, { $id: 'MessagePeers' })
+
+const HookFields = {
+  id: Type.Integer(),
+  topic: Topic,
+  url: Type.String(),
+  createdAtMs: Instant,
+  state: Type.Enum(['ok', 'failing', 'disabled'], {
+    type: 'string',
+    description: 'failing: it goes on trying; disabled: it took nothing for a day, or said that it is gone',
+  }),
+  failingSinceMs: Type.Union([Instant, Type.Null()]),
+  problem: Type.Union([Type.String(), Type.Null()], { description: 'what went wrong last' }),
+  lastDeliveredMs: Type.Union([Instant, Type.Null()]),
+  queued: Count,
+  delivered: Count,
+  dropped: Type.Integer({ minimum: 0, description: 'the oldest that waited, as there was no room' }),
+  refused: Type.Integer({ minimum: 0, description: 'given up, since the receiver did not want them' }),
+}
+
+export const NewHook = Type.Object(
+  {
+    topic: Topic,
+    url: Type.String({ minLength: 1, maxLength: 2_048, description: 'http: or https:' }),
+    secret: Type.Optional(
+      Type.String({
+        maxLength: 128,
+        description: 'whsec_ and base64 of 24 to 64 bytes; without it one is made',
+      }),
+    ),
+  },
+  { $id: 'NewHook', additionalProperties: false },
+)
+
+export const HookReport = Type.Object(HookFields, { $id: 'HookReport' })
+
+export const AddedHook = Type.Object({ ...HookFields, secret: Type.String() }, { $id: 'AddedHook' })
+
+export const HookList = Type.Object({ hooks: Type.Array(Type.Object(HookFields)) }, { $id: 'HookList' })
+
+export const HookParams = Type.Object(
+  { id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }) },
+  { additionalProperties: false },
+)

@@ -49,6 +49,13 @@ export interface RunningAppMessages extends AppMessages {
   readonly rules: readonly TopicRules[]
   /** For the message protocol. */
   readonly take: TakeMessage
+  /**
+   * Has every message of a topic told, as it is heard and in the same turn; `hear` says whether it has room for it. Counts as a
+   * listener, without the bound on those: whoever attaches has one of its own. Returns the function that ends it.
+   *
+   * @throws ERR_MESSAGE_TOPIC, ERR_GOSSIP_STOPPED
+   */
+  attach(topic: string, hear: (message: AppMessage) => boolean): () => void
   start(services: {
     gossip: Pick<Gossip, 'publish' | 'subscribe' | 'subscribers'>
     message: Pick<Messages, 'send'>
@@ -57,12 +64,20 @@ export interface RunningAppMessages extends AppMessages {
   stop(): void
 }
 
+/** Who is told of what is said under a topic. */
+interface Hearer {
+  /** False where there was no room for it. */
+  hear(message: AppMessage): boolean
+  end(): void
+}
+
 export function createAppMessages(options: AppMessagesOptions): RunningAppMessages {
   const { state, self, now = Date.now } = options
   const log = options.log.child({ part: 'messages' })
   const senders = openSenders({ state, log, now })
   const rates = new RateLimits(MAX_SENDERS, now)
-  const listeners = new Map<string, Set<Listener>>()
+  const listeners = new Map<string, Set<Hearer>>()
+  let listening = 0
   /** By part: how many listen to topics in it, and what ends the subscription. */
   const parts = new Map<string, { count: number; end: () => void }>()
   const nextSequence = createSequence(now)
@@ -129,6 +144,19 @@ export function createAppMessages(options: AppMessagesOptions): RunningAppMessag
     }
   }
 
+  /** Puts a hearer in place; returns the function that takes it out. */
+  function join(topic: string, hearer: Hearer): () => void {
+    const unfollow = follow(topic)
+    const ofTopic = listeners.get(topic) ?? new Set()
+    listeners.set(topic, ofTopic)
+    ofTopic.add(hearer)
+    return () => {
+      if (!ofTopic.delete(hearer)) return
+      if (ofTopic.size === 0 && listeners.get(topic) === ofTopic) listeners.delete(topic)
+      unfollow()
+    }
+  }
+
   return {
     rules: Array.from({ length: PARTS }, (_, index) => ({
       name: partName(index),
@@ -175,22 +203,23 @@ export function createAppMessages(options: AppMessagesOptions): RunningAppMessag
     listen(topic, signal) {
       checkOwn(topic)
       if (services === undefined) throw gossipStopped()
-      const all = [...listeners.values()].reduce((count, { size }) => count + size, 0)
-      if (all >= MAX_LISTENERS) throw tooManyListeners(MAX_LISTENERS)
-      const unfollow = follow(topic)
-      const ofTopic = listeners.get(topic) ?? new Set()
-      listeners.set(topic, ofTopic)
+      if (listening >= MAX_LISTENERS) throw tooManyListeners(MAX_LISTENERS)
       const onAbort = (): void => listener.end()
       const listener = new Listener(topic, () => {
         signal.removeEventListener('abort', onAbort)
-        ofTopic.delete(listener)
-        if (ofTopic.size === 0 && listeners.get(topic) === ofTopic) listeners.delete(topic)
-        unfollow()
+        listening -= 1
+        leave()
       })
-      ofTopic.add(listener)
+      const leave = join(topic, listener)
+      listening += 1
       signal.addEventListener('abort', onAbort, { once: true })
       if (signal.aborted) onAbort()
       return listener
+    },
+    attach(topic, hear) {
+      checkOwn(topic)
+      if (services === undefined) throw gossipStopped()
+      return join(topic, { hear, end: () => {} })
     },
     topics: () => [...listeners].map(([topic, { size }]) => ({ topic, listeners: size })),
     peers(topic) {

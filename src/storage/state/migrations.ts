@@ -17,6 +17,7 @@ import { createCacheTable } from './migration-15.ts'
 import { createSwarmTables } from './migration-16.ts'
 import { createCatalogTables } from './migration-17.ts'
 import { createRecommendationTables } from './migration-18.ts'
+import { createHookTables } from './migration-19.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -53,4 +54,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 16, name: 'the swarm and its members', run: createSwarmTables },
   { version: 17, name: 'the public catalogue', run: createCatalogTables },
   { version: 18, name: 'what peers say of each other', run: createRecommendationTables },
+  { version: 19, name: 'webhooks', run: createHookTables },
 ]

@@ -1,0 +1,167 @@
+/**
+ * Webhooks: what applications say under a topic, sent to a program that listens by HTTP, at least once and in order, over restarts.
+ *
+ * ```ts
+ * const hooks = createHooks({ state, messages, log })
+ * hooks.start() // after messages.start()
+ * const { id, secret } = await hooks.add({ topic: 'weather', url: 'http://127.0.0.1:8080/weather' })
+ * await hooks.stop()
+ * ```
+ *
+ * Reading order: `types.ts`, `store.ts` (what waits), `courier.ts` (how it is brought), `signature.ts`, `post.ts`, `limits.ts`.
+ */
+import type { StateDatabase } from '../../storage/state/types.ts'
+import type { Logger } from '../../telemetry/types.ts'
+import type { RunningAppMessages } from '../messages/index.ts'
+import type { Courier, HookTimes } from './courier.ts'
+import { hookNotFound, hookUrlInvalid, tooManyHooks } from './errors.ts'
+import { MAX_HOOKS, MAX_URL_CHARACTERS } from './limits.ts'
+import { newSecret, parseSecret, secretText } from './signature.ts'
+import { HookStore, type StoredHook } from './store.ts'
+import type { HookReport, Hooks, HookStatistics } from './types.ts'
+
+export type * from './types.ts'
+
+export interface HooksOptions {
+  state: Pick<StateDatabase, 'db' | 'write' | 'writeRelaxed'>
+  messages: Pick<RunningAppMessages, 'attach'>
+  log: Logger
+  times?: HookTimes
+  /** Milliseconds since the Unix epoch; tests pass their own. */
+  now?: () => number
+}
+
+export interface RunningHooks extends Hooks {
+  /** Call once messages have started. */
+  start(): void
+  /** What is under way is broken off, and sent again after the next start. */
+  stop(): Promise<void>
+}
+
+export function createHooks(options: HooksOptions): RunningHooks {
+  const { state, messages, times = {}, now = Date.now } = options
+  const log = options.log.child({ part: 'hooks' })
+  const store = new HookStore(state)
+  const figures = { delivered: 0, failed: 0, dropped: 0, refused: 0 }
+  /** Ends what was attached for each hook. */
+  const attached = new Map<number, () => void>()
+  let courier: Promise<Courier> | undefined
+  let isStopped = false
+
+  /** Loaded with the first message that is to be sent. */
+  function theCourier(): Promise<Courier> {
+    courier ??= import('./courier.ts').then(
+      ({ Courier }) =>
+        new Courier({
+          store,
+          times,
+          log,
+          now,
+          count: (what) => {
+            figures[what] += 1
+          },
+          async onDisabled({ id, topic }) {
+            detach(id)
+            await store.setDisabled(id, now())
+            log.warn(
+              { hook: id, topic, problem: store.find(id)?.problem },
+              'a hook is disabled: it takes nothing',
+            )
+          },
+        }),
+    )
+    return courier
+  }
+
+  async function wake(hook: StoredHook): Promise<void> {
+    const running = await theCourier()
+    if (!isStopped && attached.has(hook.id)) running.wake(hook)
+  }
+
+  function attach(hook: StoredHook): void {
+    const end = messages.attach(hook.topic, (message) => {
+      try {
+        figures.dropped += store.enqueue(hook.id, message, now())
+      } catch (error) {
+        figures.dropped += 1
+        log.warn({ err: error, hook: hook.id }, 'a message could not be queued for a hook')
+        return false
+      }
+      void wake(hook)
+      return true
+    })
+    attached.set(hook.id, end)
+    if (store.queued(hook.id) > 0) void wake(hook)
+  }
+
+  function detach(id: number): void {
+    attached.get(id)?.()
+    attached.delete(id)
+  }
+
+  function found(id: number): StoredHook {
+    const hook = store.find(id)
+    if (hook === undefined) throw hookNotFound(id)
+    return hook
+  }
+
+  function report(hook: StoredHook): HookReport {
+    const { secret: _secret, disabledAtMs, ...shown } = hook
+    const isFailing = hook.failingSinceMs !== null
+    const condition = disabledAtMs !== null ? 'disabled' : isFailing ? 'failing' : 'ok'
+    return { ...shown, state: condition, queued: store.queued(hook.id) }
+  }
+
+  return {
+    async add({ topic, url, secret }) {
+      const checked = {
+        topic,
+        url: checkedUrl(url),
+        secret: secret === undefined ? newSecret() : parseSecret(secret),
+      }
+      if (store.hooks().length >= MAX_HOOKS) throw tooManyHooks(MAX_HOOKS)
+      messages.attach(topic, () => false)()
+      const hook = found(await store.add(checked, now()))
+      attach(hook)
+      return { ...report(hook), secret: secretText(checked.secret) }
+    },
+    list: () => store.hooks().map(report),
+    async remove(id) {
+      const hook = found(id)
+      const last = report(hook)
+      detach(id)
+      await (await courier)?.end(id)
+      await store.remove(id)
+      return last
+    },
+    async enable(id) {
+      const hook = found(id)
+      detach(id)
+      await (await courier)?.end(id)
+      await store.setDisabled(id, null)
+      attach(hook)
+      return report(found(id))
+    },
+    statistics(): HookStatistics {
+      const queued = store.hooks().reduce((sum, { id }) => sum + store.queued(id), 0)
+      return { ...figures, queued }
+    },
+    start() {
+      for (const hook of store.hooks()) if (hook.disabledAtMs === null) attach(hook)
+    },
+    async stop() {
+      isStopped = true
+      for (const id of attached.keys()) detach(id)
+      await (await courier)?.stop()
+    },
+  }
+}
+
+/** @throws ERR_HOOK_URL */
+function checkedUrl(text: string): string {
+  const url = text.length <= MAX_URL_CHARACTERS && URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol)) throw hookUrlInvalid()
+  if (url.username !== '' || url.password !== '') throw hookUrlInvalid()
+  url.hash = ''
+  return url.href
+}

@@ -11,7 +11,7 @@ describe('kill -9', () => {
   afterAll(() => lab.close())
 
   it('of either daemon, at random moments of add and get: everything acknowledged reads back and the work goes on', async () => {
-    await killRounds(lab, { rounds: 3, fileBytes: 12 * 2 ** 20 })
+    await killRounds(lab, { rounds: 2, fileBytes: 12 * 2 ** 20 })
   }, 300_000)
 
   it('of one of three sources half way: the others take over its share', async () => {

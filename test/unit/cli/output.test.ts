@@ -119,7 +119,7 @@ describe('output', () => {
         syscall: 'write',
       }),
     )
-    await vi.waitFor(() => expect(output.closed.aborted).toBe(true))
+    await vi.waitFor(() => expect(output.closed.aborted).toBe(true), { timeout: 10_000 })
     await output.flush()
     expect(reportFailure(output.closed.reason, output)).toBe(1)
     expect(err()).toContain('no space left')

@@ -3,6 +3,8 @@ import { WINDOW_MS } from '../../../src/telemetry/event-loop.ts'
 import { createMetrics } from '../../../src/telemetry/metrics.ts'
 import type { Metrics } from '../../../src/telemetry/metrics.ts'
 
+const PATIENT = { timeout: 10_000 }
+
 function open(options?: Parameters<typeof createMetrics>[0]): Metrics {
   const metrics = createMetrics(options)
   onTestFinished(() => metrics.close())
@@ -78,9 +80,9 @@ describe('metrics', () => {
 describe('the delay of the event loop', () => {
   it('shows a loop that was blocked', async () => {
     const metrics = open()
-    await vi.waitFor(() => expect(metrics.eventLoopDelay().p50Ms).toBeGreaterThan(0))
+    await vi.waitFor(() => expect(metrics.eventLoopDelay().p50Ms).toBeGreaterThan(0), PATIENT)
     block(200)
-    await vi.waitFor(() => expect(metrics.eventLoopDelay().maxMs).toBeGreaterThan(150))
+    await vi.waitFor(() => expect(metrics.eventLoopDelay().maxMs).toBeGreaterThan(150), PATIENT)
     const { p50Ms, p99Ms, maxMs } = metrics.eventLoopDelay()
     expect(p50Ms).toBeLessThanOrEqual(p99Ms)
     expect(p99Ms).toBeLessThanOrEqual(maxMs)
@@ -90,7 +92,7 @@ describe('the delay of the event loop', () => {
 
   it('forgets after a window, and counts its longest stall', async () => {
     const metrics = open()
-    await vi.waitFor(() => expect(metrics.eventLoopDelay().maxMs).toBeGreaterThan(0))
+    await vi.waitFor(() => expect(metrics.eventLoopDelay().maxMs).toBeGreaterThan(0), PATIENT)
     block(300)
     const stalls = () => sample(metrics, 'p2pnode_event_loop_stall_seconds_bucket{le="0.25"}')
     const windows = () => sample(metrics, 'p2pnode_event_loop_stall_seconds_count')

@@ -96,7 +96,7 @@ describe('the walk over held columns', () => {
     await eventually('a look', () => visits.length > 0)
     const stoppedMs = performance.now()
     await walk.stop()
-    expect(performance.now() - stoppedMs).toBeLessThan(500)
+    expect(performance.now() - stoppedMs).toBeLessThan(5_000)
   })
 
   it('takes large steps where there are many columns', async () => {

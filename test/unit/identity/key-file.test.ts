@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { createCipheriv, scryptSync } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +19,22 @@ async function vectors(): Promise<{ plain: string; encrypted: string }> {
   const page = await readFile(PAGE, 'utf8')
   const [plain, encrypted] = [...page.matchAll(/```json\n(.*?)```/gs)].map((match) => match[1] as string)
   return { plain: plain as string, encrypted: encrypted as string }
+}
+
+/** The documented file as docs/identity-format.md has it made, but at a cost that a test can pay often. */
+function atLowCost(encrypted: string): { peer: string; encryption: Record<string, unknown> } {
+  const file = JSON.parse(encrypted) as {
+    format: string
+    peer: string
+    encryption: { r: number; p: number; salt: string; nonce: string }
+  }
+  const { r, p, salt, nonce } = file.encryption
+  const N = 1024
+  const key = scryptSync(VECTOR_PASSPHRASE, Buffer.from(salt, 'base64'), 32, { N, r, p })
+  const cipher = createCipheriv('aes-256-gcm', key, Buffer.from(nonce, 'base64'))
+  cipher.setAAD(Buffer.from(`${file.format} 1 ${file.peer} scrypt ${N} ${r} ${p} ${salt} aes-256-gcm`))
+  const sealed = [cipher.update(Buffer.from(VECTOR_SEED, 'hex')), cipher.final(), cipher.getAuthTag()]
+  return { ...file, encryption: { ...file.encryption, N, sealed: Buffer.concat(sealed).toString('base64') } }
 }
 
 async function keyPath(): Promise<string> {
@@ -71,14 +88,17 @@ describe('the format of identity.key', () => {
 
   it('binds the header: whatever is changed in it, the passphrase no longer opens it', async () => {
     const { encrypted } = await vectors()
-    const file = JSON.parse(encrypted) as { peer: string; encryption: Record<string, unknown> }
+    const file = atLowCost(encrypted)
+    const whole = await keyPathWith(JSON.stringify(file))
+    const opened = await loadOrCreateIdentity({ path: whole, passphrase: passphrase(VECTOR_PASSPHRASE) })
+    expect(opened.peerId.toString()).toBe(VECTOR_PEER)
     const other = Buffer.alloc(32, 9).toString('base64')
     const sealed = Buffer.from(file.encryption['sealed'] as string, 'base64')
     sealed[40] = (sealed[40] as number) ^ 1
     const changes = [
       { ...file, peer: '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA' },
       { ...file, encryption: { ...file.encryption, N: 2 } },
-      { ...file, encryption: { ...file.encryption, p: 2, N: 1024 } },
+      { ...file, encryption: { ...file.encryption, p: 2 } },
       { ...file, encryption: { ...file.encryption, salt: other } },
       { ...file, encryption: { ...file.encryption, sealed: sealed.toString('base64') } },
     ]

@@ -3,6 +3,7 @@ import { lpStream } from '@libp2p/utils'
 import type { CID } from 'multiformats/cid'
 import { connectionTo } from '../shared/connections.ts'
 import { P2pnodeError } from '../shared/errors.ts'
+import { frameBounds } from '../shared/frame-bounds.ts'
 import { InboundStreams } from '../shared/inbound-streams.ts'
 import { blamed, ProtocolViolationError } from '../shared/violation.ts'
 import { KeepRefusedError, KeepStatus, keepFailed, peerDenied } from './errors.ts'
@@ -26,7 +27,7 @@ import {
 import { Statements } from './statements.ts'
 import type { Keep, Kept, Promised } from './types.ts'
 
-const BOUNDS = { maxDataLength: MAX_MESSAGE_BYTES, maxBufferSize: 4 * MAX_MESSAGE_BYTES }
+const BOUNDS = frameBounds(MAX_MESSAGE_BYTES, 4)
 
 /** Both sides of the protocol. */
 export class KeepService implements Keep, Startable {
@@ -156,7 +157,7 @@ export class KeepService implements Keep, Startable {
     const signal = AbortSignal.any([this.#running.signal, AbortSignal.timeout(EXCHANGE_TIMEOUT_MS)])
     try {
       const frames = lpStream(stream, BOUNDS)
-      const request = (await frames.read({ signal })).subarray()
+      const request = (await this.#blame(peer, () => frames.read({ signal }))).subarray()
       const response = await this.#answer(peer, request)
       await frames.write(encodeResponse(response), { signal })
       await stream.close({ signal })

@@ -1,6 +1,7 @@
 import type { Connection, PeerId, Startable, Stream } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
 import { P2pnodeError } from '../shared/errors.ts'
+import { frameBounds } from '../shared/frame-bounds.ts'
 import { Status } from '../shared/status.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { knockFailed, knockRefused, welcomeInvalid } from './errors.ts'
@@ -41,7 +42,7 @@ export class DoorService implements Startable {
   async #answer(stream: Stream, connection: Connection): Promise<void> {
     const { admit, log } = this.#init
     const signal = AbortSignal.any([this.#running.signal, AbortSignal.timeout(KNOCK_TIMEOUT_MS)])
-    const frames = lpStream(stream, { maxDataLength: MAX_KNOCK_BYTES, maxBufferSize: 4 * MAX_KNOCK_BYTES })
+    const frames = lpStream(stream, frameBounds(MAX_KNOCK_BYTES, 4))
     const isBusy = this.#knocks >= MAX_KNOCKS
     this.#knocks += 1
     try {
@@ -81,10 +82,7 @@ export async function knock(
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(KNOCK_TIMEOUT_MS)])
   try {
     const stream = await connection.newStream([joinProtocol(network)], { signal: bounded })
-    const frames = lpStream(stream, {
-      maxDataLength: MAX_WELCOME_BYTES,
-      maxBufferSize: 2 * MAX_WELCOME_BYTES,
-    })
+    const frames = lpStream(stream, frameBounds(MAX_WELCOME_BYTES, 2))
     await frames.write(encodeKnock({ secret, name }), { signal: bounded })
     const { status, welcome } = decodeWelcome(swarm, (await frames.read({ signal: bounded })).subarray())
     if (welcome === undefined) throw knockRefused(status)

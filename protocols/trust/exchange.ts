@@ -1,6 +1,7 @@
 import type { Connection, PeerId, Startable, Stream } from '@libp2p/interface'
 import { lpStream } from '@libp2p/utils'
 import { connectionTo } from '../shared/connections.ts'
+import { frameBounds } from '../shared/frame-bounds.ts'
 import { InboundStreams } from '../shared/inbound-streams.ts'
 import { Status } from '../shared/status.ts'
 import { blamed, ProtocolViolationError } from '../shared/violation.ts'
@@ -29,8 +30,8 @@ import { decodeRecommendation, verifyRecommendation } from './statements.ts'
 import type { Answer, SignedBytes, SignedRecommendation, TrustExchange } from './types.ts'
 import { knowsSubjects, protocolId, VERSIONS } from './versions.ts'
 
-const REQUEST_BOUNDS = { maxDataLength: MAX_REQUEST_BYTES, maxBufferSize: 4 * MAX_REQUEST_BYTES }
-const RESPONSE_BOUNDS = { maxDataLength: MAX_RESPONSE_BYTES, maxBufferSize: 2 * MAX_RESPONSE_BYTES }
+const REQUEST_BOUNDS = frameBounds(MAX_REQUEST_BYTES, 4)
+const RESPONSE_BOUNDS = frameBounds(MAX_RESPONSE_BYTES, 2)
 
 const NOTHING = { recommendations: [], next: 0n, more: false } as const
 

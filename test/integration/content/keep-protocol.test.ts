@@ -83,6 +83,12 @@ describe('a holder', () => {
     expect(await answerTo(Buffer.from('no request at all'))).toBeUndefined()
     expect(await answerTo(new Uint8Array(MAX_MESSAGE_BYTES + 1))).toBeUndefined()
     expect(await answerTo(new Uint8Array(0))).toBeUndefined()
+    // A length that does not end is not read on until its time is over.
+    const before = await evidence('protocol-violation')
+    const stream = await open()
+    stream.send(new Uint8Array(64).fill(0x80))
+    await until(() => stream.status === 'reset' || stream.status === 'aborted' || stream.status === 'closed')
+    await until(async () => (await evidence('protocol-violation')) > before)
   })
 
   it('takes no statement of others, for others, of another time or network', async () => {

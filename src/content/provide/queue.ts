@@ -175,7 +175,7 @@ export class ProvideQueue implements ProvideRecords {
   /** Withdrawn at once: kad-dht answers from its own records, and announces them by itself. */
   async #dropDenied(): Promise<void> {
     this.#hasRuleChange = false
-    for (let after: Uint8Array | undefined = Uint8Array.of(0); after !== undefined; ) {
+    for (let after: Uint8Array | undefined = new Uint8Array(0); after !== undefined; ) {
       const page = this.#store.pageAfter(after, STEP_ROWS)
       for (const { cid } of page) {
         if (!this.#isDenied(cid)) continue

@@ -72,9 +72,13 @@ export class Courier {
       .catch((error: unknown) => {
         if (!abort.signal.aborted)
           this.#options.log.warn({ err: error, hook: hook.id }, 'messages could not be sent on')
+        return false
       })
-      .finally(() => {
-        if (this.#rounds.get(hook.id)?.abort === abort) this.#rounds.delete(hook.id)
+      .then((isThrough) => {
+        if (this.#rounds.get(hook.id)?.abort !== abort) return
+        this.#rounds.delete(hook.id)
+        // Something may have come after the last look.
+        if (isThrough && this.#options.store.head(hook.id) !== undefined) this.wake(hook)
       })
     this.#rounds.set(hook.id, { abort, done })
   }
@@ -93,7 +97,8 @@ export class Courier {
     for (const agent of Object.values(this.#agents)) agent.destroy()
   }
 
-  async #run(hook: StoredHook, signal: AbortSignal): Promise<void> {
+  /** True once nothing waits any more; false where the hook was disabled. */
+  async #run(hook: StoredHook, signal: AbortSignal): Promise<boolean> {
     const { store, times, now, count } = this.#options
     const { firstPauseMs = FIRST_PAUSE_MS, disabledAfterMs = DISABLED_AFTER_MS } = times
     let failures = 0
@@ -114,7 +119,10 @@ export class Courier {
       store.failed(hook.id, next.id, problem, isRefused, now())
       const failingSinceMs = store.find(hook.id)?.failingSinceMs ?? now()
       const isGone = 'status' in answer && answer.status === GONE
-      if (isGone || now() - failingSinceMs >= disabledAfterMs) return this.#options.onDisabled(hook)
+      if (isGone || now() - failingSinceMs >= disabledAfterMs) {
+        await this.#options.onDisabled(hook)
+        return false
+      }
       if (isRefused && next.refusals + 1 >= MAX_REFUSALS) {
         store.giveUp(hook.id, next.id)
         count('refused')
@@ -125,6 +133,7 @@ export class Courier {
       const ms = Math.max(grownMs * (0.5 + Math.random() / 2), Math.min(asked, LONGEST_ASKED_PAUSE_MS))
       await pause(ms, undefined, { signal, ref: false })
     }
+    return true
   }
 
   async #attempt(hook: StoredHook, delivery: Delivery, signal: AbortSignal): Promise<PostAnswer | Error> {

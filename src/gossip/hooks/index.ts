@@ -10,8 +10,10 @@
  *
  * Reading order: `types.ts`, `store.ts` (what waits), `courier.ts` (how it is brought), `signature.ts`, `post.ts`, `limits.ts`.
  */
+import { isTopic, MAX_TOPIC_CHARACTERS } from '../../../protocols/message/index.ts'
 import type { StateDatabase } from '../../storage/state/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
+import { topicInvalid } from '../messages/errors.ts'
 import type { RunningAppMessages } from '../messages/index.ts'
 import type { Courier, HookTimes } from './courier.ts'
 import { hookNotFound, hookUrlInvalid, tooManyHooks } from './errors.ts'
@@ -114,13 +116,13 @@ export function createHooks(options: HooksOptions): RunningHooks {
 
   return {
     async add({ topic, url, secret }) {
+      if (!isTopic(topic)) throw topicInvalid(MAX_TOPIC_CHARACTERS)
       const checked = {
         topic,
         url: checkedUrl(url),
         secret: secret === undefined ? newSecret() : parseSecret(secret),
       }
       if (store.hooks().length >= MAX_HOOKS) throw tooManyHooks(MAX_HOOKS)
-      messages.attach(topic, () => false)()
       const hook = found(await store.add(checked, now()))
       attach(hook)
       return { ...report(hook), secret: secretText(checked.secret) }

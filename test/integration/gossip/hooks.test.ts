@@ -152,6 +152,9 @@ describe('a hook', () => {
       await expect(hooks.add({ topic: 'weather', url: receiver.url, secret })).rejects.toMatchObject({
         code: 'ERR_HOOK_SECRET',
       })
+    await expect(hooks.add({ topic: 'a\nb', url: receiver.url })).rejects.toMatchObject({
+      code: 'ERR_MESSAGE_TOPIC',
+    })
     const secret = `whsec_${Buffer.alloc(24, 7).toString('base64')}`
     expect((await hooks.add({ topic: 'weather', url: receiver.url, secret })).secret).toBe(secret)
     for (let made = 1; made < 32; made += 1) await add()

@@ -80,6 +80,8 @@ export interface Catalog extends CatalogService {
   start(network: CatalogNetwork): void
   /** Somebody has come who can be told. */
   wake(): void
+  /** Publishes anew own entries that end soon; it is done every ten minutes anyway. How many. @throws the signal's reason */
+  renew(options: { signal: AbortSignal }): Promise<number>
   /** Whom to show may have changed. */
   trustChanged(): void
   stop(): Promise<void>
@@ -175,9 +177,12 @@ export function createCatalog(options: CatalogOptions): Catalog {
   }
 
   function expireSoon(): void {
-    expire(stopping.signal).catch((error: unknown) => {
-      if (!stopping.signal.aborted) log.warn({ err: error }, 'what has expired could not be removed')
-    })
+    expire(stopping.signal)
+      .then(() => own.renew({ signal: stopping.signal }))
+      .catch((error: unknown) => {
+        if (!stopping.signal.aborted)
+          log.warn({ err: error }, 'what has expired could not be removed, or own entries not renewed')
+      })
   }
 
   return {
@@ -240,6 +245,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
     async withdraw(sequences, { signal }) {
       return { publisher: self, ...(await own.withdraw(sequences, { signal })) }
     },
+
+    renew: (options) => own.renew(options),
 
     search: (query) => search.find(query),
 

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { encodeBatches, entryProblem, signRecord } from '../../protocols/catalog/index.ts'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { decodeRecord, encodeBatches, entryProblem, signRecord } from '../../protocols/catalog/index.ts'
 import { MAX_LIFETIME_MS, MAX_WITHDRAWN } from '../../protocols/catalog/limits.ts'
 import type {
   CatalogRecord,
@@ -23,7 +23,7 @@ import {
   nothingPublished,
   notPublished,
 } from './errors.ts'
-import { MAX_RECORDS_PER_PUBLISHER, TELL_DELAY_MS } from './limits.ts'
+import { MAX_CHECKS_PER_STEP, MAX_RECORDS_PER_PUBLISHER, MAX_ROWS_PER_STEP, TELL_DELAY_MS } from './limits.ts'
 import type { CatalogStore } from './store.ts'
 import { CATALOG_TOPIC } from './topic.ts'
 import type { Draft } from './types.ts'
@@ -66,6 +66,8 @@ export class OwnLog {
   /** Kept, and waiting to be told: at most as many as one publisher may have. */
   readonly #untold: SignedBytes[] = []
   #telling: Promise<number> | undefined
+  /** Nothing has to be renewed before. */
+  #renewalMs = 0
 
   constructor(options: OwnLogOptions) {
     this.#options = options
@@ -82,7 +84,8 @@ export class OwnLog {
     const head = await this.#lastHead(signal)
     signal.throwIfAborted()
     const atMs = this.#options.now()
-    const record = await this.#append(head, { atMs, untilMs: atMs + Math.round(lifetimeMs), entry })
+    const [record] = await this.#append(head, [{ atMs, untilMs: atMs + Math.round(lifetimeMs), entry }])
+    if (record === undefined) throw new TypeError('nothing was appended')
     return { record, neighbours: await this.#tell([record.signed]) }
   }
 
@@ -101,13 +104,95 @@ export class OwnLog {
     for (let at = 0; at < wanted.length; at += MAX_WITHDRAWN) {
       signal.throwIfAborted()
       const withdraws = wanted.slice(at, at + MAX_WITHDRAWN)
-      const atMs = this.#options.now()
-      // For as long as somebody may keep what it withdraws.
-      const lastMs = Math.max(...withdraws.map((sequence) => this.#untilMs(own, sequence)))
-      const untilMs = Math.min(Math.max(lastMs, atMs + 1), atMs + MAX_LIFETIME_MS)
-      records.push((await this.#append(head, { atMs, untilMs, withdraws })).signed)
+      const appended = await this.#append(head, [this.#withdrawal(own, withdraws)])
+      records.push(...appended.map(({ signed }) => signed))
     }
     return { sequences: wanted, neighbours: await this.#tell(records) }
+  }
+
+  /**
+   * Publishes anew what has less than a third of its time left, and withdraws what it takes the place of. Entries that were published for
+   * another time than is usual end with it: so it was asked for. How many were renewed.
+   */
+  async renew({ signal }: { signal: AbortSignal }): Promise<number> {
+    if (this.#options.now() < this.#renewalMs) return 0
+    const own = this.#ownId()
+    const due = await this.#due(own, signal)
+    const head = due.length === 0 ? undefined : await this.#lastHead(signal)
+    let renewed = 0
+    for (let at = 0; at < due.length; at += MAX_CHECKS_PER_STEP) {
+      signal.throwIfAborted()
+      const atMs = this.#options.now()
+      const untilMs = atMs + this.#options.lifetimeMs
+      // It may have been withdrawn meanwhile.
+      const old = due
+        .slice(at, at + MAX_CHECKS_PER_STEP)
+        .filter(({ sequence }) => this.#isPublished(own, sequence))
+      if (old.length === 0) continue
+      // In one: after a crash there is the old or the new, and never both.
+      const records = await this.#append(head, [
+        ...old.map(({ entry }) => ({ atMs, untilMs, entry })),
+        this.#withdrawal(
+          own,
+          old.map(({ sequence }) => sequence),
+        ),
+      ])
+      renewed += old.length
+      await this.#tell(records.map(({ signed }) => signed))
+    }
+    return renewed
+  }
+
+  /** What is to be renewed now; and notes when something will be. */
+  async #due(own: number, signal: AbortSignal): Promise<{ sequence: number; entry: Entry }[]> {
+    const { store, now, lifetimeMs } = this.#options
+    const due: { sequence: number; entry: Entry }[] = []
+    let nextMs = now() + (2 * lifetimeMs) / 3
+    for (let after = 0; ; ) {
+      signal.throwIfAborted()
+      const page = store.entrySequences(own, now(), after, MAX_ROWS_PER_STEP)
+      for (const sequence of page) {
+        const renewalMs = this.#untilMs(own, sequence) - lifetimeMs / 3
+        if (renewalMs > now()) {
+          nextMs = Math.min(nextMs, renewalMs)
+          continue
+        }
+        const entry = this.#renewable(own, sequence)
+        if (entry !== undefined) due.push({ sequence, entry })
+      }
+      const last = page.at(-1)
+      if (last === undefined) break
+      after = last
+      await turn()
+    }
+    this.#renewalMs = nextMs
+    return due
+  }
+
+  #renewable(own: number, sequence: number): Entry | undefined {
+    const { store, lifetimeMs, publicAddress } = this.#options
+    const signed = store.signedBySequence(own, sequence)
+    if (signed === undefined) return undefined
+    const { entry, atMs, untilMs } = decodeRecord(signed)
+    if (entry === undefined || untilMs - atMs !== Math.round(lifetimeMs)) return undefined
+    try {
+      // It may have been made private since.
+      publicAddress(entry.address)
+      return entry
+    } catch {
+      return undefined
+    }
+  }
+
+  #withdrawal(
+    own: number,
+    withdraws: number[],
+  ): Pick<RecordFields, 'atMs' | 'untilMs'> & { withdraws: number[] } {
+    const atMs = this.#options.now()
+    // For as long as somebody may keep what it withdraws.
+    const lastMs = Math.max(...withdraws.map((sequence) => this.#untilMs(own, sequence)))
+    const untilMs = Math.min(Math.max(lastMs, atMs + 1), atMs + MAX_LIFETIME_MS)
+    return { atMs, untilMs, withdraws }
   }
 
   async #entry(draft: Draft, signal: AbortSignal): Promise<Entry> {
@@ -129,32 +214,38 @@ export class OwnLog {
     return entry
   }
 
-  /** Durable before anybody hears of it: no number is ever used twice. */
+  /** All or none, and durable before anybody hears of it: no number is ever used twice. */
   async #append(
     head: Head | undefined,
-    fields: Omit<RecordFields, 'sequence' | 'previous'> & RecordBody,
-  ): Promise<CatalogRecord> {
-    const { networkName, state, store, signer, onPublished } = this.#options
-    const record = await state
-      .write(() => {
-        const known = store.publisher(signer.publicKey)
-        const isAhead = head !== undefined && head.sequence > (known?.highest ?? 0)
-        const last = isAhead ? head.sequence : (known?.highest ?? 0)
-        const previous = isAhead ? head.record : (known?.highest_id ?? undefined)
-        const [earliest] = known === undefined ? [] : store.entrySequences(known.id, fields.atMs, 0, 1)
-        if (earliest !== undefined && earliest <= last + 1 - MAX_RECORDS_PER_PUBLISHER)
-          throw catalogFull(MAX_RECORDS_PER_PUBLISHER)
-        const signed = signRecord(signer, networkName, { ...fields, sequence: last + 1, previous })
-        if (store.keep(signed).verdict !== 'taken')
-          throw new P2pnodeError('ERR_CATALOG_FAILED', 'failed', 'an own record could not be kept')
-        return signed
-      })
+    all: readonly (Omit<RecordFields, 'sequence' | 'previous'> & RecordBody)[],
+  ): Promise<CatalogRecord[]> {
+    const { state, store, onPublished } = this.#options
+    const records = await state
+      .write(() => all.map((fields) => this.#appendOne(head, fields)))
       .catch((error: unknown) => {
         store.rolledBack()
         throw error
       })
-    onPublished(record)
-    return record
+    for (const record of records) onPublished(record)
+    return records
+  }
+
+  #appendOne(
+    head: Head | undefined,
+    fields: Omit<RecordFields, 'sequence' | 'previous'> & RecordBody,
+  ): CatalogRecord {
+    const { networkName, store, signer } = this.#options
+    const known = store.publisher(signer.publicKey)
+    const isAhead = head !== undefined && head.sequence > (known?.highest ?? 0)
+    const last = isAhead ? head.sequence : (known?.highest ?? 0)
+    const previous = isAhead ? head.record : (known?.highest_id ?? undefined)
+    const [earliest] = known === undefined ? [] : store.entrySequences(known.id, fields.atMs, 0, 1)
+    if (earliest !== undefined && earliest <= last + 1 - MAX_RECORDS_PER_PUBLISHER)
+      throw catalogFull(MAX_RECORDS_PER_PUBLISHER)
+    const signed = signRecord(signer, networkName, { ...fields, sequence: last + 1, previous })
+    if (store.keep(signed).verdict !== 'taken')
+      throw new P2pnodeError('ERR_CATALOG_FAILED', 'failed', 'an own record could not be kept')
+    return signed
   }
 
   /** Asked once a run: later on this node itself knows where its log ends. */

@@ -144,6 +144,12 @@ export class CatalogStore {
     return this.#sql.entrySequences.all(publisher, nowMs, after, limit)
   }
 
+  /** A record of a publisher by its number. */
+  signedBySequence(publisher: number, sequence: number): SignedBytes | undefined {
+    const row = this.#sql.bySequence.get(publisher, sequence)
+    return row === undefined ? undefined : this.signed(row.n)
+  }
+
   untilMs(publisher: number, sequence: number): number | undefined {
     return this.#sql.untilOf.get(publisher, sequence)
   }

@@ -74,6 +74,46 @@ describe('what this node publishes', () => {
     ])
   })
 
+  it('is published anew when a third of its time is left, unless it was to end', async () => {
+    const { catalog, clock } = fixture
+    await publish('usual')
+    await catalog.publish({ title: 'short', address, lifetimeMs: 89 * DAY_MS }, { signal })
+    await publish('taken back')
+    clock.nowMs += 59 * DAY_MS
+    expect(await catalog.renew({ signal })).toBe(0)
+    clock.nowMs += 2 * DAY_MS
+    await catalog.withdraw([3], { signal })
+    expect(await catalog.renew({ signal })).toBe(1)
+    expect(await catalog.renew({ signal })).toBe(0)
+    const own = (of = catalog) =>
+      of
+        .search({})
+        .entries.map(({ title, sequence, untilMs }) => [title, sequence, (untilMs - NOW_MS) / DAY_MS])
+    expect(own()).toEqual([
+      ['usual', 5, 61 + 90],
+      ['short', 2, 89],
+    ])
+    expect(published().slice(-2)).toMatchObject([
+      { sequence: 5, entry: { title: 'usual' } },
+      { sequence: 6, withdraws: [1] },
+    ])
+
+    clock.nowMs += 61 * DAY_MS
+    const again = fixture.reopen()
+    expect(await again.renew({ signal })).toBe(1)
+    expect(own(again)).toEqual([['usual', 7, 122 + 90]])
+  })
+
+  it('is renewed in parts, each whole', async () => {
+    const { catalog, clock } = fixture
+    await Promise.all(Array.from({ length: 70 }, (_, index) => publish(`entry ${index}`)))
+    clock.nowMs += 80 * DAY_MS
+    expect(await catalog.renew({ signal })).toBe(70)
+    expect(catalog.search({}).total).toBe(70)
+    clock.nowMs += 80 * DAY_MS
+    expect(catalog.search({}).total).toBe(70)
+  })
+
   it('goes in one message where much is published at once', async () => {
     await Promise.all(Array.from({ length: 40 }, (_, index) => publish(`entry ${index}`)))
     expect(published().map(({ sequence }) => sequence)).toEqual(

@@ -74,13 +74,6 @@ describe('the first real job: a tree and a file from one node to another', () =>
     expect(got.sources[0]?.bytes).toBeGreaterThan(5 * 2 ** 20)
   })
 
-  it('moves a tree of a thousand files that somebody really uses', async () => {
-    const out = join(await lab.folder(), 'perl')
-    const { cid } = await source.json<{ cid: string }>(['add', '/usr/share/perl'])
-    await target.json(['get', cid, '-o', out])
-    expect(describeTree(out)).toBe(describeTree('/usr/share/perl'))
-  })
-
   it('moves a large file bit by bit the same, and tells its hash', async () => {
     const folder = await lab.folder()
     const bytes = randomBytes(48 * 2 ** 20 + 1)

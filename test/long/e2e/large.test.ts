@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hashFile, writeRandomFile } from '../../../scripts/bench/files.ts'
+import { describeTree } from '../../support/cli.ts'
 import { type Daemon, Lab } from '../../support/daemon.ts'
 
 describe('large things from one node to another', () => {
@@ -26,6 +27,13 @@ describe('large things from one node to another', () => {
       timeoutMs: 600_000,
     })
     expect(got.sha256).toBe(sha256)
+  })
+
+  it('a tree of a thousand files that somebody really uses', async () => {
+    const out = join(await lab.folder(), 'perl')
+    const { cid } = await source.json<{ cid: string }>(['add', '/usr/share/perl'])
+    await target.json(['get', cid, '-o', out])
+    expect(await describeTree(out)).toEqual(await describeTree('/usr/share/perl'))
   })
 
   it('a tree of 100 000 files', async () => {

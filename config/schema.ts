@@ -159,6 +159,7 @@ export const schema = Section({
         chunk: bothWays('columns of private files'),
         gateway: bothWays('public files over HTTP'),
         torrent: bothWays('releases over BitTorrent'),
+        reconcile: bothWays('sets that nodes compare: catalogue, deletions, members'),
       }),
     }),
   }),

@@ -20,6 +20,7 @@
 import type { StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import type { Connections } from '../shared/connections.ts'
 import { ReconcileService } from './reconcile.ts'
 import type { Reconcile } from './types.ts'
@@ -31,6 +32,8 @@ export interface ReconcileInit {
   admits: (peer: string) => boolean
   /** Asked before a peer is answered or asked (`gossip`, with the set as topic); told what peers did. */
   trust: Policy & Evidence
+  /** Asked before each message that goes, for it and for what came before it; nothing is limited without it. */
+  bandwidth?: Bandwidth | undefined
   log: Logger
   /** Wall clock in milliseconds; other than the default only in tests. */
   now?: () => number

@@ -171,10 +171,15 @@ export class ReconcileService implements Reconcile, Startable {
       const connection = await connectionTo(peerId, this.#components.connectionManager, signal)
       const options = { signal, runOnLimitedConnection: true }
       stream = await connection.newStream([...this.protocols], options)
-      const turns = new Turns(stream, (direction, bytes) => {
-        moved[direction] += bytes
-        this.#moved(direction, bytes)
-      })
+      const { bandwidth } = this.#init
+      const turns = new Turns(
+        stream,
+        (direction, bytes) => {
+          moved[direction] += bytes
+          this.#moved(direction, bytes)
+        },
+        bandwidth === undefined ? undefined : { bandwidth, peer },
+      )
       session = new Session({ turns, served, snapshot, peer, trust, signal })
       const isComplete = await session.run()
       await stream.close({ signal })
@@ -195,7 +200,7 @@ export class ReconcileService implements Reconcile, Startable {
   }
 
   async #accept(stream: Stream, connection: Connection): Promise<void> {
-    const { trust, log, admits } = this.#init
+    const { trust, log, admits, bandwidth } = this.#init
     const peer = connection.remotePeer.toString()
     const release = this.#inbound.take(peer)
     if (typeof release === 'string') {
@@ -209,6 +214,7 @@ export class ReconcileService implements Reconcile, Startable {
         trust,
         log,
         admits,
+        bandwidth,
         snapshots: this.#snapshots,
         served: (set) => this.#served.get(set),
         onMoved: (direction, bytes) => this.#moved(direction, bytes),

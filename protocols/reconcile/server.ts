@@ -1,6 +1,7 @@
 import type { Stream } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
+import type { Bandwidth } from '../shared/bandwidth.ts'
 import { Status } from '../shared/status.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { compare } from './compare.ts'
@@ -24,6 +25,7 @@ export interface AnswererInit {
   served: (set: string) => Served | undefined
   /** Whether a session of this peer may begin now. */
   admits: (peer: string) => boolean
+  bandwidth?: Bandwidth | undefined
   onMoved: (direction: 'in' | 'out', bytes: number) => void
   onTaken: (verdicts: readonly number[]) => void
 }
@@ -60,7 +62,8 @@ export class Answerer {
     this.#init = init
     this.#stream = stream
     this.#peer = peer
-    this.#turns = new Turns(stream, init.onMoved)
+    const { bandwidth } = init
+    this.#turns = new Turns(stream, init.onMoved, bandwidth === undefined ? undefined : { bandwidth, peer })
     this.#signal = AbortSignal.any([signal, AbortSignal.timeout(SESSION_TIMEOUT_MS)])
   }
 
@@ -92,10 +95,10 @@ export class Answerer {
         opened ??= await this.#open(open!)
         answer = await this.#answer(opened, body)
       } catch (error) {
-        this.#turns.send(encodeAnswer({ status: this.#statusOf(error) }))
+        await this.#turns.take(encodeAnswer({ status: this.#statusOf(error) }), this.#signal)
         return
       }
-      this.#turns.send(encodeAnswer({ status: Status.ok, body: answer }))
+      await this.#turns.take(encodeAnswer({ status: Status.ok, body: answer }), this.#signal)
     }
   }
 

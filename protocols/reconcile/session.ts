@@ -131,7 +131,7 @@ export class Session {
     const { name } = served.set
     const open = this.#exchanges === 0 ? { open: { set: name, key: this.#key } } : {}
     this.#exchanges += 1
-    turns.send(encodeRequest({ ...open, body }))
+    await turns.take(encodeRequest({ ...open, body }), signal)
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(EXCHANGE_TIMEOUT_MS)])
     const message = await turns.next(bounded)
     if (message === undefined) throw new Error('closed before an answer')

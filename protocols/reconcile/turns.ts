@@ -1,21 +1,31 @@
 import type { Stream } from '@libp2p/interface'
+import type { Bandwidth, Flow } from '../shared/bandwidth.ts'
 import { frame, FrameReader } from '../shared/framing.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 
 /**
  * A stream on which both sides speak in turn, one message each: at most one is on its way, so that nothing has to be held
- * back. Begins to listen at once.
+ * back but the next turn: it is taken once what came and what goes has its share of the bandwidth. Begins to listen at once.
  */
 export class Turns {
   readonly #stream: Stream
   readonly #onMoved: (direction: 'in' | 'out', bytes: number) => void
+  readonly #limit: { bandwidth: Bandwidth; peer: string } | undefined
+  /** That have come since the last turn of this side. */
+  #unpaidBytes = 0
   #waiting: Uint8Array | undefined
   #end: Error | 'closed' | undefined
   #wake: (() => void) | undefined
 
-  constructor(stream: Stream, onMoved: (direction: 'in' | 'out', bytes: number) => void) {
+  /** @param limit without it, nothing is limited */
+  constructor(
+    stream: Stream,
+    onMoved: (direction: 'in' | 'out', bytes: number) => void,
+    limit?: { bandwidth: Bandwidth; peer: string },
+  ) {
     this.#stream = stream
     this.#onMoved = onMoved
+    this.#limit = limit
     const reader = new FrameReader({
       payloadOffset: () => undefined,
       onMessage: (message) => this.#hear(message),
@@ -25,6 +35,7 @@ export class Turns {
     stream.addEventListener('message', ({ data }) => {
       if (this.#end !== undefined) return
       onMoved('in', data.byteLength)
+      this.#unpaidBytes += data.byteLength
       try {
         reader.push(data)
       } catch (error) {
@@ -68,11 +79,31 @@ export class Turns {
     }
   }
 
+  /** Sends when the bandwidth allows it. @throws as `send`, and the signal's reason */
+  async take(message: Uint8Array, signal: AbortSignal): Promise<void> {
+    const inBytes = this.#unpaidBytes
+    this.#unpaidBytes = 0
+    await this.#pay('in', inBytes, signal)
+    await this.#pay('out', message.byteLength, signal)
+    this.send(message)
+  }
+
   /** @throws where the stream is closed */
   send(message: Uint8Array): void {
     const framed = frame(message)
     this.#stream.send(framed)
     this.#onMoved('out', framed.byteLength)
+  }
+
+  async #pay(direction: Flow['direction'], bytes: number, signal: AbortSignal): Promise<void> {
+    if (this.#limit === undefined) return
+    const { bandwidth, peer } = this.#limit
+    const flow: Flow = { direction, peer, protocol: 'reconcile' }
+    for (let left = bytes; left > 0; ) {
+      const slice = Math.min(left, bandwidth.sliceBytes(flow))
+      await bandwidth.take(flow, slice, signal)
+      left -= slice
+    }
   }
 
   #hear(message: Uint8Array): void {

@@ -5,7 +5,7 @@
  */
 
 /** What moves data in amounts that an operator may want to limit. */
-export type BandwidthProtocol = 'content' | 'bitswap' | 'chunk' | 'gateway' | 'torrent'
+export type BandwidthProtocol = 'content' | 'bitswap' | 'chunk' | 'gateway' | 'torrent' | 'reconcile'
 
 /** Whose data, over what, and which way. One object for a stream's whole life. */
 export interface Flow {

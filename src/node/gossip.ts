@@ -1,5 +1,6 @@
 import type { Config } from '../../config/index.ts'
 import { message, type Messages } from '../../protocols/message/index.ts'
+import type { Bandwidth } from '../../protocols/shared/bandwidth.ts'
 import type { Reconcile, ReconcileStatistics } from '../../protocols/reconcile/index.ts'
 import { type Convergence, createConvergence } from '../gossip/convergence/index.ts'
 import { createGossip, type Gossip, type GossipStatistics, type TopicRules } from '../gossip/index.ts'
@@ -7,6 +8,7 @@ import { createHooks, type Hooks } from '../gossip/hooks/index.ts'
 import { type AppMessages, createAppMessages } from '../gossip/messages/index.ts'
 import type { Identity } from '../identity/index.ts'
 import type { StateDatabase } from '../storage/state/types.ts'
+import { recommendationsTopic } from './recommending.ts'
 import type { Logger } from '../telemetry/types.ts'
 import type { TrustService } from '../trust/index.ts'
 
@@ -17,6 +19,8 @@ export interface NodeGossipOptions {
   /** Topics of services, beside those of applications. */
   topics: readonly TopicRules[]
   trust: TrustService
+  /** Made after this; asked only once the node runs. */
+  bandwidth: () => Bandwidth
   log: Logger
 }
 
@@ -38,15 +42,22 @@ export interface NodeGossip {
   }
 }
 
-export function nodeGossip({ config, state, identity, topics, trust, log }: NodeGossipOptions): NodeGossip {
+export function nodeGossip(options: NodeGossipOptions): NodeGossip {
+  const { config, state, identity, topics, trust, log } = options
   const networkName = config.network.name
   const self = identity.peerId.toString()
   const messages = createAppMessages({ state, log, self })
   const hooks = createHooks({ state, messages, log })
-  const convergence = createConvergence({ networkName, self, trust, log })
+  const convergence = createConvergence({
+    networkName,
+    self,
+    trust,
+    bandwidth: lateBandwidth(options.bandwidth),
+    log,
+  })
   const gossip = createGossip({
     networkName,
-    topics: [...topics, ...messages.rules],
+    topics: [...topics, recommendationsTopic(), ...messages.rules],
     trust,
     state,
     log,
@@ -79,5 +90,15 @@ export function nodeGossip({ config, state, identity, topics, trust, log }: Node
       hooks,
       gossipStatistics: () => ({ gossip: gossip.statistics(), reconcile: convergence.statistics() }),
     },
+  }
+}
+
+/** Gossip is made first: private files need it, and what they need tells of peers that are limited. */
+function lateBandwidth(bandwidth: () => Bandwidth): Bandwidth {
+  return {
+    take: (...asked) => bandwidth().take(...asked),
+    reserve: (...asked) => bandwidth().reserve(...asked),
+    moved: (...asked) => bandwidth().moved(...asked),
+    sliceBytes: (...asked) => bandwidth().sliceBytes(...asked),
   }
 }

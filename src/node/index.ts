@@ -39,7 +39,7 @@ import { startPinning } from './pinning.ts'
 import { replaced } from './replacements.ts'
 import { reportsOf } from './reports.ts'
 import { createKeeping } from './keeping.ts'
-import { createRecommending, recommendationsTopic } from './recommending.ts'
+import { createRecommending } from './recommending.ts'
 import { nodeSecrets } from './secrets.ts'
 import { observeServices } from './service-metrics.ts'
 import { nodeSources } from './sources.ts'
@@ -186,7 +186,7 @@ async function startServices(
   const base = { config, state: stateDb, identity, trust, log }
   const catalog = createNodeCatalog({ ...base, isPrivate: (cid) => isPrivate(cid) })
   const topics = [deletionsTopic(networkName), announcementsTopic(), swarm.rules, catalog.topic]
-  const talk = nodeGossip({ ...base, topics: [...topics, recommendationsTopic()] })
+  const talk = nodeGossip({ ...base, topics, bandwidth: () => bandwidth })
   const { gossip, convergence } = talk
   const recommending = createRecommending({ ...base, gossip })
   const vault = createVault({

@@ -9,7 +9,14 @@ export const free = { inBytesPerSecond: Infinity, outBytesPerSecond: Infinity }
 
 /** No limits but the given ones. */
 export function bandwidthLimits(changes: Partial<BandwidthLimits> = {}): BandwidthLimits {
-  const protocols = { content: free, bitswap: free, chunk: free, gateway: free, torrent: free }
+  const protocols = {
+    content: free,
+    bitswap: free,
+    chunk: free,
+    gateway: free,
+    torrent: free,
+    reconcile: free,
+  }
   return { global: free, perPeer: free, protocols, schedule: [], ...changes }
 }
 

@@ -8,6 +8,7 @@ import {
   type ReconciledSet,
   reconcile,
 } from '../../protocols/reconcile/index.ts'
+import type { Bandwidth } from '../../protocols/shared/bandwidth.ts'
 import { eventually, quietLogger, startTestNode, type TestNode } from './network.ts'
 
 export const soon = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(30_000) })
@@ -93,12 +94,14 @@ export interface Member extends TestNode {
 export interface MemberOptions {
   admits?: (peer: string) => boolean
   mayGossip?: (peer: string) => boolean
+  bandwidth?: Bandwidth
 }
 
 /** A node with the protocol. */
 export async function startMember({
   admits = () => true,
   mayGossip = () => true,
+  bandwidth,
 }: MemberOptions = {}): Promise<Member> {
   const reported: { trust?: TestNode['trust'] } = {}
   const node = await startTestNode({
@@ -107,6 +110,7 @@ export async function startMember({
         reconcile: reconcile({
           networkName: 'test',
           admits,
+          bandwidth,
           trust: {
             decide: (peer) => (mayGossip(peer) ? { allowed: true } : { allowed: false, reason: 'score' }),
             report: (...evidence) => reported.trust?.report(...evidence),

@@ -17,6 +17,7 @@
 import type { PeerId } from '@libp2p/interface'
 import { NOTHING_COMPARED, reconcile } from '../../../protocols/reconcile/index.ts'
 import type { Reconcile, ReconciledSet, ReconcileStatistics } from '../../../protocols/reconcile/types.ts'
+import type { Bandwidth } from '../../../protocols/shared/bandwidth.ts'
 import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
 import { someOf } from '../../../protocols/shared/some-of.ts'
 import type { Logger } from '../../telemetry/types.ts'
@@ -41,6 +42,7 @@ export interface ConvergenceOptions {
   /** Text form of this node's peer id. */
   self: string
   trust: Policy & Evidence
+  bandwidth?: Bandwidth | undefined
   log: Logger
   /** Tests pass their own. */
   roundMs?: number
@@ -157,6 +159,7 @@ export function createConvergence(options: ConvergenceOptions): Convergence {
     protocol: reconcile({
       networkName,
       trust,
+      bandwidth: options.bandwidth,
       log,
       admits: (peer) => rates.take(peer, SESSION_RATE),
     }),

@@ -274,6 +274,7 @@ describe('bandwidth', () => {
         bitswap: free,
         chunk: free,
         torrent: free,
+        reconcile: free,
         gateway: { inBytesPerSecond: Infinity, outBytesPerSecond: 4 * MIB },
       },
     })

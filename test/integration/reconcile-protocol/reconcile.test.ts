@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MAX_SETS } from '../../../protocols/reconcile/limits.ts'
 import { decodeAnswer, encodeRequest, type Request } from '../../../protocols/reconcile/messages.ts'
 import { Turns } from '../../../protocols/reconcile/turns.ts'
+import type { Bandwidth, Flow } from '../../../protocols/shared/bandwidth.ts'
 import { frame } from '../../../protocols/shared/framing.ts'
 import { Status } from '../../../protocols/shared/status.ts'
 import { eventually, startTestNode } from '../../support/network.ts'
@@ -56,6 +57,37 @@ const compareAll: Request = {
 }
 
 describe('two nodes that compare', () => {
+  it('keep to their bandwidth, asking and answering, for what comes and what goes', async () => {
+    const taken: (Flow & { bytes: number })[] = []
+    const bandwidth: Bandwidth = {
+      take(flow, bytes) {
+        taken.push({ ...flow, bytes })
+        return Promise.resolve()
+      },
+      reserve: () => undefined,
+      moved: () => {},
+      sliceBytes: () => 1_000,
+    }
+    const [a, b] = await pair({ bandwidth })
+    const ofA = holding(a, numbered(100))
+    const ofB = holding(b, numbered(100, 50))
+    const sum = (direction: Flow['direction']): number =>
+      taken.reduce((bytes, take) => bytes + (take.direction === direction ? take.bytes : 0), 0)
+
+    const answered = await a.reconcile.run(b.id, ofA, soon())
+    expect(answered).toMatchObject({ taken: 50, given: 50 })
+    expect(sum('in')).toBe(answered.sentBytes)
+    // But for the lengths in front of messages.
+    expect(answered.receivedBytes - sum('out')).toBeLessThan(4 * answered.exchanges)
+    ofB.add('another one')
+    expect(await b.reconcile.run(a.id, ofB, soon())).toMatchObject({ given: 1 })
+    expect(
+      taken.every(
+        ({ bytes, peer, protocol }) => bytes <= 1_000 && peer === a.peer && protocol === 'reconcile',
+      ),
+    ).toBe(true)
+  })
+
   // Of 100 000 entries in test/long.
   it('have the same afterwards for little, and know at once when nothing is new', async () => {
     const [a, b] = await pair()

@@ -13,7 +13,7 @@ import { WEBRTC_LIMITS } from '../limits.ts'
 import type { NetworkSettings } from '../settings.ts'
 import { datastoreKeychain } from './certificate-key.ts'
 import { isLazyListener } from './lazy.ts'
-import { leaseMuxSocket } from './mux-socket.ts'
+import { type Knock, leaseMuxSocket } from './mux-socket.ts'
 import type { TransportFactory } from './table.ts'
 
 type Network = NetworkSettings['network']
@@ -44,6 +44,8 @@ export function webrtcDirectTransport(): TransportFactory {
   }
 }
 
+const NO_PORT = -1
+
 /** What is used of the library's listener, whose types keep it private. */
 interface DirectListener extends Listener {
   components: { peerId: PeerId }
@@ -59,20 +61,21 @@ function onLeasedSocket(listener: Listener, upgrader: Upgrader): Listener {
   if (typeof direct.startUDPMuxServer !== 'function' || typeof direct.incomingConnection !== 'function') {
     throw new TypeError('the listener opens its socket in another way')
   }
-  direct.startUDPMuxServer = (host, port, family) => ({
-    peerId: direct.components.peerId,
-    owner: direct,
-    port,
-    isIPv4: family === 4,
-    isIPv6: family === 6,
-    server: leaseMuxSocket(host, port, (knock) => {
-      const signal = upgrader.createInboundAbortSignal(direct.shutdownController.signal)
-      direct
-        .incomingConnection(knock.ufrag, knock.host, knock.port, signal)
-        .catch((error: unknown) => direct.log.error('error processing incoming STUN request - %e', error))
-        .finally(() => signal.clear())
-    }),
-  })
+  const hear = ({ ufrag, host, port }: Knock): void => {
+    const signal = upgrader.createInboundAbortSignal(direct.shutdownController.signal)
+    direct
+      .incomingConnection(ufrag, host, port, signal)
+      .catch((error: unknown) => direct.log.error('error processing incoming STUN request - %e', error))
+      .finally(() => signal.clear())
+  }
+  direct.startUDPMuxServer = (host, port, family) => {
+    const server = leaseMuxSocket(host, port, hear)
+    const { peerId } = direct.components
+    const entry = { peerId, owner: direct, port, isIPv4: family === 4, isIPv6: family === 6, server }
+    // The library keeps the entry of one that could not be opened, and would take the port for its own from then on.
+    server.catch(() => (entry.port = NO_PORT))
+    return entry
+  }
   return direct
 }
 

@@ -116,16 +116,19 @@ describe('a WebSocket listener', () => {
 })
 
 describe('the address of WebRTC-direct', () => {
-  it('outlives a restart with its certificate', async () => {
+  it('outlives a restart with its certificate and its port', async () => {
     const datastore = new MemoryDatastore()
-    const listen = ['/ip4/127.0.0.1/udp/0/webrtc-direct']
-    const hashes: (string | undefined)[] = []
+    let listen = '/ip4/127.0.0.1/udp/0/webrtc-direct'
+    const addresses: string[] = []
     for (let run = 0; run < 2; run++) {
-      const node = await startTestNode({ network: { listen }, init: { datastore } })
-      hashes.push(/certhash\/([^/]+)/.exec(node.address)?.[1])
+      const node = await startTestNode({ network: { listen: [listen] }, init: { datastore } })
+      const other = await start({ network: { listen: [] } })
+      expect(await other.network.connect(node.address, SOON())).toMatchObject({ peer: node.peer })
       await node.stop()
+      addresses.push(node.address.replace(/\/p2p\/.*/, ''))
+      listen = addresses[0]!.replace(/\/certhash\/.*/, '')
     }
-    expect(hashes[0]).toMatch(/^uEi/)
-    expect(hashes[1]).toBe(hashes[0])
+    expect(addresses[0]).toMatch(/\/udp\/[1-9]\d*\/webrtc-direct\/certhash\/uEi/)
+    expect(addresses[1]).toBe(addresses[0])
   })
 })

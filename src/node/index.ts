@@ -271,7 +271,7 @@ async function startServices(
   lifecycle.started('recommendations', recommending.start(libp2p))
   const network = createNetwork({ libp2p, identity, trust, history: peers.history, log })
   lifecycle.started('network', () => network.close())
-  await swarm.start({ libp2p, trust, gossip })
+  await swarm.start({ libp2p, trust, gossip, convergence })
   lifecycle.started('swarm', () => swarm.stop())
   const seeker = createSeeker({ libp2p, log, expectsPeers: swarm.config.network.bootstrap.length > 0 })
   lifecycle.started('seeker', () => seeker.stop())

@@ -8,6 +8,7 @@ import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import type { Config } from '../../config/index.ts'
 import type { Reconcile } from '../../protocols/reconcile/types.ts'
 import { SEED_BYTES } from '../../protocols/shared/ed25519.ts'
+import type { Convergence } from '../gossip/convergence/index.ts'
 import type { Gossip } from '../gossip/index.ts'
 import { ed25519FromSeed, type LoadedIdentity } from '../identity/index.ts'
 import {
@@ -34,6 +35,7 @@ export interface SwarmSurroundings {
   libp2p: Libp2p<NetworkServices & { reconcile: Reconcile }>
   trust: Pick<TrustService, 'decideAddress' | 'list'>
   gossip: Gossip
+  convergence: Convergence
 }
 
 export interface NodeSwarmOptions {
@@ -101,8 +103,8 @@ export async function nodeSwarm(options: NodeSwarmOptions): Promise<NodeSwarm> {
     },
     async start(surroundings) {
       around.is = surroundings
-      const { gossip, libp2p } = surroundings
-      await swarm.start({ gossip, reconcile: libp2p.services.reconcile })
+      const { gossip, convergence, libp2p } = surroundings
+      await swarm.start({ gossip, convergence, reconcile: libp2p.services.reconcile })
     },
   }
 }

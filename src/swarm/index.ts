@@ -5,7 +5,7 @@
  * const swarm = await createSwarm({ networkName, isPublic, state, identity, ownerKeyFile, house, networkKey, contacts, connect, isBlocked, log })
  * const trust = createTrust({ …, membership: swarm.membership })
  * const gossip = createGossip({ …, topics: [swarm.rules] })
- * await swarm.start({ gossip, reconcile })
+ * await swarm.start({ gossip, convergence, reconcile })
  * const { token } = await swarm.invite({ name: 'laptop', standing: 'member', termMs: 3_600_000 })
  * ```
  *

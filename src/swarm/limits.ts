@@ -41,8 +41,6 @@ export const REFRESH_RATE = { perSecond: 0.5, burst: 4 } as const
 /** Who was asked about is not asked about again for so long: shorter than the pauses in which a node tries again. */
 export const REFRESH_PAUSE_MS = 5_000
 export const MAX_REFRESHED = 4_096
-/** Lists are compared with one member so often, whatever was heard; equal ones cost one small question. */
-export const COMPARE_INTERVAL_MS = 10 * 60_000
 /** What comes within so long is passed on together. */
 export const PASS_ON_MS = 200
 /** Neighbours with whom a node compares again when one has brought it something new. */

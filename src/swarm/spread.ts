@@ -2,11 +2,11 @@ import type { PeerId } from '@libp2p/interface'
 import type { Outcome, Reconcile, ReconciledSet } from '../../protocols/reconcile/types.ts'
 import { forgetOldest } from '../../protocols/shared/forget-oldest.ts'
 import { MAX_STATEMENT_BYTES, type SignedStatement, verifyStatement } from '../../protocols/swarm/index.ts'
+import type { Convergence } from '../gossip/convergence/index.ts'
 import type { Gossip, TopicRules } from '../gossip/index.ts'
 import type { Logger } from '../telemetry/types.ts'
 import {
   AUTHOR_RATE,
-  COMPARE_INTERVAL_MS,
   COMPARE_TIMEOUT_MS,
   MAX_REFRESHED,
   MAX_TOLD,
@@ -24,10 +24,14 @@ const TOPIC = 'swarm'
 
 export interface SpreadServices {
   gossip: Pick<Gossip, 'publish' | 'subscribe'>
-  reconcile: Pick<Reconcile, 'register' | 'run' | 'peers' | 'onPeer'>
+  convergence: Pick<Convergence, 'register'>
+  reconcile: Pick<Reconcile, 'run' | 'peers' | 'onPeer'>
 }
 
-/** How the list reaches every member: told by gossip when it changes, compared when two meet and now and then. */
+/**
+ * How the list reaches every member: told by gossip when it changes, compared now and then as every set is, and by both
+ * at once when two meet: who was put out is to find everybody closed.
+ */
 export class Spread {
   readonly rules: TopicRules
   readonly #list: MemberList
@@ -87,14 +91,12 @@ export class Spread {
       return
     }
     if (this.#ending.length > 0) return
-    const timer = setInterval(() => this.#compareWithOne(), COMPARE_INTERVAL_MS).unref()
     this.#ending = [
-      services.reconcile.register(this.#set),
+      services.convergence.register(this.#set),
       services.gossip.subscribe(TOPIC, ({ data }) => this.#hear(data)),
       services.reconcile.onPeer(({ type, peer }) => {
         if (type === 'connected') void this.#compare(peer, COMPARE_TIMEOUT_MS)
       }),
-      () => clearInterval(timer),
     ]
     for (const peer of services.reconcile.peers()) void this.#compare(peer, COMPARE_TIMEOUT_MS)
   }
@@ -136,11 +138,6 @@ export class Spread {
   async #askAround(): Promise<void> {
     const peers = this.#members()
     await Promise.all(peers.slice(0, REFRESH_PEERS).map((peer) => this.#compare(peer, REFRESH_TIMEOUT_MS)))
-  }
-
-  #compareWithOne(): void {
-    const [peer] = this.#members()
-    if (peer !== undefined) void this.#compare(peer, COMPARE_TIMEOUT_MS)
   }
 
   /** Connected members in an order of chance. */

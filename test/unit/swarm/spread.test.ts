@@ -81,11 +81,13 @@ beforeEach(async () => {
         return () => (handler = undefined)
       },
     },
-    reconcile: {
+    convergence: {
       register: (given) => {
         set = given
         return () => (set = undefined)
       },
+    },
+    reconcile: {
       peers: () => [peerIdOf(other.publicKey), peerIdOf(peer.publicKey)],
       onPeer: () => () => {},
       run: async (with_, given) => {

@@ -46,15 +46,17 @@ describe('limits of bandwidth', () => {
     ])
     const [shown] = peers
     expect(shown).toMatchObject({ peer: source.ready.peerId, connections: 1 })
-    expect(shown?.bytesIn).toBe(received.bytes)
+    // Sets are compared meanwhile, which moves some bytes more.
+    expect(shown?.bytesIn).toBeGreaterThanOrEqual(received.bytes)
+    expect(shown?.bytesIn).toBeLessThan(received.bytes + 64 * 1024)
     // The file, its nodes, and 64 bytes a frame.
     expect(received.bytes / (2 * MIB)).toBeCloseTo(1, 2)
 
     const peer = source.ready.peerId
     expect(await source.stop()).toBe(0)
-    await expect
-      .poll(async () => client.json(['peers', '--known']))
-      .toMatchObject({ peers: [{ peer, successes: 1, bytesIn: received.bytes }] })
+    const known = (): Promise<{ peers: { bytesIn: number }[] }> => client.json(['peers', '--known'])
+    await expect.poll(known).toMatchObject({ peers: [{ peer, successes: 1 }] })
+    await expect.poll(async () => (await known()).peers[0]?.bytesIn).toBeGreaterThanOrEqual(received.bytes)
     const table = (await client.run(['peers', '--known'])).stdout
     expect(table).toContain(peer)
     expect(table).toContain('2.00 MiB')

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { isIPv6 } from 'node:net'
-import { IceUdpMuxListener } from 'node-datachannel'
+import { IceUdpMuxListener, PeerConnection } from 'node-datachannel'
 
 /** Somebody who is not known yet knocks: a STUN request under a new name. */
 export interface Knock {
@@ -68,6 +68,7 @@ function isLeftFor(socket: MuxSocket, host: string, port: number): boolean {
 }
 
 function openSocket(host: string, port: number, isAny: boolean): MuxSocket {
+  if (sockets.length === 0) silence()
   const native = new IceUdpMuxListener(port, host)
   const socket: MuxSocket = { host, port, isAny, native, onKnock: undefined }
   // Set once: the addon's thread may be in the one that it would replace.
@@ -76,6 +77,17 @@ function openSocket(host: string, port: number, isAny: boolean): MuxSocket {
   })
   sockets.push(socket)
   return socket
+}
+
+/**
+ * Until a process begins its first connection libjuice warns on standard output, two lines for each datagram that it cannot read: whoever
+ * reaches the port could fill the log, and spoil what `start --json` prints. `initLogger` and `preload` of the addon do not reach it. A
+ * connection to nobody costs 12 ms and 3 MiB; it would be the first peer's otherwise.
+ */
+function silence(): void {
+  const connection = new PeerConnection('to nobody', { iceServers: [], bindAddress: '127.0.0.1' })
+  connection.createDataChannel('nothing')
+  connection.close()
 }
 
 /** The addon takes 0 for a port, and answers on another one than it says. */

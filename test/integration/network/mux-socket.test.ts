@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Knock } from '../../../src/network/transports/mux-socket.ts'
 import { leaseMuxSocket } from '../../../src/network/transports/mux-socket.ts'
@@ -77,5 +80,24 @@ describe("WebRTC-direct's socket", () => {
     await knocksUntilHeard(port, knocks)
     expect(knocks.filter(({ ufrag }) => !NAME.test(ufrag))).toEqual([])
     await lease.close()
+  })
+
+  it('lets nobody write to standard output', async () => {
+    const script = fileURLToPath(new URL('../../support/mux-child.ts', import.meta.url))
+    const child = spawn(process.execPath, [script, HOST], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const lines: string[] = []
+    createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
+    try {
+      await eventually('it listens', () => lines.length > 0)
+      const name = 'libp2p+webrtc+v1/000000000000'
+      await eventually('it has heard the good one', () => {
+        for (const datagram of [knock('x'.repeat(300)), knock(name)])
+          outside.send(datagram, Number(lines[0]), HOST)
+        return lines.includes(name)
+      })
+      expect(lines.filter((line) => line !== name)).toEqual([lines[0]])
+    } finally {
+      child.kill('SIGKILL')
+    }
   })
 })

@@ -80,8 +80,10 @@ export class StateKeeper {
       if (this.#isDirty) {
         this.#isDirty = false
         try {
-          this.#isDirty ||= !(await this.#keep(signal))
-          this.#hasFailed = this.#isDirty
+          const isKept = await this.#keep(signal)
+          // What changed meanwhile is in no version yet.
+          if (!isKept) this.#isDirty = true
+          this.#hasFailed = !isKept
         } catch (error) {
           if (signal.aborted) return
           this.#isDirty = true

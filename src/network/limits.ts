@@ -163,8 +163,11 @@ export const SEEK_LIMITS = {
   timeoutMs: 5_000,
   /** Each finds up to 20 peers (the k of Kademlia). */
   walks: 4,
-  /** After a search that found too few, the next one would find no more for a while. */
-  pauseMs: 60_000,
+  /**
+   * After a search that found too few, the next one would find no more for a while; not for long, since a put is refused
+   * meanwhile though a holder that restarted may be back.
+   */
+  pauseMs: 15_000,
   /**
    * A node so young may still be greeting those it was told of, and they those that start with it: a search then waits for
    * whoever connects next instead of ending with what it has.

@@ -297,7 +297,13 @@ export class SlabUpload {
   }
 
   #report(peer: PeerId, error: unknown): void {
-    const { code } = error as { code?: unknown }
+    const { code, status } = error as { code?: unknown; status?: unknown }
+    // It keeps to what its owner said before, perhaps from another machine: nothing failed.
+    if (
+      code === 'ERR_CHUNK_REFUSED' &&
+      (status === ChunkStatus.conflict || status === ChunkStatus.tombstoned)
+    )
+      return
     const kind = code === 'ERR_CHUNK_INVALID' ? 'receipt-broken' : 'transfer-failed'
     const reason = typeof code === 'string' ? code : 'the connection failed or was too slow'
     this.#options.trust.report(peer.toString(), kind, { reason })

@@ -11,8 +11,16 @@ import type { AnswerBody } from './answers.ts'
 import { type ClientStreamInit, type ControlAnswer, ControlStream } from './client-control.ts'
 import { FetchStream } from './client-fetch.ts'
 import { StoreClientStream } from './client-store.ts'
-import { ChunkRefusedError, cancelled, chunkInvalid, chunkNotFound, peerDenied } from './errors.ts'
 import {
+  ChunkRefusedError,
+  ChunkStatus,
+  cancelled,
+  chunkInvalid,
+  chunkNotFound,
+  peerDenied,
+} from './errors.ts'
+import {
+  decodeDeletion,
   decodeIndex,
   decodeLease,
   decodeSigned,
@@ -37,6 +45,7 @@ import { SharedStreams, StreamPool } from './stream-pool.ts'
 import type {
   Capacity,
   Chunk,
+  Deletion,
   FetchOptions,
   Found,
   HeldColumn,
@@ -229,13 +238,12 @@ export class ChunkService implements Chunk, Startable {
   ): Promise<void> {
     const root = index.root(segment, column)
     const { slab } = index
-    const { proof } = await this.#request(
-      peer,
-      { kind: 'audit', slab, column, segment, leaf },
-      'proof',
-      signal,
-    )
-    if (!verifyProof(root, index.pieceBytes(segment), leaf, proof)) {
+    const { body } = await this.#answer(peer, { kind: 'audit', slab, column, segment, leaf }, signal)
+    if (body?.kind === 'tombstones') {
+      this.#checked(peer, 'deletion', slab, () => deletionIn(body.deletions, this.#init.networkName))
+      throw new ChunkRefusedError(ChunkStatus.tombstoned)
+    }
+    if (body?.kind !== 'proof' || !verifyProof(root, index.pieceBytes(segment), leaf, body.proof)) {
       throw chunkInvalid(`a wrong proof: slab ${slabKeyOf(slab)}, column ${column}`)
     }
   }
@@ -365,4 +373,12 @@ export class ChunkService implements Chunk, Startable {
       }
     }
   }
+}
+
+/** @throws ERR_CHUNK_INVALID */
+function deletionIn(deletions: readonly SignedBytes[], networkName: string): Deletion {
+  const [deletion] = deletions
+  if (deletion === undefined || deletions.length > 1)
+    throw chunkInvalid('an audit is answered by one deletion')
+  return decodeDeletion(deletion, networkName)
 }

@@ -44,20 +44,21 @@ interface OpenRequest {
   reject: (error: Error) => void
 }
 
-/** Which body answers which request; `undefined`: none. */
-const BODIES: Record<ControlRequest['kind'], AnswerBody['kind'] | undefined> = {
-  capacity: 'capacity',
-  have: 'held',
-  index: undefined,
-  lease: 'lease',
-  audit: 'proof',
-  renew: 'statuses',
-  delete: 'statuses',
-  tombstones: 'tombstones',
-  claim: 'claimed',
-  hint: undefined,
-  locate: 'located',
+/** Which bodies answer which request; `undefined`: none. */
+const BODIES: Record<ControlRequest['kind'], readonly (AnswerBody['kind'] | undefined)[]> = {
+  capacity: ['capacity'],
+  have: ['held'],
+  index: [undefined],
+  lease: ['lease'],
+  audit: ['proof', 'tombstones'],
+  renew: ['statuses'],
+  delete: ['statuses'],
+  tombstones: ['tombstones'],
+  claim: ['claimed'],
+  hint: [undefined],
+  locate: ['located'],
 }
+const NO_BODY: readonly undefined[] = [undefined]
 
 export interface ClientStreamInit {
   stream: Stream
@@ -222,10 +223,10 @@ export class ControlStream {
     if (answer.kind !== 'answer' || open === undefined) throw unrequested()
     const { status, body } = answer
     const isOk = status === Status.ok
-    const expected = isOk ? BODIES[open.kind] : undefined
+    const expected = isOk ? BODIES[open.kind] : NO_BODY
     const hasIndex = open.index !== undefined
     const fits = body === undefined || refersTo(body, open.entries)
-    if (!fits || body?.kind !== expected || hasIndex !== (isOk && open.kind === 'index')) {
+    if (!fits || !expected.includes(body?.kind) || hasIndex !== (isOk && open.kind === 'index')) {
       throw new ProtocolViolationError('wrong-answer', 'an answer that does not fit its request')
     }
     this.#open.delete(answer.id)

@@ -189,14 +189,20 @@ export class ControlSession implements Session {
 
   async #prove(audit: { slab: SlabId; column: number; segment: number; leaf: number }): Promise<Outcome> {
     const { holder, slots, stream } = this.#init
-    if (!holder.have([audit.slab]).some((held) => held.column === audit.column)) return NOT_HELD
+    if (!holder.have([audit.slab]).some((held) => held.column === audit.column)) return this.#notHeld(audit)
     await slots.acquire(stream.peer, stream.signal)
     try {
       const proof = await holder.prove(audit.slab, audit.segment, audit.leaf)
-      return proof === undefined ? NOT_HELD : ok({ kind: 'proof', proof })
+      return proof === undefined ? this.#notHeld(audit) : ok({ kind: 'proof', proof })
     } finally {
       slots.release(stream.peer)
     }
+  }
+
+  /** Whoever is audited for what its owner deleted a moment ago shows the deletion: to say no more would look like a loss. */
+  #notHeld({ slab }: { slab: SlabId }): Outcome {
+    const deletion = this.#init.holder.tombstone(slab)
+    return deletion === undefined ? NOT_HELD : ok({ kind: 'tombstones', deletions: [deletion], next: 0 })
   }
 
   /** One status a statement. */

@@ -162,6 +162,8 @@ export interface ChunkHolder {
   renew(lease: SignedBytes, peer: string): Promise<void>
   /** Takes the owner's deletion, also of a slab that is not held: it is kept as a tombstone. @throws ChunkRefusedError */
   remove(deletion: SignedBytes, peer: string): Promise<void>
+  /** The owner's deletion of a slab, where it is known here: why a column that was held a moment ago cannot be proven. */
+  tombstone(slab: SlabId): SignedBytes | undefined
   /** Tombstones by this node's own counter, oldest first. */
   tombstones(after: number, limit: number): { deletions: SignedBytes[]; next: number }
   /** Whether the peer may repair the column now; a claim ends by itself after `ttlMs`. */

@@ -40,7 +40,7 @@ export class MemoryHolder implements ChunkHolder {
   readonly deletions: SignedBytes[] = []
   readonly hints: Hint[] = []
   readonly claims = new Map<string, string>()
-  readonly tombstoned = new Set<string>()
+  readonly tombstoned = new Map<string, SignedBytes>()
   /** Drafts that are neither committed nor aborted. */
   openDrafts = 0
   writtenBytes = 0
@@ -54,6 +54,7 @@ export class MemoryHolder implements ChunkHolder {
   beforeLocate: ((signal: AbortSignal) => Promise<void>) | undefined
   /** Changes what is given: a holder that lies. */
   bendPiece: ((piece: Uint8Array) => Uint8Array) | undefined
+  bendTombstone: ((slab: SlabId) => SignedBytes | undefined) | undefined
   bendProof: ((proof: Proof) => Proof) | undefined
   bendReceipt: ((receipt: SignedBytes) => SignedBytes) | undefined
   readonly #networkName: string
@@ -167,8 +168,12 @@ export class MemoryHolder implements ChunkHolder {
   async remove(signed: SignedBytes): Promise<void> {
     const key = slabKeyOf(decodeDeletion(signed, this.#networkName).slab)
     this.columns.delete(key)
-    this.tombstoned.add(key)
+    this.tombstoned.set(key, signed)
     this.deletions.push(signed)
+  }
+
+  tombstone(slab: SlabId): SignedBytes | undefined {
+    return this.bendTombstone === undefined ? this.tombstoned.get(slabKeyOf(slab)) : this.bendTombstone(slab)
   }
 
   tombstones(after: number, limit: number): { deletions: SignedBytes[]; next: number } {

@@ -121,6 +121,10 @@ export class MemoryHolder implements ChunkHolder {
 
   async remove(): Promise<void> {}
 
+  tombstone() {
+    return undefined
+  }
+
   tombstones(after: number) {
     return { deletions: [], next: after }
   }

@@ -12,6 +12,7 @@ export function forwarding(own: ChunkHolder): ChunkHolder {
     prove: (slab, segment, leaf) => own.prove(slab, segment, leaf),
     renew: (lease, peer) => own.renew(lease, peer),
     remove: (deletion, peer) => own.remove(deletion, peer),
+    tombstone: (slab) => own.tombstone(slab),
     tombstones: (after, limit) => own.tombstones(after, limit),
     claim: (slab, column, ttlMs, peer) => own.claim(slab, column, ttlMs, peer),
     hint: (hint, peer) => own.hint(hint, peer),

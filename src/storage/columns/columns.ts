@@ -203,6 +203,11 @@ export class ColumnStore implements Columns {
     return this.#tombstones.has(slab)
   }
 
+  tombstone(slab: SlabId): SignedBytes | undefined {
+    this.#assertOpen()
+    return this.#tombstones.find(slab)
+  }
+
   tombstones(after: number, limit: number): { deletions: SignedBytes[]; next: number } {
     this.#assertOpen()
     return this.#tombstones.after(after, limit)

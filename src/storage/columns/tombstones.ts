@@ -13,6 +13,7 @@ interface TombstoneRecord {
 /** Owners' deletions by this node's own counter. Writing methods are called within a transaction. */
 export class Tombstones {
   readonly #has
+  readonly #one
   readonly #after
   readonly #insert
   readonly #prolong
@@ -22,6 +23,9 @@ export class Tombstones {
 
   constructor(db: Database) {
     this.#has = db.prepare<[Uint8Array], number>('SELECT 1 FROM column_tombstone WHERE slab = ?').pluck()
+    this.#one = db.prepare<[Uint8Array], TombstoneRecord>(
+      'SELECT id, payload, signature FROM column_tombstone WHERE slab = ?',
+    )
     this.#after = db.prepare<[number, number], TombstoneRecord>(
       'SELECT id, payload, signature FROM column_tombstone WHERE id > ? ORDER BY id LIMIT ?',
     )
@@ -40,6 +44,11 @@ export class Tombstones {
 
   get count(): number {
     return this.#count
+  }
+
+  find(slab: SlabId): SignedBytes | undefined {
+    const record = this.#one.get(slab)
+    return record === undefined ? undefined : signedOf(record)
   }
 
   has(slab: SlabId): boolean {
@@ -64,10 +73,7 @@ export class Tombstones {
   after(after: number, limit: number): { deletions: SignedBytes[]; next: number } {
     const records = this.#after.all(after, Math.min(limit, MAX_ROWS))
     return {
-      deletions: records.map(({ payload, signature }) => ({
-        payload: plainBytes(payload),
-        signature: plainBytes(signature),
-      })),
+      deletions: records.map(signedOf),
       next: records.at(-1)?.id ?? after,
     }
   }
@@ -78,4 +84,8 @@ export class Tombstones {
     this.#count -= changes
     return changes
   }
+}
+
+function signedOf({ payload, signature }: TombstoneRecord): SignedBytes {
+  return { payload: plainBytes(payload), signature: plainBytes(signature) }
 }

@@ -156,6 +156,10 @@ export class Answers implements ChunkHolder {
     return this.#options.remove(deletion, peer)
   }
 
+  tombstone(slab: SlabId): SignedBytes | undefined {
+    return this.#options.columns.tombstone(slab)
+  }
+
   tombstones(after: number, limit: number): { deletions: SignedBytes[]; next: number } {
     return this.#options.columns.tombstones(after, limit)
   }

@@ -76,11 +76,14 @@ describe('a column', () => {
     for (const gone of [
       owner.chunk.index(holder.peerId, made.slab, signal),
       owner.chunk.lease(holder.peerId, made.slab, signal),
-      owner.chunk.audit(holder.peerId, index, { column: 2, segment: 0, leaf: 0 }, signal),
       collect(owner.chunk.fetch(holder.peerId, index, 2, { segments: [0], signal })),
     ]) {
       expect(await codeOf(gone)).toBe('ERR_NOT_FOUND')
     }
+    // Not a loss: the holder shows the owner's deletion.
+    const audit = owner.chunk.audit(holder.peerId, index, { column: 2, segment: 0, leaf: 0 }, signal)
+    expect(await statusOf(audit)).toBe(33)
+    expect(owner.trust.of('message-invalid')).toEqual([])
   })
 
   it.each([

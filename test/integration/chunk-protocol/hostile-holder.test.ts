@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Libp2p } from '@libp2p/interface'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { encodeIndexHeader, encodePieceHeader } from '../../../protocols/chunk/data-frame.ts'
-import { encodeSigned, signLease, signReceipt } from '../../../protocols/chunk/format/index.ts'
+import { encodeSigned, signDeletion, signLease, signReceipt } from '../../../protocols/chunk/format/index.ts'
 import { encode, type FromClient } from '../../../protocols/chunk/messages.ts'
 import type { SignedBytes } from '../../../protocols/chunk/types.ts'
 import { frame } from '../../../protocols/shared/framing.ts'
@@ -100,6 +100,23 @@ describe('a holder that lies', () => {
         'ERR_CHUNK_INVALID',
       )
     }
+  })
+
+  it('in a deletion is found out: neither another slab nor another key excuses a lost column', async () => {
+    const other = makeSlab()
+    const atMs = Date.now()
+    holder.holder.columns.clear()
+    const lies = [
+      signDeletion(other.signer, NETWORK, { atMs }).signed,
+      signDeletion(made.signer, 'other', { atMs }).signed,
+      { payload: signDeletion(made.signer, NETWORK, { atMs }).signed.payload, signature: randomBytes(64) },
+    ]
+    for (const lie of lies) {
+      holder.holder.bendTombstone = () => lie
+      const audit = owner.chunk.audit(holder.peerId, made.index, { column: 1, segment: 0, leaf: 0 }, signal)
+      expect(await codeOf(audit)).toBe('ERR_CHUNK_INVALID')
+    }
+    expect(owner.trust.of('message-invalid')).toHaveLength(lies.length)
   })
 
   it('in a receipt is found out', async () => {

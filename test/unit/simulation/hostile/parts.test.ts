@@ -145,6 +145,7 @@ function honestHolder(): ChunkHolder {
     prove: async () => ({ leaf: piece, path: [] }),
     renew: unasked,
     remove: unasked,
+    tombstone: unasked,
     tombstones: unasked,
     claim: unasked,
     hint: unasked,

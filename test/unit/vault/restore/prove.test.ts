@@ -67,6 +67,8 @@ describe('an audit', () => {
     // To be told that it has too much to do is an answer.
     expect(await reported(() => Promise.reject(new ChunkRefusedError(ChunkStatus.busy)))).toEqual([])
     expect(await reported(() => Promise.reject(new Error('the connection broke')))).toEqual([])
+    // It showed that the owner deleted the slab.
+    expect(await reported(() => Promise.reject(new ChunkRefusedError(ChunkStatus.tombstoned)))).toEqual([])
   })
 
   it('says nothing of a peer where it was this node that gave up', async () => {

@@ -1,5 +1,5 @@
-import { NOT_SHOWN } from '../shared/not-shown.ts'
 /** What entries may say: texts that are shown to people, and addresses that are followed. */
+import { NOT_SHOWN } from '../shared/not-shown.ts'
 import {
   MAX_ADDRESS_BYTES,
   MAX_DESCRIPTION_BYTES,

@@ -17,8 +17,10 @@ export async function answerDirectory(exchange: Exchange, node: DirectoryNode): 
   const index = await findEntry(reader, cid, node, INDEX, signal)
   if (index !== undefined) {
     const file = decodeNode(index, await open({ dag: index, scope: 'block' }).get(index, signal))
-    if (file.type === 'file')
+    if (file.type === 'file') {
+      exchange.assertGiven([...exchange.path, INDEX])
       return answerFile(exchange, { cid: index, node: file, name: INDEX, tagged: cid })
+    }
   }
   const entityTag = `"DirIndex-${PAGE_VERSION}_CID-${cid}"`
   const headers = {

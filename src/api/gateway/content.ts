@@ -105,6 +105,8 @@ export class GatewayContent {
       readers.push(reader)
       return reader
     }
+    const assertGiven = (whole: readonly string[]): void =>
+      this.#assertGiven({ cid: rootCid, path: [...whole] }, target)
     const exchangeOf = (end: PathEnd, shownPath: readonly string[], search: string): Exchange => ({
       root,
       place: target.place,
@@ -122,6 +124,7 @@ export class GatewayContent {
       isHead,
       signal,
       types: this.#types,
+      assertGiven,
       open: (plan) => open({ dag: end.cid, providersOf: rootCid, ...plan }),
     })
     const walk = (names: readonly string[]): Promise<PathEnd> => {
@@ -138,9 +141,11 @@ export class GatewayContent {
       if (!isSite || !isMissingPath(error)) throw error
       const redirection = await this.#redirection(target, { rootCid, namePath, open, walk, signal })
       if (redirection === undefined) throw error
-      const assertGiven = (names: readonly string[]): void =>
-        this.#assertGiven({ cid: rootCid, path: [...namePath, ...names] }, target)
-      return redirected(redirection, { walk, exchangeOf, assertGiven })
+      return redirected(redirection, {
+        walk,
+        exchangeOf,
+        assertGiven: (names) => assertGiven([...namePath, ...names]),
+      })
     }
     if (end.rest.length > 0)
       throw notImplemented(`"${end.rest.join('/')}" is inside of ${end.cid}; only links are followed`)

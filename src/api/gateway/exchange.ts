@@ -30,6 +30,8 @@ export interface Exchange {
   readonly isHead: boolean
   readonly signal: AbortSignal
   readonly types: ContentTypes
+  /** For a file that the answer brings of itself: by its names below the root, as in `path`. @throws ERR_DENIED */
+  assertGiven(path: readonly string[]): void
   /** Blocks for the answer; closed when the answer has been sent. */
   open(plan: Omit<ReadPlan, 'dag' | 'providersOf'> & { dag?: CID }): OpenReader
 }

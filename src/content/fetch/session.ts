@@ -13,7 +13,8 @@ import type { DiscoverySteps, OuterSteps } from '../flow/steps.ts'
 import type { ContentPolicy } from '../../trust/contract.ts'
 import type { ContentFacts } from '../router/types.ts'
 import type { PrivateContent } from '../private/private-content.ts'
-import { blockNotFound, contentDenied, fetchStalled } from '../errors.ts'
+import { assertMayRead } from '../denied.ts'
+import { blockNotFound, fetchStalled } from '../errors.ts'
 import type { StepAnswer } from '../errors.ts'
 import { resultOf } from './outcome.ts'
 import type { PeerSources, SourceDependencies } from './sources.ts'
@@ -210,9 +211,4 @@ export class FetchSession {
     if (error.code === 'ERR_FETCH_STALLED') return fetchStalled(cid, this.answers(), error)
     return error
   }
-}
-
-/** @throws ERR_CONTENT_DENIED */
-export function assertMayRead(cid: CID, denied: ContentPolicy | undefined): void {
-  if (denied?.decideContent('read', { cid }).allowed === false) throw contentDenied(cid.toString())
 }

@@ -2,7 +2,7 @@ import type { BlockBroker } from 'helia'
 import type { Bitswap } from '../../../protocols/bitswap/index.ts'
 import type { Content } from '../../../protocols/content/types.ts'
 import type { ContentPolicy } from '../../trust/contract.ts'
-import { assertMayRead } from '../fetch/session.ts'
+import { assertMayRead } from '../denied.ts'
 import type { PrivateContent } from '../private/private-content.ts'
 
 /** Whoever asks Helia for a block without a signal gets an answer all the same. */

@@ -1,6 +1,6 @@
 import type { ContentPolicy } from '../../trust/contract.ts'
 import { parseAddress } from '../read/address.ts'
-import { assertNotDenied } from './denied.ts'
+import { assertNotDenied } from '../denied.ts'
 import type { DnsLinks } from './dnslink.ts'
 import { nameLoop, nameNotFound, targetInvalid } from './errors.ts'
 import type { RecordFinder } from './finder.ts'

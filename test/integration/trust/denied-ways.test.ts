@@ -38,8 +38,9 @@ const site = directory([
   ['index.html', beside],
   ['path', byPath],
 ])
+const frontPage = directory([['index.html', byPath]])
 const late = rawBlock('put on the list while the node runs')
-const HELD = [root, openRoot, child, beside, byPath, tree, openTree, site, late]
+const HELD = [root, openRoot, child, beside, byPath, tree, openTree, site, frontPage, late]
 const rules = rawBlock('/gone /index.html 200\n/hidden /path 200\n')
 
 const lab = new SwarmLab()
@@ -58,23 +59,24 @@ const KEYS = {
 }
 
 beforeAll(async () => {
-  const home = await mkdtemp(join(tmpdir(), 'p2pnode-denied-'))
-  await mkdir(join(home, 'denylists'))
+  const folder = await mkdtemp(join(tmpdir(), 'p2pnode-denied-'))
+  await mkdir(join(folder, 'denylists'))
   const listed = [
     `/ipfs/${root.cid}`,
     `/ipfs/${child.cid}`,
     `/ipfs/${tree.cid}/path`,
     `/ipfs/${site.cid}/path`,
+    `/ipfs/${frontPage.cid}/index.html`,
     '/ipns/denied.example',
   ]
-  await writeFile(join(home, 'denylists', 'first.deny'), `version: 1\n---\n${listed.join('\n')}\n`)
+  await writeFile(join(folder, 'denylists', 'first.deny'), `version: 1\n---\n${listed.join('\n')}\n`)
   const links = [
     `denied.example=/ipfs/${openTree.cid}`,
     `onward.example=/ipns/denied.example`,
     `leads.example=/ipfs/${root.cid}`,
     `open.example=/ipfs/${openTree.cid}`,
   ]
-  holder = await lab.node({ home, set: { ...KEYS, 'content.dnslink': JSON.stringify(links) } })
+  holder = await lab.node({ home: folder, set: { ...KEYS, 'content.dnslink': JSON.stringify(links) } })
   other = await lab.node({ set: KEYS })
   plain = await startNode()
   for (const { cid, bytes } of [...HELD, rules]) await holder.storage.blocks.put(cid, bytes)
@@ -222,6 +224,9 @@ describe('what is on a denylist is not given', () => {
       ['/', sub(root.cid)],
       ['/child', sub(tree.cid)],
       ['/path', sub(tree.cid)],
+      // As the page that a folder brings.
+      [`/ipfs/${frontPage.cid}/`],
+      ['/', sub(frontPage.cid)],
       // By a website's own rules.
       ['/hidden', sub(site.cid)],
       ['/ipns/denied.example/beside'],

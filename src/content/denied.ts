@@ -1,6 +1,12 @@
-import type { ContentPolicy, ContentUse } from '../../trust/contract.ts'
-import { contentDenied } from '../errors.ts'
-import { parseAddress } from '../read/address.ts'
+import type { CID } from 'multiformats/cid'
+import type { ContentPolicy, ContentUse } from '../trust/contract.ts'
+import { contentDenied } from './errors.ts'
+import { parseAddress } from './read/address.ts'
+
+/** What a deny list keeps from being read, asked for, named and told. @throws ERR_CONTENT_DENIED */
+export function assertMayRead(cid: CID, denied: ContentPolicy | undefined): void {
+  if (denied?.decideContent('read', { cid }).allowed === false) throw contentDenied(cid.toString())
+}
 
 /**
  * For paths of names (`/ipns/NAME/a`) and of content (`/ipfs/CID/a`), as records hold them; what is neither is not denied.

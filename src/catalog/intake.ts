@@ -87,7 +87,11 @@ export class Intake {
     for (let at = 0; at < records.length; at += MAX_CHECKS_PER_STEP) {
       signal.throwIfAborted()
       if (at > 0) await nextTurn()
-      outcomes.push(...this.#takeStep(records.slice(at, at + MAX_CHECKS_PER_STEP)))
+      const step = records.slice(at, at + MAX_CHECKS_PER_STEP)
+      // Before the transaction, and in a turn of their own: signatures take as long as rows.
+      const judged = step.map((record) => ({ record, judgement: this.judge(record) }))
+      await nextTurn()
+      outcomes.push(...this.#keepStep(judged))
     }
     return outcomes
   }
@@ -105,13 +109,11 @@ export class Intake {
     }
   }
 
-  #takeStep(
-    records: readonly CatalogRecord[],
+  #keepStep(
+    judged: readonly { record: CatalogRecord; judgement: ReturnType<Intake['judge']> }[],
   ): { record: CatalogRecord; verdict: Kept['verdict'] | 'invalid' }[] {
     const { store, onTaken } = this.#options
     const taken: CatalogRecord[] = []
-    // Before the transaction: signatures take longer than rows.
-    const judged = records.map((record) => ({ record, judgement: this.judge(record) }))
     const outcomes = this.#write(() =>
       judged.map(({ record, judgement }) => {
         if (judgement !== 'new') {

@@ -7,7 +7,7 @@ import { SEEK_LIMITS } from './limits.ts'
 /** Looks for further peers through the DHT: the nearest ones, then those around random places. */
 export interface Seeker {
   /**
-   * Resolves when so many peers are connected, when no more are found, or after a few seconds. Several callers share one
+   * Resolves when so many peers are connected and have told what they speak, when no more are found, or after a few seconds. Several callers share one
    * search; one that found nothing new is not repeated for a while.
    */
   seek(count: number, signal: AbortSignal): Promise<void>
@@ -29,13 +29,25 @@ export function createSeeker({ libp2p, log, expectsPeers }: SeekerOptions): Seek
   /** The last search found no more than these; it is repeated after a while, or once others have come. */
   let last = { connected: -1, notBeforeMs: 0 }
 
-  const connected = (): number => libp2p.getPeers().length
+  /** Peers of whom it is known what they speak. One that has just connected is of no use yet to whoever seeks. */
+  const greeted = new Set(libp2p.getPeers().map(String))
+  libp2p.addEventListener('peer:identify', ({ detail }) => greeted.add(detail.peerId.toString()), {
+    signal: stopping.signal,
+  })
+  libp2p.addEventListener('peer:disconnect', ({ detail }) => greeted.delete(detail.toString()), {
+    signal: stopping.signal,
+  })
+
+  const connected = (): number => greeted.size
+  const isGreeting = (): boolean => libp2p.getPeers().some((peer) => !greeted.has(peer.toString()))
+  const isChanged = (signal: AbortSignal): Promise<unknown> =>
+    pEvent(libp2p, ['peer:identify', 'peer:disconnect'], { signal })
 
   async function walk(key: Uint8Array, signal: AbortSignal): Promise<void> {
     // Without routes a walk would wait for some as long as it may.
-    if (connected() === 0) return
+    if (libp2p.getPeers().length === 0) return
     for await (const { id } of libp2p.peerRouting.getClosestPeers(key, { signal })) {
-      if (connected() >= wanted) return
+      if (libp2p.getPeers().length >= wanted) return
       if (id.equals(libp2p.peerId) || libp2p.getConnections(id).length > 0) continue
       try {
         await libp2p.dial(id, { signal })
@@ -52,9 +64,10 @@ export function createSeeker({ libp2p, log, expectsPeers }: SeekerOptions): Seek
       for (let round = 0; round < SEEK_LIMITS.walks && connected() < wanted; round += 1) {
         const before = connected()
         await walk(round === 0 ? libp2p.peerId.toMultihash().bytes : randomBytes(32), signal)
+        while (connected() < wanted && isGreeting()) await isChanged(signal)
         if (connected() > before || connected() >= wanted) continue
         if (performance.now() >= youngUntilMs) break
-        await pEvent(libp2p, 'peer:identify', { signal })
+        await isChanged(signal)
       }
     } catch (error) {
       // The search ends with its time: what is connected by then has to do.

@@ -259,6 +259,9 @@ async function startServices(
     },
     LIBP2P_STOP_TIMEOUT_MS + 500,
   )
+  // Before the first connection: it has to hear of each.
+  const seeker = createSeeker({ libp2p, log, expectsPeers: swarm.config.network.bootstrap.length > 0 })
+  lifecycle.started('seeker', () => seeker.stop())
   try {
     await helia.start()
   } catch (error) {
@@ -273,8 +276,6 @@ async function startServices(
   lifecycle.started('network', () => network.close())
   await swarm.start({ libp2p, trust, gossip, convergence })
   lifecycle.started('swarm', () => swarm.stop())
-  const seeker = createSeeker({ libp2p, log, expectsPeers: swarm.config.network.bootstrap.length > 0 })
-  lifecycle.started('seeker', () => seeker.stop())
   signal.throwIfAborted()
 
   // Services, then the jobs that they handle: what was interrupted goes on now.

@@ -1,3 +1,4 @@
+import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createSeeker, type Seeker } from '../../../src/network/index.ts'
 import { SEEK_LIMITS } from '../../../src/network/limits.ts'
@@ -38,6 +39,18 @@ describe('seeking further peers', () => {
     await newcomer.network.connect(hub.address, AbortSignal.timeout(5_000))
     await sought
     expect(newcomer.network.peerCount()).toBe(4)
+  })
+
+  it('counts nobody of whom it is not known yet what it speaks', async () => {
+    const newcomer = await start()
+    seeker = createSeeker({ ...newcomer, expectsPeers: false })
+    const others = [await start(), await start()]
+    let identified = 0
+    newcomer.libp2p.addEventListener('peer:identify', () => (identified += 1))
+    // Connected, and nothing has been said yet.
+    for (const { address } of others) await newcomer.libp2p.dial(multiaddr(address))
+    await seeker.seek(2, never)
+    expect(identified).toBe(2)
   })
 
   it('ends soon where there is nobody, and is not repeated at once', async () => {

@@ -223,7 +223,12 @@ export interface Chunk {
     column: number,
     options: FetchOptions,
   ): AsyncIterable<{ segment: number; bytes: Uint8Array }>
-  /** Resolves if the peer proved the leaf. @throws ERR_NOT_FOUND (it says that it has it not), ERR_CHUNK_INVALID (it lied) */
+  /**
+   * Resolves if the peer proved the leaf.
+   *
+   * @throws ERR_NOT_FOUND (it says that it has it not), ERR_CHUNK_INVALID (it lied), ChunkRefusedError (`tombstoned`: it
+   *   showed the owner's deletion)
+   */
   audit(
     peer: PeerId,
     index: SlabIndex,

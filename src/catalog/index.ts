@@ -173,7 +173,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
   }
 
   async function expire(signal: AbortSignal): Promise<void> {
-    syncs.expired += await intake.expire(signal)
+    const expired = await intake.expire(signal)
+    syncs.expired += expired
   }
 
   function expireSoon(): void {

@@ -7,8 +7,8 @@ import { SEEK_LIMITS } from './limits.ts'
 /** Looks for further peers through the DHT: the nearest ones, then those around random places. */
 export interface Seeker {
   /**
-   * Resolves when so many peers are connected and have told what they speak, when no more are found, or after a few seconds. Several callers share one
-   * search; one that found nothing new is not repeated for a while.
+   * Resolves when so many peers are connected and have told what they speak, when no more are found, or after a few
+   * seconds. Several callers share one search; one that found nothing new is not repeated for a while.
    */
   seek(count: number, signal: AbortSignal): Promise<void>
   stop(): void
@@ -40,7 +40,7 @@ export function createSeeker({ libp2p, log, expectsPeers }: SeekerOptions): Seek
 
   const connected = (): number => greeted.size
   const isGreeting = (): boolean => libp2p.getPeers().some((peer) => !greeted.has(peer.toString()))
-  const isChanged = (signal: AbortSignal): Promise<unknown> =>
+  const changed = (signal: AbortSignal): Promise<unknown> =>
     pEvent(libp2p, ['peer:identify', 'peer:disconnect'], { signal })
 
   async function walk(key: Uint8Array, signal: AbortSignal): Promise<void> {
@@ -64,10 +64,10 @@ export function createSeeker({ libp2p, log, expectsPeers }: SeekerOptions): Seek
       for (let round = 0; round < SEEK_LIMITS.walks && connected() < wanted; round += 1) {
         const before = connected()
         await walk(round === 0 ? libp2p.peerId.toMultihash().bytes : randomBytes(32), signal)
-        while (connected() < wanted && isGreeting()) await isChanged(signal)
+        while (connected() < wanted && isGreeting()) await changed(signal)
         if (connected() > before || connected() >= wanted) continue
         if (performance.now() >= youngUntilMs) break
-        await isChanged(signal)
+        await changed(signal)
       }
     } catch (error) {
       // The search ends with its time: what is connected by then has to do.

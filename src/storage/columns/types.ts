@@ -111,6 +111,7 @@ export interface Columns {
    */
   bury(deletion: { slab: SlabId; signed: SignedBytes; keepUntilMs: number; isOwn?: boolean }): Promise<void>
   isBuried(slab: SlabId): boolean
+  /** The owner's deletion, as it was signed. */
   tombstone(slab: SlabId): SignedBytes | undefined
   tombstones(after: number, limit: number): { deletions: SignedBytes[]; next: number }
   /** Columns whose lease ended before `nowMs`, the rotten among them, at most `limit`. */

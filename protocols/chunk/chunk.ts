@@ -6,6 +6,7 @@ import {
   serviceDependencies,
 } from '@libp2p/interface'
 import type { Action } from '../../src/trust/contract.ts'
+import { Speakers } from '../shared/speakers.ts'
 import { Status } from '../shared/status.ts'
 import type { AnswerBody } from './answers.ts'
 import { type ClientStreamInit, type ControlAnswer, ControlStream } from './client-control.ts'
@@ -71,11 +72,11 @@ export class ChunkService implements Chunk, Startable {
   readonly #control: SharedStreams<ControlStream>
   readonly #stores: StreamPool<StoreClientStream>
   readonly #fetches: StreamPool<FetchStream>
-  readonly #peers = new Map<string, PeerId>()
+  readonly #speakers: Speakers
   readonly #listeners = new Set<PeerListener>()
   /** Aborted on stop: ends every request. */
   #running = new AbortController()
-  #topologyId: string | undefined
+  #isStarted = false
   #sentBytes = 0
   #receivedBytes = 0
 
@@ -87,6 +88,10 @@ export class ChunkService implements Chunk, Startable {
     limits.storeWindowBytes = Math.max(limits.storeWindowBytes, MIN_WINDOW_BYTES)
     limits.fetchWindowBytes = Math.max(limits.fetchWindowBytes, MIN_WINDOW_BYTES)
     this.protocols = [`/p2pnode/${init.networkName}/chunk/1.0.0`]
+    this.#speakers = new Speakers(components.events, this.protocols[0]!, {
+      onSpeaker: (peer) => this.#tell('connected', peer),
+      onGone: (peer) => this.#tell('disconnected', peer),
+    })
     const { holder, trust, bandwidth, log, networkName } = init
     const onSent = (bytes: number): void => {
       this.#sentBytes += bytes
@@ -128,20 +133,12 @@ export class ChunkService implements Chunk, Startable {
   readonly [serviceDependencies]: string[] = ['@libp2p/identify']
 
   async start(): Promise<void> {
-    if (this.#topologyId !== undefined) return
+    if (this.#isStarted) return
+    this.#isStarted = true
     const { registrar } = this.#components
     const protocol = this.protocols[0]!
     this.#running = new AbortController()
-    this.#topologyId = await registrar.register(protocol, {
-      notifyOnLimitedConnection: true,
-      onConnect: (peer) => {
-        this.#peers.set(peer.toString(), peer)
-        this.#tell('connected', peer)
-      },
-      onDisconnect: (peer) => {
-        if (this.#peers.delete(peer.toString())) this.#tell('disconnected', peer)
-      },
-    })
+    this.#speakers.start()
     await registrar.handle(protocol, (stream, connection) => this.#server.accept(stream, connection), {
       // The server's own bound is the one that counts. This one, a connection's, resets every stream of a burst that
       // goes over it, those that were there before included, so it is only the outer fence.
@@ -153,18 +150,17 @@ export class ChunkService implements Chunk, Startable {
   }
 
   async stop(): Promise<void> {
-    if (this.#topologyId === undefined) return
-    this.#components.registrar.unregister(this.#topologyId)
-    this.#topologyId = undefined
+    if (!this.#isStarted) return
+    this.#isStarted = false
     await this.#components.registrar.unhandle(this.protocols[0]!)
     this.#running.abort(new Error('the node stops'))
     for (const pool of [this.#control, this.#stores, this.#fetches]) pool.stop()
     this.#server.stop()
-    this.#peers.clear()
+    this.#speakers.stop()
   }
 
   peers(): PeerId[] {
-    return [...this.#peers.values()]
+    return this.#speakers.all()
   }
 
   onPeer(listener: PeerListener): () => void {

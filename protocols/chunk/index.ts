@@ -27,11 +27,12 @@
  * Reading order: `types.ts` (the contract), `format/` (ids, trees, statements), `messages.ts`, `requests.ts`, `answers.ts`,
  * `data-frame.ts` (the wire), `frame-stream.ts`, `server-*.ts`, `client-*.ts`, `chunk.ts`, `limits.ts` (every bound).
  */
-import type { StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
+import type { StreamHandler, StreamHandlerOptions } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import type { Bandwidth } from '../shared/bandwidth.ts'
 import type { Connections } from '../shared/connections.ts'
+import type { PeerEvents } from '../shared/speakers.ts'
 import { ChunkService } from './chunk.ts'
 import type { ChunkLimits } from './limits.ts'
 import type { Chunk, ChunkHolder } from './types.ts'
@@ -54,9 +55,9 @@ export interface ChunkComponents {
   registrar: {
     handle(protocol: string, handler: StreamHandler, options: StreamHandlerOptions): Promise<void>
     unhandle(protocol: string): Promise<void>
-    register(protocol: string, topology: Topology): Promise<string>
-    unregister(id: string): void
   }
+  /** Where libp2p says who is there and what it speaks. */
+  events: PeerEvents
   connectionManager: Connections
 }
 

@@ -1,11 +1,6 @@
-import {
-  type Connection,
-  type PeerId,
-  type Startable,
-  serviceCapabilities,
-  serviceDependencies,
-} from '@libp2p/interface'
+import { type PeerId, type Startable, serviceCapabilities, serviceDependencies } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
+import { Speakers, type SpeakersListener } from '../shared/speakers.ts'
 import { DagFetchSession } from './fetch.ts'
 import { fetchBlock } from './fetch-block.ts'
 import { CapabilityExchange } from './capability-exchange.ts'
@@ -20,6 +15,14 @@ import type { Capabilities, Content, DagFetch, FetchDagOptions } from './types.t
 /** Newest first. 1.1 added capabilities and proxies; whoever speaks it speaks 1.0 as well. */
 const VERSIONS = ['1.1.0', '1.0.0']
 
+/** Who speaks the version that has them is to hear of capabilities. */
+function told(capabilities: ContentInit['capabilities']): SpeakersListener {
+  return {
+    onSpeaker: (peer, connection) => capabilities?.onPeer(peer, connection.direction === 'outbound'),
+    onGone: (peer) => capabilities?.onPeerGone(peer),
+  }
+}
+
 /** The libp2p service: registers the protocol, keeps track of who speaks it, and starts fetches. */
 export class ContentService implements Content, Startable {
   readonly protocols: string[]
@@ -31,10 +34,10 @@ export class ContentService implements Content, Startable {
   readonly #proxyPool: StreamPool
   readonly #exchange: CapabilityExchange
   /** Connected peers by each version that they speak, as `protocols` has them. */
-  readonly #speakers = VERSIONS.map(() => new Map<string, PeerId>())
+  readonly #speakers: readonly Speakers[]
   /** Aborted on stop: ends every fetch. */
   #running = new AbortController()
-  #topologyIds: string[] = []
+  #isStarted = false
   #fetchedBytes = 0
   #fetchedBlocks = 0
 
@@ -45,6 +48,9 @@ export class ContentService implements Content, Startable {
     this.#limits.creditWindowBytes = Math.max(this.#limits.creditWindowBytes, MIN_CREDIT_WINDOW_BYTES)
     this.protocols = VERSIONS.map((version) => `/p2pnode/${init.networkName}/content/${version}`)
     const { blocks, proxy, trust, bandwidth, log, capabilities } = init
+    this.#speakers = this.protocols.map(
+      (protocol, index) => new Speakers(components.events, protocol, index === 0 ? told(capabilities) : {}),
+    )
     this.#exchange = new CapabilityExchange({
       protocol: this.protocols[0]!,
       capabilities,
@@ -86,24 +92,12 @@ export class ContentService implements Content, Startable {
   readonly [serviceDependencies]: string[] = ['@libp2p/identify']
 
   async start(): Promise<void> {
-    if (this.#topologyIds.length > 0) return
+    if (this.#isStarted) return
+    this.#isStarted = true
     const { registrar } = this.#components
     this.#running = new AbortController()
-    for (const [index, protocol] of this.protocols.entries()) {
-      const speakers = this.#speakers[index]!
-      const listener = index === 0 ? this.#init.capabilities : undefined
-      const topology = {
-        notifyOnLimitedConnection: true,
-        onConnect: (peer: PeerId, connection: Connection) => {
-          speakers.set(peer.toString(), peer)
-          listener?.onPeer(peer, connection.direction === 'outbound')
-        },
-        onDisconnect: (peer: PeerId) => {
-          speakers.delete(peer.toString())
-          listener?.onPeerGone(peer)
-        },
-      }
-      this.#topologyIds.push(await registrar.register(protocol, topology))
+    for (const speakers of this.#speakers) speakers.start()
+    for (const protocol of this.protocols) {
       await registrar.handle(protocol, (stream, connection) => this.#server.accept(stream, connection), {
         // The server's own bound is the one that counts. This one, a connection's, resets every stream of a burst that
         // goes over it, those that were there before included, so it is only the outer fence.
@@ -117,24 +111,24 @@ export class ContentService implements Content, Startable {
   }
 
   async stop(): Promise<void> {
-    if (this.#topologyIds.length === 0) return
+    if (!this.#isStarted) return
+    this.#isStarted = false
     const { registrar } = this.#components
-    for (const id of this.#topologyIds) registrar.unregister(id)
-    this.#topologyIds = []
     for (const protocol of this.protocols) await registrar.unhandle(protocol)
     this.#running.abort(new Error('the node stops'))
     this.#pool.stop()
     this.#proxyPool.stop()
     this.#server.stop()
-    for (const speakers of this.#speakers) speakers.clear()
+    for (const speakers of this.#speakers) speakers.stop()
   }
 
   peers(): PeerId[] {
-    return [...new Map(this.#speakers.flatMap((speakers) => [...speakers])).values()]
+    const peers = this.#speakers.flatMap((speakers) => speakers.all())
+    return [...new Map(peers.map((peer) => [peer.toString(), peer])).values()]
   }
 
   proxies(): PeerId[] {
-    return [...this.#speakers[0]!.values()]
+    return this.#speakers[0]!.all()
   }
 
   async fetchByProxy(
@@ -168,7 +162,7 @@ export class ContentService implements Content, Startable {
 
   async exchangeCapabilities(peer: PeerId, signal: AbortSignal): Promise<Capabilities> {
     // An older peer would take the message for a breach of its rules.
-    if (this.#speakers[0]?.has(peer.toString()) !== true) throw capabilitiesUnsupported()
+    if (this.#speakers[0]?.has(peer) !== true) throw capabilitiesUnsupported()
     return this.#exchange.ask(peer, AbortSignal.any([signal, this.#running.signal]))
   }
 
@@ -185,7 +179,7 @@ export class ContentService implements Content, Startable {
 
   /** One id, where it is known which: to agree on one of several takes a round trip more. */
   #spokenBy(peer: PeerId): string[] {
-    const newest = this.#speakers.findIndex((speakers) => speakers.has(peer.toString()))
+    const newest = this.#speakers.findIndex((speakers) => speakers.has(peer))
     return newest < 0 ? this.protocols : this.protocols.slice(newest, newest + 1)
   }
 }

@@ -32,12 +32,13 @@
  * request means), `server-stream.ts`, `client-stream.ts`, `fetch.ts` (many sources), `capability-exchange.ts` and `filter.ts`
  * (what peers tell of themselves), `limits.ts` (every bound).
  */
-import type { PeerId, StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
+import type { PeerId, StreamHandler, StreamHandlerOptions } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import type { Bandwidth } from '../shared/bandwidth.ts'
 import type { Connections } from '../shared/connections.ts'
+import type { PeerEvents } from '../shared/speakers.ts'
 import { ContentService } from './content.ts'
 import type { ContentLimits } from './limits.ts'
 import type { BlockSource, CapabilitiesInit, Content, ProxyServer } from './types.ts'
@@ -67,9 +68,9 @@ export interface ContentComponents {
   registrar: {
     handle(protocol: string, handler: StreamHandler, options: StreamHandlerOptions): Promise<void>
     unhandle(protocol: string): Promise<void>
-    register(protocol: string, topology: Topology): Promise<string>
-    unregister(id: string): void
   }
+  /** Where libp2p says who is there and what it speaks. */
+  events: PeerEvents
   connectionManager: Connections
 }
 

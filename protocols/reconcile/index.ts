@@ -17,11 +17,12 @@
  * Reading order: `types.ts` (the contract), `tags.ts` and `view.ts` (what ranges add up to), `compare.ts` (the answerer),
  * `comparison.ts` (the asker), `messages.ts`, `session.ts`, `server.ts`, `reconcile.ts`, `limits.ts` (every bound).
  */
-import type { StreamHandler, StreamHandlerOptions, Topology } from '@libp2p/interface'
+import type { StreamHandler, StreamHandlerOptions } from '@libp2p/interface'
 import type { Logger } from '../../src/telemetry/types.ts'
 import type { Evidence, Policy } from '../../src/trust/contract.ts'
 import type { Bandwidth } from '../shared/bandwidth.ts'
 import type { Connections } from '../shared/connections.ts'
+import type { PeerEvents } from '../shared/speakers.ts'
 import { ReconcileService } from './reconcile.ts'
 import type { Reconcile } from './types.ts'
 
@@ -44,9 +45,9 @@ export interface ReconcileComponents {
   registrar: {
     handle(protocol: string, handler: StreamHandler, options: StreamHandlerOptions): Promise<void>
     unhandle(protocol: string): Promise<void>
-    register(protocol: string, topology: Topology): Promise<string>
-    unregister(id: string): void
   }
+  /** Where libp2p says who is there and what it speaks. */
+  events: PeerEvents
   connectionManager: Connections
 }
 

@@ -10,6 +10,7 @@ import { connectionTo } from '../shared/connections.ts'
 import { P2pnodeError } from '../shared/errors.ts'
 import { FairSlots } from '../shared/fair-slots.ts'
 import { InboundStreams } from '../shared/inbound-streams.ts'
+import { Speakers } from '../shared/speakers.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { peerDenied, reconcileCancelled, reconcileFailed, reconcileUnsupported } from './errors.ts'
 import type { ReconcileComponents, ReconcileInit } from './index.ts'
@@ -39,7 +40,7 @@ export class ReconcileService implements Reconcile, Startable {
   readonly #components: ReconcileComponents
   readonly #init: ReconcileInit
   readonly #served = new Map<string, Served>()
-  readonly #peers = new Map<string, PeerId>()
+  readonly #speakers: Speakers
   readonly #listeners = new Set<PeerListener>()
   /** Sessions of its own asking: one with each peer at a time. */
   readonly #outbound = new FairSlots(MAX_OUTBOUND_SESSIONS, 1)
@@ -51,12 +52,18 @@ export class ReconcileService implements Reconcile, Startable {
   readonly #statistics: ReconcileStatistics = { ...NOTHING_COMPARED }
   #running = new AbortController()
   #snapshots = new Snapshots(this.#running.signal)
-  #topologyId: string | undefined
+  #isStarted = false
 
   constructor(components: ReconcileComponents, init: ReconcileInit) {
     this.#components = components
     this.#init = init
     this.protocols = [`/p2pnode/${init.networkName}/reconcile/1.0.0`]
+    this.#speakers = new Speakers(components.events, this.protocols[0], {
+      onSpeaker: (peer, _connection, isNew) => {
+        if (isNew) this.#tell({ type: 'connected', peer })
+      },
+      onGone: (peer) => this.#tell({ type: 'disconnected', peer }),
+    })
   }
 
   readonly [Symbol.toStringTag] = '@p2pnode/reconcile'
@@ -65,23 +72,13 @@ export class ReconcileService implements Reconcile, Startable {
   readonly [serviceDependencies]: string[] = ['@libp2p/identify']
 
   async start(): Promise<void> {
-    if (this.#topologyId !== undefined) return
+    if (this.#isStarted) return
+    this.#isStarted = true
     const { registrar } = this.#components
     const [protocol] = this.protocols
     this.#running = new AbortController()
     this.#snapshots = new Snapshots(this.#running.signal)
-    this.#topologyId = await registrar.register(protocol, {
-      notifyOnLimitedConnection: true,
-      onConnect: (peer) => {
-        // Told anew with each change of what the peer speaks.
-        if (this.#peers.has(peer.toString())) return
-        this.#peers.set(peer.toString(), peer)
-        this.#tell({ type: 'connected', peer })
-      },
-      onDisconnect: (peer) => {
-        if (this.#peers.delete(peer.toString())) this.#tell({ type: 'disconnected', peer })
-      },
-    })
+    this.#speakers.start()
     await registrar.handle(protocol, (stream, connection) => void this.#accept(stream, connection), {
       // Our own bound is the one that counts; this one resets every stream of a burst that goes over it.
       maxInboundStreams: 4 * MAX_INBOUND_SESSIONS_PER_PEER,
@@ -91,14 +88,13 @@ export class ReconcileService implements Reconcile, Startable {
   }
 
   async stop(): Promise<void> {
-    if (this.#topologyId === undefined) return
+    if (!this.#isStarted) return
+    this.#isStarted = false
     const { registrar } = this.#components
-    registrar.unregister(this.#topologyId)
-    this.#topologyId = undefined
     await registrar.unhandle(this.protocols[0])
     this.#running.abort(new Error('the node stops'))
     this.#snapshots.clear()
-    this.#peers.clear()
+    this.#speakers.stop()
   }
 
   register(set: ReconciledSet): () => void {
@@ -120,7 +116,7 @@ export class ReconcileService implements Reconcile, Startable {
   }
 
   peers(): PeerId[] {
-    return [...this.#peers.values()]
+    return this.#speakers.all()
   }
 
   onPeer(listener: PeerListener): () => void {

@@ -163,14 +163,21 @@ export const SEEK_LIMITS = {
   timeoutMs: 5_000,
   /** Each finds up to 20 peers (the k of Kademlia). */
   walks: 4,
+  /** A search gives up after so many walks in a row that led to nobody new. */
+  barrenWalks: 2,
+  /**
+   * Between such walks. Whoever is asked names peers that its routing table has, and kad-dht pings a peer before it takes it
+   * in: one that has just joined is not named yet.
+   */
+  barrenPauseMs: 300,
   /**
    * After a search that found too few, the next one would find no more for a while; not for long, since a put is refused
    * meanwhile though a holder that restarted may be back.
    */
   pauseMs: 15_000,
   /**
-   * A node so young may still be greeting those it was told of, and they those that start with it: a search then waits for
-   * whoever connects next instead of ending with what it has.
+   * A node so young may still be greeting those it was told of, and they those that start with it: a search then goes on to
+   * its end instead of giving up.
    */
   youngMs: 30_000,
 } as const

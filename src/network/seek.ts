@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Libp2p } from '@libp2p/interface'
+import type { Libp2p, PeerId } from '@libp2p/interface'
 import { pEvent } from 'p-event'
 import type { Logger } from '../telemetry/types.ts'
 import { SEEK_LIMITS } from './limits.ts'
@@ -7,8 +7,8 @@ import { SEEK_LIMITS } from './limits.ts'
 /** Looks for further peers through the DHT: the nearest ones, then those around random places. */
 export interface Seeker {
   /**
-   * Resolves when so many peers are connected and have told what they speak, when no more are found, or after a few
-   * seconds. Several callers share one search; one that found nothing new is not repeated for a while.
+   * Resolves when so many connected peers are of the kind that is sought, when no more are found, or after a few seconds.
+   * Several callers share one search; one that found nothing new is not repeated for a while.
    */
   seek(count: number, signal: AbortSignal): Promise<void>
   stop(): void
@@ -17,19 +17,21 @@ export interface Seeker {
 export interface SeekerOptions {
   libp2p: Libp2p
   log: Logger
+  /** Connected peers of the kind that is sought: those that speak a protocol, known from `peer:identify` on. */
+  found(): readonly PeerId[]
   /** Whether the node was told of peers, which it may still be greeting when somebody seeks. */
   expectsPeers: boolean
 }
 
-export function createSeeker({ libp2p, log, expectsPeers }: SeekerOptions): Seeker {
+export function createSeeker({ libp2p, log, found, expectsPeers }: SeekerOptions): Seeker {
   const stopping = new AbortController()
   const youngUntilMs = expectsPeers ? performance.now() + SEEK_LIMITS.youngMs : 0
   let searching: Promise<void> | undefined
   let wanted = 0
   /** The last search found no more than these; it is repeated after a while, or once others have come. */
-  let last = { connected: -1, notBeforeMs: 0 }
+  let last = { greeted: -1, notBeforeMs: 0 }
 
-  /** Peers of whom it is known what they speak. One that has just connected is of no use yet to whoever seeks. */
+  /** Peers that have said what they speak. One that has just connected may yet turn out to be of the kind. */
   const greeted = new Set(libp2p.getPeers().map(String))
   libp2p.addEventListener('peer:identify', ({ detail }) => greeted.add(detail.peerId.toString()), {
     signal: stopping.signal,
@@ -38,16 +40,18 @@ export function createSeeker({ libp2p, log, expectsPeers }: SeekerOptions): Seek
     signal: stopping.signal,
   })
 
-  const connected = (): number => greeted.size
-  const isGreeting = (): boolean => libp2p.getPeers().some((peer) => !greeted.has(peer.toString()))
+  const isFound = (): boolean => found().length >= wanted
+  const greeting = (): number => libp2p.getPeers().filter((peer) => !greeted.has(peer.toString())).length
+  const isYoung = (): boolean => performance.now() < youngUntilMs
   const changed = (signal: AbortSignal): Promise<unknown> =>
     pEvent(libp2p, ['peer:identify', 'peer:disconnect'], { signal })
 
+  /** Connects to peers around a key, until those that have not said yet what they are could be enough. */
   async function walk(key: Uint8Array, signal: AbortSignal): Promise<void> {
     // Without routes a walk would wait for some as long as it may.
     if (libp2p.getPeers().length === 0) return
     for await (const { id } of libp2p.peerRouting.getClosestPeers(key, { signal })) {
-      if (libp2p.getPeers().length >= wanted) return
+      if (found().length + greeting() >= wanted) return
       if (id.equals(libp2p.peerId) || libp2p.getConnections(id).length > 0) continue
       try {
         await libp2p.dial(id, { signal })
@@ -61,26 +65,28 @@ export function createSeeker({ libp2p, log, expectsPeers }: SeekerOptions): Seek
   async function search(): Promise<void> {
     const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(SEEK_LIMITS.timeoutMs)])
     try {
-      for (let round = 0; round < SEEK_LIMITS.walks && connected() < wanted; round += 1) {
-        const before = connected()
-        await walk(round === 0 ? libp2p.peerId.toMultihash().bytes : randomBytes(32), signal)
-        while (connected() < wanted && isGreeting()) await changed(signal)
-        if (connected() > before || connected() >= wanted) continue
-        if (performance.now() >= youngUntilMs) break
-        await changed(signal)
+      let barren = 0
+      for (let walks = 0; !isFound() && (walks < SEEK_LIMITS.walks || isYoung()); walks += 1) {
+        const before = greeted.size
+        await walk(walks === 0 ? libp2p.peerId.toMultihash().bytes : randomBytes(32), signal)
+        while (!isFound() && greeting() > 0) await changed(signal)
+        barren = greeted.size > before ? 0 : barren + 1
+        if (isFound() || barren === 0) continue
+        if (barren >= SEEK_LIMITS.barrenWalks && !isYoung()) break
+        await unlessSooner(changed, SEEK_LIMITS.barrenPauseMs, signal)
       }
     } catch (error) {
       // The search ends with its time: what is connected by then has to do.
-      log.debug({ err: error, connected: connected(), wanted }, 'the search for peers ended')
+      log.debug({ err: error, found: found().length, wanted }, 'the search for peers ended')
     }
-    last = { connected: connected(), notBeforeMs: performance.now() + SEEK_LIMITS.pauseMs }
+    last = { greeted: greeted.size, notBeforeMs: performance.now() + SEEK_LIMITS.pauseMs }
     wanted = 0
   }
 
   return {
     async seek(count, signal) {
-      if (connected() >= count || stopping.signal.aborted) return
-      const isRepeated = performance.now() < last.notBeforeMs && connected() <= last.connected
+      if (found().length >= count || stopping.signal.aborted) return
+      const isRepeated = performance.now() < last.notBeforeMs && greeted.size <= last.greeted
       if (searching === undefined && isRepeated) return
       wanted = Math.max(wanted, count)
       searching ??= search().finally(() => {
@@ -91,6 +97,16 @@ export function createSeeker({ libp2p, log, expectsPeers }: SeekerOptions): Seek
     },
     stop: () => stopping.abort(),
   }
+}
+
+/** Waits so long, or until what happens sooner. @throws the signal's reason */
+async function unlessSooner(
+  happens: (signal: AbortSignal) => Promise<unknown>,
+  pauseMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  await happens(AbortSignal.any([signal, AbortSignal.timeout(pauseMs)])).catch(() => {})
+  signal.throwIfAborted()
 }
 
 function untilEither(search: Promise<void>, signal: AbortSignal): Promise<void> {

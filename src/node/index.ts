@@ -260,7 +260,8 @@ async function startServices(
     LIBP2P_STOP_TIMEOUT_MS + 500,
   )
   // Before the first connection: it has to hear of each.
-  const seeker = createSeeker({ libp2p, log, expectsPeers: swarm.config.network.bootstrap.length > 0 })
+  const expectsPeers = swarm.config.network.bootstrap.length > 0
+  const seeker = createSeeker({ libp2p, log, found: () => libp2p.services.chunk.peers(), expectsPeers })
   lifecycle.started('seeker', () => seeker.stop())
   try {
     await helia.start()

@@ -68,7 +68,7 @@ export interface VaultNetwork {
   libp2p: Libp2p
   /** Whether the DHT knows anybody to ask. */
   hasRoutes: () => boolean
-  /** Looks for further peers until so many are connected; bounded in time by itself. */
+  /** Looks for further peers until so many that could hold are connected; bounded in time by itself. */
   seek?: (count: number, signal: AbortSignal) => Promise<void>
 }
 

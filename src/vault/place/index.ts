@@ -18,7 +18,7 @@ export interface PlacerDependencies {
   self: string
   /** The IP address of a connected peer, where it has one. */
   addressOf(peer: PeerId): string | undefined
-  /** Looks for further peers until so many are connected; bounded in time by itself. */
+  /** Looks for further peers until so many that speak the protocol are connected; bounded in time by itself. */
   seek?(count: number, signal: AbortSignal): Promise<void>
 }
 

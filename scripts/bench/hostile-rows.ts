@@ -11,8 +11,14 @@ import { MIB, type Row } from './report.ts'
 
 export interface HostileBench {
   nodes: number
-  /** Which ways; all of them by default. */
+  /** Which ways, a play for each; all of them by default. */
   ways?: readonly Way[]
+  /** One play with all these ways at once, the hostile peers taking turns. */
+  isTogether?: boolean
+  /** With trust on, off, or first one and then the other. */
+  trust?: readonly ('on' | 'off')[]
+  /** Of an audit interval and a round, in seconds; by default so much for each node. */
+  intervalS?: number | undefined
   seed?: string
   /** Where `hostile.md`, `hostile.svg` and `hostile.json` are kept; nowhere by default. */
   keep?: string | undefined
@@ -22,18 +28,30 @@ export interface HostileBench {
 export async function hostileRows({
   nodes,
   ways = WAYS,
+  isTogether = false,
+  trust = ['on', 'off'],
+  intervalS,
   seed = 'a third',
   keep,
 }: HostileBench): Promise<Row[]> {
   const reports: HostileReport[] = []
   const rows: Row[] = []
-  for (const way of ways) {
-    for (const trust of ['on', 'off']) {
-      const { experiment, failures, connected } = await play([String(nodes), way, trust, seed])
+  for (const played of isTogether ? [ways] : ways.map((way) => [way])) {
+    for (const state of trust) {
+      const interval = intervalS === undefined ? [] : [String(intervalS)]
+      const { experiment, failures, connected } = await play([
+        String(nodes),
+        played.join(','),
+        state,
+        seed,
+        ...interval,
+      ])
       if (experiment === null)
-        throw new Error(`${way}, trust ${trust}: ${connected.nodes} nodes connected; ${failures.join('; ')}`)
+        throw new Error(
+          `${played.join(', ')}, trust ${state}: ${connected.nodes} nodes connected; ${failures.join('; ')}`,
+        )
       reports.push(experiment)
-      rows.push(...rowsOf(way, experiment))
+      rows.push(...rowsOf(experiment))
       if (keep !== undefined) await keepIn(keep, reports)
     }
   }
@@ -50,8 +68,8 @@ async function play(args: string[]): Promise<SimulationReport> {
 }
 
 /** What has to hold has to with trust on; with trust off it is what it is compared with. */
-function rowsOf(way: Way, report: HostileReport): Row[] {
-  const name = `${report.hostile} of ${report.nodes} hostile by ${way}, trust ${report.isTrusting ? 'on' : 'off'}`
+function rowsOf(report: HostileReport): Row[] {
+  const name = `${report.hostile} of ${report.nodes} hostile by ${report.ways.join(', ')}, trust ${report.isTrusting ? 'on' : 'off'}`
   const { rounds, firstFiles } = report
   const total = (of: (round: HostileReport['rounds'][number]) => number): number =>
     rounds.reduce((sum, round) => sum + of(round), 0)

@@ -86,7 +86,8 @@ export function createSeeker({ libp2p, log, found, expectsPeers }: SeekerOptions
   return {
     async seek(count, signal) {
       if (found().length >= count || stopping.signal.aborted) return
-      const isRepeated = performance.now() < last.notBeforeMs && greeted.size <= last.greeted
+      const isSame = greeted.size <= last.greeted && greeting() === 0
+      const isRepeated = isSame && performance.now() < last.notBeforeMs
       if (searching === undefined && isRepeated) return
       wanted = Math.max(wanted, count)
       searching ??= search().finally(() => {

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { CID } from 'multiformats/cid'
 import type { NodeServices } from '../node/index.ts'
 import { jobFailed } from './errors.ts'
-import { FILE_SIZES_BYTES, OPERATION_TIMEOUT_MS } from './limits.ts'
+import { FILE_SIZES_BYTES } from './limits.ts'
 import type { Member } from './network.ts'
 
 /** A file of the simulation. Its bytes are not kept: what comes back is compared by hash. */
@@ -30,11 +30,6 @@ export function contentOf(index: number): FileContent {
 
 export function named(name: string, bytes: Uint8Array): FileContent {
   return { name, bytes, sha256: createHash('sha256').update(bytes).digest('hex') }
-}
-
-/** The signal of the simulation with the time that one operation has. */
-export function operationSignal(signal: AbortSignal): AbortSignal {
-  return AbortSignal.any([signal, AbortSignal.timeout(OPERATION_TIMEOUT_MS)])
 }
 
 /** Runs a job to its end. @throws ERR_SIMULATION_JOB where it did not end well; the signal's reason */
@@ -74,10 +69,9 @@ export async function addContent(
   { name, bytes, sha256 }: FileContent,
   signal: AbortSignal,
 ): Promise<SimulatedFile> {
-  const within = operationSignal(signal)
   const params = { source: 'file', name, profile: 'unixfs-v1-2025', pin: name, preserveMode: false }
-  const { cid } = await runJob<{ cid: string }>(services, 'add', params, within, bytes)
-  await services.content.provide(CID.parse(cid), { signal: within })
+  const { cid } = await runJob<{ cid: string }>(services, 'add', params, signal, bytes)
+  await services.content.provide(CID.parse(cid), { signal })
   return { name, sizeBytes: bytes.length, sha256, address: cid, holders: new Set([member]) }
 }
 
@@ -89,13 +83,13 @@ export async function putContent(
   signal: AbortSignal,
 ): Promise<SimulatedFile> {
   const params = { source: 'file', fileName: name, name, allowDegraded: false, preserveMode: false }
-  const { link } = await runJob<{ link: string }>(services, 'put', params, operationSignal(signal), bytes)
+  const { link } = await runJob<{ link: string }>(services, 'put', params, signal, bytes)
   return { name, sizeBytes: bytes.length, sha256, address: link, holders: new Set([member]) }
 }
 
 /** Reads a private file by its link. @returns its SHA-256 */
 export function readFile(services: NodeServices, file: SimulatedFile, signal: AbortSignal): Promise<string> {
-  return hashOf(services.vault.cat(file.address, { signal: operationSignal(signal) }))
+  return hashOf(services.vault.cat(file.address, { signal }))
 }
 
 /** Fetches a public file through the node, as `get` does, and reads it back from the node's own store. @returns its SHA-256 */
@@ -104,9 +98,8 @@ export async function fetchFile(
   file: SimulatedFile,
   signal: AbortSignal,
 ): Promise<string> {
-  const within = operationSignal(signal)
-  await runJob(services, 'get', { address: file.address }, within)
-  return hashOf(services.content.cat(file.address, { signal: within, offline: true }))
+  await runJob(services, 'get', { address: file.address }, signal)
+  return hashOf(services.content.cat(file.address, { signal, offline: true }))
 }
 
 export async function hashOf(bytes: AsyncIterable<Uint8Array>): Promise<string> {

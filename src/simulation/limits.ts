@@ -14,10 +14,14 @@ export const CHANGES_PER_PROCESSOR = 2
  * that is busy otherwise shall see its network all the same, and the report says how long it took.
  */
 export const CONNECT_TIMEOUT_MS = 300_000
-export const CONNECT_TIMEOUT_PER_NODE_MS = 6_000
+export const CONNECT_TIMEOUT_PER_NODE_MS = 12_000
 
-/** One add, put, fetch or announcement. Files are small; what takes longer has failed. */
+/**
+ * One add, put, fetch or announcement, for each member of the network and at the least. Files are small; what takes longer has failed.
+ * A put asks every holder there is, and all of them answer with the same processors.
+ */
 export const OPERATION_TIMEOUT_MS = 60_000
+export const OPERATION_TIMEOUT_PER_NODE_MS = 2_000
 
 /** Fetches under way at once in the whole process: as many as keep two processors busy without hiding how long one takes. */
 export const CONCURRENT_FETCHES = 4

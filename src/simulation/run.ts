@@ -7,6 +7,8 @@ import {
   CONNECT_TIMEOUT_MS,
   CONNECT_TIMEOUT_PER_NODE_MS,
   MAX_LISTED_FAILURES,
+  OPERATION_TIMEOUT_MS,
+  OPERATION_TIMEOUT_PER_NODE_MS,
 } from './limits.ts'
 import { forEachLimited, percentile, timingOf } from './measure.ts'
 import type { Member, SimulatedNetwork } from './network.ts'
@@ -70,6 +72,15 @@ export class Run {
     if (this.#failures.length < MAX_LISTED_FAILURES) this.#failures.push(message)
   }
 
+  /** The signal of the simulation with the time that one operation has. */
+  operationSignal(): AbortSignal {
+    const timeoutMs = Math.max(
+      OPERATION_TIMEOUT_MS,
+      this.network.members.length * OPERATION_TIMEOUT_PER_NODE_MS,
+    )
+    return AbortSignal.any([this.signal, AbortSignal.timeout(timeoutMs)])
+  }
+
   /** Starts every node and waits until they are one network. @returns whether they were in time */
   async startAll(): Promise<boolean> {
     const { network, signal } = this
@@ -103,7 +114,7 @@ export class Run {
     const step = this.steps(label, members.length)
     await forEachLimited(members, CONCURRENT_FETCHES, async (member, index) => {
       try {
-        files.push(await make(member, this.network.services(member), index, this.signal))
+        files.push(await make(member, this.network.services(member), index, this.operationSignal()))
         this.#files += 1
       } catch (error) {
         this.signal.throwIfAborted()
@@ -175,7 +186,7 @@ export class Run {
     const what = `${member.name} (${member.role}), ${file.name}`
     const beganMs = performance.now()
     try {
-      const sha256 = await fetcher(this.network.services(member), file, this.signal)
+      const sha256 = await fetcher(this.network.services(member), file, this.operationSignal())
       if (sha256 !== file.sha256) {
         this.#wrong += 1
         this.fail(`${what}: the bytes are not those that were stored`)

@@ -25,7 +25,7 @@ export class Cast {
   constructor(members: readonly Member[], options: HostileOptions, random: SeededRandom) {
     this.#members = members
     this.#isTrusting = options.isTrusting
-    this.intervalMs = Math.min(MAX_INTERVAL_MS, members.length * INTERVAL_PER_NODE_MS)
+    this.intervalMs = options.intervalMs ?? Math.min(MAX_INTERVAL_MS, members.length * INTERVAL_PER_NODE_MS)
     const byRole = Map.groupBy(members, ({ role }) => role)
     const chosen = [...byRole.values()].flatMap((ofRole) =>
       random.some(

@@ -7,6 +7,8 @@ export interface HostileOptions {
   isTrusting: boolean
   /** Who is hostile, what is stored and who reads what follow from it; keys of nodes and slabs, and what the clock does, do not. */
   seed: string
+  /** Between two audits of a column, and the length of a round; by default so much for each node. */
+  intervalMs?: number
   warmUpRounds?: number
   measuredRounds?: number
 }

@@ -1,4 +1,4 @@
-import { addFile, fetchFile, hashOf, operationSignal, type SimulatedFile } from '../files.ts'
+import { addFile, fetchFile, hashOf, type SimulatedFile } from '../files.ts'
 import type { Member } from '../network.ts'
 import type { Run } from '../run.ts'
 import { givers, plan } from './plan.ts'
@@ -70,7 +70,7 @@ async function checkKept(
   for (const file of files) {
     for (const member of members) {
       if (!file.holders.has(member)) continue
-      const signal = operationSignal(run.signal)
+      const signal = run.operationSignal()
       const { content } = run.network.services(member)
       const sha256 = await hashOf(content.cat(file.address, { signal, offline: true })).catch(
         (error: Error) => error,

@@ -5,6 +5,7 @@ import {
   DEFAULT_PAGE_ENTRIES,
   MAX_PAGE_ENTRIES,
   MAX_RANKED_MATCHES,
+  MAX_RECORDS_PER_PUBLISHER,
   MAX_SEARCH_CHARACTERS,
   MAX_SEARCH_OFFSET,
 } from './limits.ts'
@@ -49,12 +50,11 @@ export class CatalogSearch {
     const match = matchExpression(search.text ?? '', search.tag)
     const after = cursorOf(search.after)
     const filter = this.#filter(search)
-    const counts = this.#count(match, filter)
+    const { rows, counts } =
+      match !== undefined && search.publisher !== undefined
+        ? this.#ofPublisher(match, filter, after, limit)
+        : this.#page(match, filter, after, limit)
     const total = counts.matches - counts.hidden
-    const rows =
-      match === undefined
-        ? this.#newest(filter, after, limit)
-        : this.#ranked(match, filter, { after, limit, isRanked: total <= MAX_RANKED_MATCHES })
     const entries = rows.map(this.#options.present).filter((entry) => entry !== undefined)
     const shown = entries.filter((entry) => this.#options.isShown(entry))
     return {
@@ -86,6 +86,26 @@ export class CatalogSearch {
     return { where: conditions.join(' AND '), values }
   }
 
+  #page(match: string | undefined, filter: Filter, after: number, limit: number): Page {
+    const counts = this.#count(match, filter)
+    if (match === undefined) return { counts, rows: this.#newest(filter, after, limit) }
+    const isRanked = counts.matches - counts.hidden <= MAX_RANKED_MATCHES
+    return { counts, rows: this.#ranked(match, filter, { after, limit, isRanked }) }
+  }
+
+  /**
+   * Counted and ordered in one go: with a word of every entry most of the time goes into passing over what others published, and
+   * one publisher has at most MAX_RECORDS_PER_PUBLISHER that match.
+   */
+  #ofPublisher(match: string, filter: Filter, after: number, limit: number): Page {
+    const isHidden = this.#options.hidden().has(Number(filter.values['publisher']))
+    const all = { after: 0, limit: MAX_RECORDS_PER_PUBLISHER }
+    const rows = this.#ranked(match, filter, { ...all, isRanked: true, shown: 'TRUE' })
+    const hidden = isHidden ? rows.length : 0
+    const counts = { matches: rows.length, hidden, publishers: hidden > 0 ? 1 : 0 }
+    return { counts, rows: isHidden ? [] : rows.slice(after, after + limit) }
+  }
+
   #count(match: string | undefined, { where, values }: Filter): Counts {
     const from =
       match === undefined
@@ -106,13 +126,13 @@ export class CatalogSearch {
   #ranked(
     match: string,
     { where, values }: Filter,
-    { after, limit, isRanked }: { after: number; limit: number; isRanked: boolean },
+    { after, limit, isRanked, shown = SHOWN }: Order,
   ): number[] {
     const order = isRanked
       ? `bm25(catalog_text, ${WEIGHTS}), catalog_text.rowid DESC`
       : 'catalog_text.rowid DESC'
     const sql = `SELECT r.n FROM catalog_text CROSS JOIN catalog_record r ON r.n = catalog_text.rowid
-      WHERE catalog_text MATCH @match AND ${where} AND ${SHOWN} ORDER BY ${order} LIMIT @limit OFFSET @after`
+      WHERE catalog_text MATCH @match AND ${where} AND ${shown} ORDER BY ${order} LIMIT @limit OFFSET @after`
     return this.#all<{ n: number }>(sql, { ...values, match, limit, after }).map(({ n }) => n)
   }
 
@@ -125,6 +145,21 @@ interface Counts {
   matches: number
   hidden: number
   publishers: number
+}
+
+interface Page {
+  counts: Counts
+  /** Of the records on the page, in order; none of a hidden publisher. */
+  rows: number[]
+}
+
+interface Order {
+  after: number
+  limit: number
+  /** By how well they match; else the newest first. */
+  isRanked: boolean
+  /** A condition in place of that which leaves out hidden publishers. */
+  shown?: string
 }
 
 const NOTHING: Counts = { matches: 0, hidden: 0, publishers: 0 }

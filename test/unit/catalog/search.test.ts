@@ -134,12 +134,12 @@ describe('a search of the catalogue', () => {
 
   it('without words gives the newest, in pages that do not shift', () => {
     expect(titles({})).toEqual(['expires', 'Cathedral again', '東京の写真', 'Cathedral', 'Holiday in Köln'])
-    for (const search of [{}, { text: 'cathedral' }]) {
-      const all = titles(search)
+    for (const search of [{}, { text: 'cathedral' }, { text: 'cathedral', publisher: one.peer, limit: 1 }]) {
+      const all = titles({ ...search, limit: 50 })
       const paged: string[] = []
       let after: string | null = ''
       while (after !== null) {
-        const page = fixture.catalog.search({ ...search, limit: 2, ...(after === '' ? {} : { after }) })
+        const page = fixture.catalog.search({ limit: 2, ...search, ...(after === '' ? {} : { after }) })
         expect(page.total).toBe(all.length)
         paged.push(...page.entries.map(({ title }) => title))
         after = page.next
@@ -177,6 +177,16 @@ describe('a search of the catalogue', () => {
     expect(found).toMatchObject({ total: 2, hidden: { entries: 2, publishers: 1 } })
     expect(catalog.search({}).hidden).toEqual({ entries: 2, publishers: 1 })
     expect(catalog.search({ text: 'holiday' }).hidden).toEqual({ entries: 0, publishers: 0 })
+    expect(catalog.search({ text: 'cathedral', publisher: two.peer })).toEqual({
+      entries: [],
+      total: 0,
+      hidden: { entries: 2, publishers: 1 },
+      next: null,
+    })
+    expect(catalog.search({ text: 'holiday', publisher: two.peer }).hidden).toEqual({
+      entries: 0,
+      publishers: 0,
+    })
     expect(catalog.publishers().find(({ publisher }) => publisher === two.peer)).toMatchObject({
       entries: 2,
       isShown: false,

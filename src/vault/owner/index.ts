@@ -278,7 +278,11 @@ export function createOwner(options: OwnerOptions): Owner {
     },
     async recover(phrase, signal) {
       const secret = ownerSecretOf(phrase)
+      let version: number | undefined
+      let objects = 0
       for (const found of await findVersions(dependencies, secret, signal)) {
+        // Of one number there are two where two machines made it at the same time.
+        if (version !== undefined && found.version < version) break
         const document = await fetchVersion(dependencies, secret, found, signal)
         if (document === undefined) continue
         // A machine that never put anything becomes that owner; another one takes over the objects alone.
@@ -288,9 +292,11 @@ export function createOwner(options: OwnerOptions): Owner {
           state.atRest.use(secret)
           await database.write(() => state.insertVersion(found.version, found.slab, Date.now()))
         }
-        return { objects: await merge(document), version: found.version }
+        objects += await merge(document)
+        version = found.version
       }
-      throw stateNotFound()
+      if (version === undefined) throw stateNotFound()
+      return { objects, version }
     },
     report,
   }

@@ -107,6 +107,15 @@ export const STATE_LOOK_AHEAD = 32
 export const STATE_LOOK_TIMEOUT_MS = 5_000
 /** After a failed attempt to keep the state, before the next. */
 export const STATE_RETRY_MS = 60_000
+/** How long a version that no holder has taken waits for one; another attempt follows. */
+export const STATE_HOLDER_WAIT_MS = 3_000
+/**
+ * Where another machine of the owner has taken the same number, before the next attempt: drawn between nothing and this, so that the two
+ * do not meet again.
+ */
+export const STATE_RIVAL_MS = 5_000
+/** Versions of other machines that are taken over at once: more than machines write at the same time. */
+export const MAX_RIVALS = 8
 
 /** How old the figures of `status` and `doctor` may be. */
 export const REPORT_FRESH_MS = 5_000

@@ -1,24 +1,33 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { slabIdOf, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
+import { sameBytes, slabIdOf } from '../../../protocols/chunk/format/index.ts'
 import { stateKey, stateSlabSalt } from '../codec/index.ts'
 import { mergeDocument, readDocument, writeDocument } from './document.ts'
 import {
+  MAX_RIVALS,
   RENEW_PART,
   STATE_BYTES_PER_SECOND,
   STATE_COALESCE_MS,
   STATE_COPIES,
+  STATE_HOLDER_WAIT_MS,
   STATE_LATE_MS,
   STATE_LOOK_AHEAD,
   STATE_MARK_EVERY,
   STATE_MAX_COALESCE_MS,
   STATE_RETRY_MS,
+  STATE_RIVAL_MS,
   STATE_VERSIONS_KEPT,
 } from './limits.ts'
 import type { OwnerDependencies } from './put/dependencies.ts'
 import { GroupHolders } from './put/group-holders.ts'
 import { uploadCopies } from './put/upload-copies.ts'
 import { fetchVersion, findVersions, signerOfVersion } from './state-versions.ts'
+
+/**
+ * How an attempt ended. `nobody`: nobody takes it now. `rival`: another machine of this owner has a version that this one does not know;
+ * it has to be taken over, and the next version is to have both.
+ */
+type Outcome = 'kept' | 'nobody' | 'rival'
 
 /** The object of slabs that are versions of the state. */
 const STATE_OBJECT = 'state'
@@ -73,17 +82,20 @@ export class StateKeeper {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop
+    let pauseMs = STATE_RETRY_MS
     while (!signal.aborted) {
       if (this.#isDirty) await sleep(coalesceMs(this.#sentBytes), undefined, { signal }).catch(() => {})
       this.#wake = new AbortController()
       if (signal.aborted) return
       if (this.#isDirty) {
         this.#isDirty = false
+        pauseMs = STATE_RETRY_MS
         try {
-          const isKept = await this.#keep(signal)
+          const outcome = await this.#keep(signal)
           // What changed meanwhile is in no version yet.
-          if (!isKept) this.#isDirty = true
-          this.#hasFailed = !isKept
+          if (outcome !== 'kept') this.#isDirty = true
+          if (outcome === 'rival') pauseMs = Math.random() * STATE_RIVAL_MS
+          this.#hasFailed = outcome !== 'kept'
         } catch (error) {
           if (signal.aborted) return
           this.#isDirty = true
@@ -94,15 +106,13 @@ export class StateKeeper {
           )
         }
       }
-      const pauseMs = this.#isDirty ? STATE_RETRY_MS : undefined
-      await pause(pauseMs, this.#wake.signal)
+      await pause(this.#isDirty ? pauseMs : undefined, this.#wake.signal)
     }
   }
 
-  /** False: nobody takes it now. */
-  async #keep(signal: AbortSignal): Promise<boolean> {
+  async #keep(signal: AbortSignal): Promise<Outcome> {
     const { state, ownerSecret, manifestCodec, chunk, placer, leaseMs } = this.#dependencies
-    if (chunk.peers().length === 0) return false
+    if (chunk.peers().length === 0) return 'nobody'
     const version = await this.#freeVersion(signal)
     const signer = signerOfVersion(ownerSecret(), version)
     const slab = slabIdOf(signer.publicKey)
@@ -116,7 +126,7 @@ export class StateKeeper {
       signal,
     })
     const n = Math.min(STATE_COPIES, candidates.length)
-    if (n === 0) return false
+    if (n === 0) return 'nobody'
     const sealed = await manifestCodec.sealLayer(await writeDocument(state, ownerSecret()), {
       slab,
       salt: randomBytes(SALT_BYTES),
@@ -156,13 +166,14 @@ export class StateKeeper {
       placer,
       chunk,
       waiting() {},
+      waitMs: STATE_HOLDER_WAIT_MS,
       signal,
     })
     try {
       await group.place()
       const pieces = sealed.pieces.map((bytes, at) => ({ bytes, root: sealed.roots[at] as Uint8Array }))
       const stored = await uploadCopies(this.#dependencies, { slab, signer, pieces, n, group, lease, signal })
-      if (stored.receipts.length === 0) return false
+      if (stored.receipts.length === 0) return 'nobody'
       await state.database.write(() => {
         const { columnBytes: bytes, hash } = stored.index
         state.finishSlab({ id: slab, salt, modes: new Uint8Array(0), columnBytes: bytes, indexHash: hash })
@@ -170,7 +181,12 @@ export class StateKeeper {
         this.#retire(version)
       })
       this.#dependencies.onLeases()
-      return true
+      return (await this.#takeOver(version, signal)).taken > 0 ? 'rival' : 'kept'
+    } catch (error) {
+      signal.throwIfAborted()
+      // Holders refuse a second version of a number that they have.
+      if ((await this.#takeOver(version, signal)).taken > 0) return 'rival'
+      throw error
     } finally {
       group.close()
     }
@@ -178,19 +194,37 @@ export class StateKeeper {
 
   /** The next number that no other machine of this owner has used; what such a one knows is taken over first. */
   async #freeVersion(signal: AbortSignal): Promise<number> {
+    const last = this.#dependencies.state.versions(1)[0]?.version ?? 0
+    const { newest } = await this.#takeOver(last, signal)
+    return Math.max(last, newest) + 1
+  }
+
+  /**
+   * Takes over what other machines of this owner keep as version `last` or, where they went on, as their newest one: how many
+   * of them, and the highest number that any has, with what could not be had. It may be what an attempt of this machine that failed has
+   * left: that changes nothing.
+   */
+  async #takeOver(last: number, signal: AbortSignal): Promise<{ taken: number; newest: number }> {
     const { state, ownerSecret, leaseMs } = this.#dependencies
-    const last = state.versions(1)[0]?.version ?? 0
-    const own = new Set(state.versions(STATE_MARK_EVERY).map(({ slab }) => slabKeyOf(slab)))
     // Mostly nobody else has gone on, and not far; after a failure one may be far ahead.
     const reach = this.#hasFailed ? {} : { count: STATE_LOOK_AHEAD, ahead: 0 }
     const from = Math.max(1, last)
     const found = await findVersions(this.#dependencies, ownerSecret(), signal, { from, ...reach })
-    const newest = found.find(({ slab }) => !own.has(slabKeyOf(slab)))
-    if (newest === undefined) return last + 1
-    const document = await fetchVersion(this.#dependencies, ownerSecret(), newest, signal)
-    if (document !== undefined)
+    const others = found.filter(({ slab, indexHash }) => {
+      const own = state.slab(slab)?.indexHash
+      return own === undefined || own === null || !sameBytes(own, indexHash)
+    })
+    const newest = others[0]?.version ?? 0
+    const rivals = others.filter(({ version }) => version === newest || version === last)
+    let taken = 0
+    for (const rival of rivals.slice(0, MAX_RIVALS)) {
+      const document = await fetchVersion(this.#dependencies, ownerSecret(), rival, signal)
+      // What a holder only says to have is nothing that another machine made.
+      if (document === undefined) continue
       await mergeDocument(state, ownerSecret(), await readDocument(document), leaseMs)
-    return Math.max(last, newest.version) + 1
+      taken += 1
+    }
+    return { taken, newest }
   }
 
   /** The last versions stay, and the marks; the others are deleted at their holders, by and by. */

@@ -16,9 +16,14 @@ export interface VersionReader {
   manifestCodec: Pick<ManifestCodec, 'openLayer'>
 }
 
+/**
+ * What holders keep as a version. Two machines of one owner that take the same number at the same time make two of them, which differ
+ * in their index; whoever looks needs both.
+ */
 export interface FoundVersion {
   version: number
   slab: SlabId
+  indexHash: Uint8Array
   holders: { peer: PeerId; column: number }[]
 }
 
@@ -28,7 +33,8 @@ export function signerOfVersion(ownerSecret: Uint8Array, version: number) {
 
 /**
  * The newest version of an owner's state that any connected peer holds, and those before it that are near, newest first. Each question
- * covers a whole block of versions, whose last is a mark; where a block has its mark the next one is looked into too.
+ * covers a whole block of versions, whose last is a mark; where a block has its mark the next one is looked into too. A version of which
+ * there are two stands in the list twice.
  *
  * Of each peer's answer the newest version has to be proven by its index, which only the owner's key can have signed: whoever says to
  * hold everything would otherwise lead the search on for ever.
@@ -58,35 +64,42 @@ async function findInBlock(
   signal: AbortSignal,
 ): Promise<FoundVersion[]> {
   const pacer = new Pacer()
-  const byKey = new Map<string, FoundVersion>()
+  const versions = new Map<string, number>()
+  const slabs: SlabId[] = []
   for (let version = first; version < first + count; version += 1) {
     const slab = slabIdOf(signerOfVersion(ownerSecret, version).publicKey)
-    byKey.set(slabKeyOf(slab), { version, slab, holders: [] })
+    versions.set(slabKeyOf(slab), version)
+    slabs.push(slab)
     await pacer.breathe()
   }
-  const slabs = [...byKey.values()].map(({ slab }) => slab)
   const versionOf = (held: HeldColumn | undefined): number =>
-    held === undefined ? 0 : (byKey.get(slabKeyOf(held.slab))?.version ?? 0)
+    held === undefined ? 0 : (versions.get(slabKeyOf(held.slab)) ?? 0)
+  const found = new Map<string, FoundVersion>()
   const queue = chunk.peers().values()
   const work = async (): Promise<void> => {
     for (const peer of queue) {
       const patience = AbortSignal.any([signal, AbortSignal.timeout(STATE_LOOK_TIMEOUT_MS)])
       const held = await chunk.have(peer, slabs, patience).catch((): HeldColumn[] => [])
       const newest = held
-        .filter(({ slab }) => byKey.has(slabKeyOf(slab)))
+        .filter((one) => versionOf(one) > 0)
         .reduce<HeldColumn | undefined>(
           (best, one) => (versionOf(best) < versionOf(one) ? one : best),
           undefined,
         )
       if (newest === undefined || !(await hasIndex(chunk, peer, newest, signal))) continue
-      for (const { slab, column } of held) byKey.get(slabKeyOf(slab))?.holders.push({ peer, column })
+      for (const one of held) {
+        if (versionOf(one) === 0) continue
+        const { slab, column, indexHash } = one
+        const key = `${slabKeyOf(slab)} ${Buffer.from(indexHash).toString('hex')}`
+        const known = found.get(key) ?? { version: versionOf(one), slab, indexHash, holders: [] }
+        known.holders.push({ peer, column })
+        found.set(key, known)
+      }
     }
   }
   await Promise.all(Array.from({ length: CONCURRENT_REQUESTS }, work))
   signal.throwIfAborted()
-  return [...byKey.values()]
-    .filter(({ holders }) => holders.length > 0)
-    .sort((one, other) => other.version - one.version)
+  return [...found.values()].sort((one, other) => other.version - one.version)
 }
 
 /** Whether the peer has the index that it names; its signature is checked on the way. */
@@ -109,13 +122,14 @@ async function hasIndex(
 export async function fetchVersion(
   { chunk, manifestCodec }: VersionReader,
   ownerSecret: Uint8Array,
-  { slab, holders }: FoundVersion,
+  { slab, indexHash, holders }: FoundVersion,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
   for (const { peer, column } of holders) {
     const patience = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
     try {
       const index = await chunk.index(peer, slab, patience)
+      if (!sameBytes(index.hash, indexHash)) continue
       const segments = index.sealedBytes.map((_, segment) => segment)
       const pieces: Uint8Array[] = []
       for await (const { bytes } of chunk.fetch(peer, index, column, { segments, signal: patience }))

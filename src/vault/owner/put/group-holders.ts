@@ -17,6 +17,8 @@ export interface GroupOptions {
   chunk: Pick<Chunk, 'onPeer'>
   /** Says why the put stands still; null when it goes on. */
   waiting(reason: string | null): void
+  /** How long a column without a holder waits for one; HOLDER_WAIT_MS by default. */
+  waitMs?: number
   /** See SECOND_CHANCE_MS. */
   secondChanceMs?: number
   signal: AbortSignal
@@ -106,7 +108,7 @@ export class GroupHolders {
   async #next(column: number): Promise<PeerId | undefined> {
     const { allowDegraded, signal, waiting, redundancy, secondChanceMs = SECOND_CHANCE_MS } = this.#options
     const startMs = performance.now()
-    const endMs = startMs + HOLDER_WAIT_MS
+    const endMs = startMs + (this.#options.waitMs ?? HOLDER_WAIT_MS)
     let waited = false
     try {
       for (;;) {

@@ -418,6 +418,30 @@ describe('what is on a denylist is not told of', () => {
     expect(await copies(holder)).not.toContain(root.cid.toString())
   })
 
+  it('by records of names, which are neither passed on nor taken', async () => {
+    const of = (node: WholeNode) => `${node.ready.gateway}/routing/v1/ipns`
+    const accept = 'application/vnd.ipfs.ipns-record'
+    const recordOf = (node: WholeNode, name: string) => fetch(`${of(node)}/${name}`, { headers: { accept } })
+    for (const [block, type, sent] of [
+      [openTree, accept, 200],
+      // As the specification has it where there is none.
+      [root, 'text/plain; charset=utf-8', 400],
+    ] as const) {
+      const key = `to-${sent}`
+      await api(other, '/api/v1/names/keys', { key })
+      const made = await api(other, '/api/v1/names', { address: `/ipfs/${block.cid}`, key })
+      expect(made.status, made.body.toString()).toBe(200)
+      const { name } = made.json<{ name: string }>()
+      const record = await recordOf(other, name)
+      expect(record.status).toBe(200)
+      const body = await record.arrayBuffer()
+      expect((await recordOf(holder, name)).headers.get('content-type')).toBe(type)
+      const headers = { 'content-type': accept }
+      const put = await fetch(`${of(holder)}/${name}`, { method: 'PUT', headers, body })
+      expect(put.status, `to ${block.cid}`).toBe(sent)
+    }
+  })
+
   it('from the moment that a list comes: records are withdrawn, and told again when the list goes', async () => {
     await pin(holder, late.cid, 'late')
     const provide = async () =>

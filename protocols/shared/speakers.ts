@@ -4,7 +4,7 @@ import type { Connection, Libp2pEvents, PeerId, TypedEventTarget } from '@libp2p
 export type PeerEvents = Pick<TypedEventTarget<Libp2pEvents>, 'addEventListener' | 'removeEventListener'>
 
 export interface SpeakersListener {
-  /** With each time that the peer says it speaks the protocol, so also for a further connection; `isNew`: it was none before. */
+  /** Once for each connection over which the peer says that it speaks the protocol; `isNew`: it was none before. */
   onSpeaker?(peer: PeerId, connection: Connection, isNew: boolean): void
   onGone?(peer: PeerId): void
 }
@@ -20,7 +20,8 @@ export class Speakers {
   readonly #events: PeerEvents
   readonly #protocol: string
   readonly #listener: SpeakersListener
-  readonly #peers = new Map<string, PeerId>()
+  /** Each with the last connection over which it said so. */
+  readonly #peers = new Map<string, { peer: PeerId; connection: string }>()
 
   constructor(events: PeerEvents, protocol: string, listener: SpeakersListener = {}) {
     this.#events = events
@@ -40,7 +41,7 @@ export class Speakers {
   }
 
   all(): PeerId[] {
-    return [...this.#peers.values()]
+    return Array.from(this.#peers.values(), ({ peer }) => peer)
   }
 
   has(peer: PeerId): boolean {
@@ -57,8 +58,11 @@ export class Speakers {
     // What a connection said last may come after its end; nothing would take the peer out again.
     if (connection.status !== 'open') return
     const name = peerId.toString()
-    const isNew = !this.#peers.has(name)
-    this.#peers.set(name, peerId)
+    const known = this.#peers.get(name)
+    this.#peers.set(name, { peer: peerId, connection: connection.id })
+    // A peer may say again and again what it speaks, and with each change of it.
+    if (known?.connection === connection.id) return
+    const isNew = known === undefined
     this.#listener.onSpeaker?.(peerId, connection, isNew)
   }
 

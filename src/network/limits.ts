@@ -163,6 +163,8 @@ export const SEEK_LIMITS = {
   timeoutMs: 5_000,
   /** Each finds up to 20 peers (the k of Kademlia). */
   walks: 4,
+  /** How long a peer that has connected may take to say what it speaks: identify's own limit is 5 s. */
+  greetingMs: 6_000,
   /** A search gives up after so many walks in a row that led to nobody new. */
   barrenWalks: 2,
   /**

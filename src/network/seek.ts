@@ -41,7 +41,14 @@ export function createSeeker({ libp2p, log, found, expectsPeers }: SeekerOptions
   })
 
   const isFound = (): boolean => found().length >= wanted
-  const greeting = (): number => libp2p.getPeers().filter((peer) => !greeted.has(peer.toString())).length
+  /** Connected a moment ago, and nothing said yet. Identify is tried once: who has not said it by then never will. */
+  const greeting = (): number => {
+    const sinceMs = Date.now() - SEEK_LIMITS.greetingMs
+    const fresh = libp2p
+      .getConnections()
+      .filter(({ timeline, remotePeer }) => timeline.open >= sinceMs && !greeted.has(remotePeer.toString()))
+    return new Set(fresh.map(({ remotePeer }) => remotePeer.toString())).size
+  }
   const isYoung = (): boolean => performance.now() < youngUntilMs
   const changed = (signal: AbortSignal): Promise<unknown> =>
     pEvent(libp2p, ['peer:identify', 'peer:disconnect'], { signal })
@@ -69,7 +76,7 @@ export function createSeeker({ libp2p, log, found, expectsPeers }: SeekerOptions
       for (let walks = 0; !isFound() && (walks < SEEK_LIMITS.walks || isYoung()); walks += 1) {
         const before = greeted.size
         await walk(walks === 0 ? libp2p.peerId.toMultihash().bytes : randomBytes(32), signal)
-        while (!isFound() && greeting() > 0) await changed(signal)
+        while (!isFound() && greeting() > 0) await unlessSooner(changed, SEEK_LIMITS.barrenPauseMs, signal)
         barren = greeted.size > before ? 0 : barren + 1
         if (isFound() || barren === 0) continue
         if (barren >= SEEK_LIMITS.barrenWalks && !isYoung()) break

@@ -168,10 +168,14 @@ export class ColumnStore implements Columns {
     )
   }
 
-  remove(slab: SlabId): Promise<boolean> {
+  remove(slab: SlabId, isStillSo: (row: ColumnRow) => boolean = () => true): Promise<boolean> {
     return this.#track(() =>
       this.#locks.run(slabKeyOf(slab), async () => {
-        if (!(await this.#write(() => this.#rows.remove(slab)))) return false
+        const wasRemoved = await this.#write(() => {
+          const row = this.#rows.find(slab)?.row
+          return row !== undefined && isStillSo(row) && this.#rows.remove(slab)
+        })
+        if (!wasRemoved) return false
         await this.#removeFile(slab)
         return true
       }),

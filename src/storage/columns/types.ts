@@ -101,8 +101,11 @@ export interface Columns {
   prove(slab: SlabId, segment: number, leaf: number): Promise<Proof | undefined>
   /** Takes over a newer lease. @throws ChunkRefusedError: `notHeld`, `conflict` */
   renew(slab: SlabId, lease: { signed: SignedBytes; untilMs: number; sequence: number }): Promise<void>
-  /** Removes a column without a tombstone: expired, trimmed, handed over. Durable. False: it was not held. */
-  remove(slab: SlabId): Promise<boolean>
+  /**
+   * Removes a column without a tombstone: expired, trimmed, handed over. Durable. `isStillSo` is asked of the row as it is when it goes:
+   * a renewal may have been acknowledged since whoever removes it has looked. False: it was not held, or it is so no more.
+   */
+  remove(slab: SlabId, isStillSo?: (row: ColumnRow) => boolean): Promise<boolean>
   /**
    * Keeps the deletion until `keepUntilMs` and removes the column, in one transaction. Of a slab that is buried already
    * only the time is prolonged.

@@ -65,6 +65,7 @@ function maxColumnBytes(k: number): number {
 /** This node as a holder: what it answers to the chunk protocol. */
 export class Answers implements ChunkHolder {
   readonly #options: AnswersOptions
+  readonly #committing = new Set<Promise<SignedBytes>>()
 
   constructor(options: AnswersOptions) {
     this.#options = options
@@ -75,6 +76,11 @@ export class Answers implements ChunkHolder {
     if (!this.#accepts(peer)) return { accepts: false, offeredBytes, freeBytes: 0, repairFreeBytes: 0 }
     const { depositorBytes, repairBytes } = columns.free(peer)
     return { accepts: true, offeredBytes, freeBytes: depositorBytes, repairFreeBytes: repairBytes }
+  }
+
+  /** Resolves once what is being committed now has ended, well or not. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#committing)
   }
 
   async begin(open: StoreOpen, peer: string): Promise<ColumnDraft> {
@@ -142,13 +148,7 @@ export class Answers implements ChunkHolder {
     if (columns.isBuried(lease.slab)) throw new ChunkRefusedError(ChunkStatus.tombstoned)
     const held = columns.get(lease.slab)
     if (held === undefined) throw new ChunkRefusedError(ChunkStatus.notHeld)
-    if (lease.sequence < held.leaseSequence) throw new ChunkRefusedError(ChunkStatus.conflict)
-    if (lease.sequence === held.leaseSequence) {
-      // The answer to the same renewal was lost, or two leases have one number.
-      const known = columns.lease(lease.slab)
-      if (known !== undefined && sameBytes(known.payload, signed.payload)) return
-      throw new ChunkRefusedError(ChunkStatus.conflict)
-    }
+    // Also the one that is known already, since the answer to it may have been lost: it may not be durable yet.
     await columns.renew(lease.slab, { signed, untilMs: lease.untilMs, sequence: lease.sequence })
   }
 
@@ -201,14 +201,15 @@ export class Answers implements ChunkHolder {
     return {
       write: (bytes) => draft.write(bytes),
       beginPiece: (pieceBytes) => draft.beginPiece(pieceBytes),
-      commit: async (signed) => {
-        const index = statements.index(signed, peer)
-        if (!isSameSlab(index, open)) throw new ChunkRefusedError(ChunkStatus.invalid)
-        const row = await draft.commit(index)
-        counters.columnsStored += 1
-        onStored(row)
-        return this.#receipt(row)
-      },
+      commit: (signed) =>
+        this.#committed(async () => {
+          const index = statements.index(signed, peer)
+          if (!isSameSlab(index, open)) throw new ChunkRefusedError(ChunkStatus.invalid)
+          const row = await draft.commit(index)
+          counters.columnsStored += 1
+          onStored(row)
+          return this.#receipt(row)
+        }),
       abort: () => draft.abort(),
     }
   }
@@ -219,20 +220,40 @@ export class Answers implements ChunkHolder {
     return {
       write: async () => {},
       beginPiece: () => {},
-      commit: async (signed) => {
-        const index = statements.index(signed, peer)
-        if (!isSameSlab(index, open)) throw new ChunkRefusedError(ChunkStatus.invalid)
-        const lease = statements.lease(open.lease, peer)
-        const { slab } = alreadyHeld
-        if (!sameBytes(index.hash, alreadyHeld.indexHash)) throw new ChunkRefusedError(ChunkStatus.conflict)
-        if (lease.sequence > (columns.get(slab)?.leaseSequence ?? 0)) {
-          await columns.renew(slab, { signed: open.lease, untilMs: lease.untilMs, sequence: lease.sequence })
-        }
-        const row = columns.get(slab)
-        if (row === undefined) throw new ChunkRefusedError(ChunkStatus.conflict)
-        return this.#receipt(row)
-      },
+      commit: (signed) =>
+        this.#committed(async () => {
+          const index = statements.index(signed, peer)
+          if (!isSameSlab(index, open)) throw new ChunkRefusedError(ChunkStatus.invalid)
+          const lease = statements.lease(open.lease, peer)
+          const { slab } = alreadyHeld
+          if (!sameBytes(index.hash, alreadyHeld.indexHash)) throw new ChunkRefusedError(ChunkStatus.conflict)
+          const known = { signed: columns.lease(slab), row: columns.get(slab) }
+          if (known.row === undefined || known.signed === undefined)
+            throw new ChunkRefusedError(ChunkStatus.conflict)
+          // One that is known may not be durable yet, and the receipt names it.
+          await columns.renew(
+            slab,
+            lease.sequence > known.row.leaseSequence
+              ? { signed: open.lease, untilMs: lease.untilMs, sequence: lease.sequence }
+              : { signed: known.signed, untilMs: known.row.untilMs, sequence: known.row.leaseSequence },
+          )
+          const row = columns.get(slab)
+          if (row === undefined) throw new ChunkRefusedError(ChunkStatus.conflict)
+          return this.#receipt(row)
+        }),
       abort: async () => {},
+    }
+  }
+
+  /** Refused by a node that leaves: what it took now would be handed over to nobody. */
+  async #committed(commit: () => Promise<SignedBytes>): Promise<SignedBytes> {
+    if (this.#options.isLeaving()) throw new ChunkRefusedError(ChunkStatus.refused)
+    const committing = commit()
+    this.#committing.add(committing)
+    try {
+      return await committing
+    } finally {
+      this.#committing.delete(committing)
     }
   }
 

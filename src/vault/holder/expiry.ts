@@ -65,7 +65,8 @@ export class Expiry {
     for (const row of columns.expired(now, EXPIRY_BATCH)) {
       if (this.#stop.signal.aborted) break
       if (!mayExpire(row, { nowMs: now, awakeMs: awakeMs() })) continue
-      await columns.remove(row.slab)
+      const isStillSo = (current: ColumnRow) => mayExpire(current, { nowMs: now, awakeMs: awakeMs() })
+      if (!(await columns.remove(row.slab, isStillSo))) continue
       counters.columnsExpired += 1
       removed += 1
       log.info({ slab: slabKeyOf(row.slab), column: row.column }, 'a column whose lease ended was removed')

@@ -6,19 +6,24 @@ import { RECEIPT_TIMEOUT_MS, STORE_OPEN_TIMEOUT_MS } from '../restore/limits.ts'
 
 export interface HandoverDependencies {
   chunk: Pick<Chunk, 'store'>
-  columns: Pick<Columns, 'lease' | 'piece'>
+  columns: Pick<Columns, 'get' | 'lease' | 'piece'>
 }
 
-/** Gives one column to a peer; resolves once its receipt was verified. @throws ChunkRefusedError and errors of the stream */
+/**
+ * Gives one column to a peer; resolves once its receipt was verified, with the number of the lease that went with it.
+ *
+ * @throws ChunkRefusedError and errors of the stream
+ */
 export async function handOver(
   { chunk, columns }: HandoverDependencies,
   row: ColumnRow,
   index: SlabIndex,
   peer: PeerId,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const lease = columns.lease(row.slab)
-  if (lease === undefined) throw new ChunkRefusedError(ChunkStatus.notHeld)
+  const sequence = columns.get(row.slab)?.leaseSequence
+  if (lease === undefined || sequence === undefined) throw new ChunkRefusedError(ChunkStatus.notHeld)
   const stream = await chunk.store(
     peer,
     {
@@ -40,6 +45,7 @@ export async function handOver(
       await stream.write(piece, signal)
     }
     await stream.finish(index, AbortSignal.any([signal, AbortSignal.timeout(RECEIPT_TIMEOUT_MS)]))
+    return sequence
   } catch (error) {
     stream.abort(error as Error)
     throw error

@@ -337,6 +337,7 @@ export function createHolder(options: HolderOptions): Holder {
             self,
             nowMs,
             leaving,
+            settled: () => answers.settled(),
             onRemoved: gone,
           }),
         )

@@ -7,7 +7,7 @@ import type { JobContext, JobHandler } from '../../jobs/types.ts'
 import type { ColumnRow, Columns } from '../../storage/columns/types.ts'
 import type { Locator, Placer } from '../contracts.ts'
 import { cancelled } from '../restore/errors.ts'
-import { ASK_TIMEOUT_MS, LOCATE_TIMEOUT_MS, MAX_HINTED_PEERS } from '../restore/limits.ts'
+import { ASK_TIMEOUT_MS, LOCATE_TIMEOUT_MS, MAX_HINTED_PEERS, RECEIPT_TIMEOUT_MS } from '../restore/limits.ts'
 import { type MeasureDependencies, measure } from '../restore/measure.ts'
 import { forEachBounded } from '../restore/pool.ts'
 import { repairThreshold } from '../restore/rules.ts'
@@ -22,7 +22,7 @@ export interface LeaveDependencies {
   columns: Columns
   held: HeldColumns
   cohort: Cohort
-  chunk: Pick<Chunk, 'store' | 'hint'>
+  chunk: Pick<Chunk, 'store' | 'hint' | 'renew'>
   placer: Pick<Placer, 'candidates'>
   locator: Pick<Locator, 'holders'>
   measuring: MeasureDependencies
@@ -30,6 +30,8 @@ export interface LeaveDependencies {
   nowMs: () => number
   /** From the first moment on nothing is taken any more. */
   leaving: Leaving
+  /** Resolves once what was being committed for others is committed. */
+  settled(): Promise<void>
   onRemoved: (row: ColumnRow) => void
   retryMs?: number
 }
@@ -75,6 +77,8 @@ async function leave(
   const { columns, leaving, retryMs = LEAVE_RETRY_MS } = dependencies
   const { signal, params } = context
   leaving.set(true)
+  // What was about to be acknowledged then is among what is handed over; what comes later is refused.
+  await dependencies.settled()
   const saved = context.checkpoint as Checkpoint | undefined
   const done = { handedOver: saved?.handedOver ?? 0, bytes: saved?.bytes ?? 0 }
   try {
@@ -200,15 +204,23 @@ async function handOverToAny(
   peers: PeerId[],
   signal: AbortSignal,
 ): Promise<PeerId | undefined> {
-  const { columns, held, onRemoved } = dependencies
+  const { columns, chunk, held, onRemoved } = dependencies
   const index = await held.index(row.slab)
   if (index === undefined) return undefined
   // Others of the group take peers off the list meanwhile.
   for (const peer of peers.slice()) {
     if (!peers.includes(peer)) continue
     try {
-      await handOver(dependencies, row, index, peer, signal)
-      if (await columns.remove(row.slab)) onRemoved(row)
+      let sequence = await handOver(dependencies, row, index, peer, signal)
+      while (!(await columns.remove(row.slab, ({ leaseSequence }) => leaseSequence === sequence))) {
+        const [current, lease] = [columns.get(row.slab), columns.lease(row.slab)]
+        // Deleted meanwhile.
+        if (current === undefined || lease === undefined) return peer
+        // Renewed meanwhile, which was acknowledged: whoever has the column now gets the newer lease as well.
+        await chunk.renew(peer, [lease], AbortSignal.any([signal, AbortSignal.timeout(RECEIPT_TIMEOUT_MS)]))
+        sequence = current.leaseSequence
+      }
+      onRemoved(row)
       return peer
     } catch (error) {
       signal.throwIfAborted()

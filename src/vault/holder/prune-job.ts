@@ -55,12 +55,14 @@ async function pruneHeld(
     for (const row of rows) {
       signal.throwIfAborted()
       const isBuried = columns.isBuried(row.slab)
+      const mayGo = (current: ColumnRow): boolean =>
+        isBuried || mayExpire(current, { nowMs: nowMs(), awakeMs: awakeMs() })
       // As by itself: a clock that is wrong now must not cost every column because somebody prunes.
-      if (!isBuried && !mayExpire(row, { nowMs: nowMs(), awakeMs: awakeMs() })) continue
+      if (!mayGo(row) || (!dryRun && !(await columns.remove(row.slab, mayGo)))) continue
+      if (!dryRun) onRemoved(row)
       if (isBuried) found.tombstoned += 1
       else found.expired += 1
       found.bytes += row.columnBytes
-      if (!dryRun && (await columns.remove(row.slab))) onRemoved(row)
     }
     seen += rows.length
     onProgress(seen)

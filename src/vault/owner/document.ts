@@ -165,7 +165,8 @@ export async function mergeDocument(
   }
   for (const { object, slabs } of objects) {
     if (state.isDeleted(object.id)) continue
-    const isKnown = state.object(object.id) !== undefined
+    const known = state.object(object.id)
+    const isKnown = known !== undefined
     // The object comes with its last slabs: what a crash leaves of it before is slabs that the next merge knows already.
     for (let at = 0; at === 0 || at < slabs.length; at += SLABS_A_MERGE) {
       const some = slabs.slice(at, at + SLABS_A_MERGE)
@@ -176,6 +177,9 @@ export async function mergeDocument(
       })
     }
     if (!isKnown) added += 1
+    // The other machine has brought the columns that were missing.
+    if (known?.state === 'degraded' && object.state === 'stored')
+      await state.database.write(() => state.setObjectState(object.id, 'stored'))
   }
   return added
 }

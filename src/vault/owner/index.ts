@@ -30,7 +30,13 @@ import { writtenForm } from '../place/index.ts'
 import type { Health, VaultObjectSummary, VaultReport } from '../types.ts'
 import { AtRest } from './at-rest.ts'
 import { jobPrivacy } from './job-privacy.ts'
-import { LATE_LEASE_PART, REPORT_FRESH_MS } from './limits.ts'
+import {
+  LATE_LEASE_PART,
+  MAX_RECOVERED,
+  REPORT_FRESH_MS,
+  STATE_RECOVERY_AHEAD,
+  STATE_RECOVERY_MORE_MS,
+} from './limits.ts'
 import { completeJob } from './complete-job.ts'
 import { DeletionRounds } from './deletion-rounds.ts'
 import { type HealthNote, HealthNotes } from './health-notes.ts'
@@ -141,20 +147,14 @@ export function createOwner(options: OwnerOptions): Owner {
   }
   const renewer = new Renewer(owned)
   const deletions = new DeletionRounds(owned)
-  const keeper = new StateKeeper(dependencies)
+  /** Of an object that was deleted: its key opens nothing any more. */
+  const forgetKey = (object: OwnerObject): Promise<void> =>
+    rm(manifestPathOf(dependencies, object), { force: true })
+  const keeper = new StateKeeper(dependencies, forgetKey)
 
   const merge = async (document: Uint8Array): Promise<number> => {
     const { leaseMs } = config.vault
-    const added = await mergeDocument(
-      state,
-      ownerSecret,
-      await readDocument(document),
-      leaseMs,
-      async (object) => {
-        // Its key opens nothing any more.
-        await rm(manifestPathOf(dependencies, object), { force: true })
-      },
-    )
+    const added = await mergeDocument(state, ownerSecret, await readDocument(document), leaseMs, forgetKey)
     renewer.wake()
     keeper.changed()
     return added
@@ -280,10 +280,13 @@ export function createOwner(options: OwnerOptions): Owner {
       const secret = ownerSecretOf(phrase)
       let version: number | undefined
       let objects = 0
-      for (const found of await findVersions(dependencies, secret, signal)) {
-        // Of one number there are two where two machines made it at the same time.
-        if (version !== undefined && found.version < version) break
-        const document = await fetchVersion(dependencies, secret, found, signal)
+      let within = signal
+      const all = await findVersions(dependencies, secret, signal, { ahead: STATE_RECOVERY_AHEAD })
+      // Also what is older: another machine of this owner may have made it without knowing of the newest one.
+      for (const found of all.slice(0, MAX_RECOVERED)) {
+        const document = await fetchVersion(dependencies, secret, found, within).catch(() => undefined)
+        signal.throwIfAborted()
+        if (within.aborted) break
         if (document === undefined) continue
         // A machine that never put anything becomes that owner; another one takes over the objects alone.
         if (state.isEmpty()) {
@@ -293,7 +296,9 @@ export function createOwner(options: OwnerOptions): Owner {
           await database.write(() => state.insertVersion(found.version, found.slab, Date.now()))
         }
         objects += await merge(document)
+        if (version !== undefined) continue
         version = found.version
+        within = AbortSignal.any([signal, AbortSignal.timeout(STATE_RECOVERY_MORE_MS)])
       }
       if (version === undefined) throw stateNotFound()
       return { objects, version }

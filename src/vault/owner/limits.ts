@@ -101,12 +101,29 @@ export const STATE_VERSIONS_KEPT = 2
 export const STATE_MARK_EVERY = 1_024
 /** Blocks of versions behind the newest one known that recovery still looks into: a mark may have been lost. */
 export const STATE_BLOCKS_AHEAD = 1
-/** Versions behind its own that a machine looks for before it makes the next one. */
+/** The same when the recovery phrase looks: attempts that failed use numbers up, and leave no marks. */
+export const STATE_RECOVERY_AHEAD = 4
+/** Documents that a recovery merges: the newest, and what other machines had made beside and shortly before it. */
+export const MAX_RECOVERED = 8
+/** How long recovery goes on for the others, once it has one. */
+export const STATE_RECOVERY_MORE_MS = 60_000
+/** Versions after its own that a machine looks for before it makes the next one, where it has looked far within the last minute. */
 export const STATE_LOOK_AHEAD = 32
+/** Versions before its own that it still looks for: what another machine made there could not be had then. */
+export const STATE_LOOK_BACK = 16
+/** A machine that was away may be a thousand versions behind: it looks so far, but not with each version of a burst. */
+export const STATE_FAR_LOOK_MS = 60_000
+/** How often a machine that changes nothing looks at what others of its owner have done: it renews for them, too. */
+export const STATE_LOOK_EVERY_MS = 10 * 60_000
+/** How long what other machines made may be fetched in one go. */
+export const STATE_TAKEOVER_MS = 120_000
 /** How long one question for versions may take. */
 export const STATE_LOOK_TIMEOUT_MS = 5_000
-/** After a failed attempt to keep the state, before the next. */
+/** After a failed attempt to keep the state, before the next; twice as long after each, since an attempt may use up a number. */
 export const STATE_RETRY_MS = 60_000
+export const STATE_MAX_RETRY_MS = 60 * 60_000
+/** After a failed attempt a peer that connects is no reason for another one within this. */
+export const STATE_CALM_MS = 10_000
 /** How long a version that no holder has taken waits for one; another attempt follows. */
 export const STATE_HOLDER_WAIT_MS = 3_000
 /**

@@ -1,11 +1,12 @@
 import type { PeerId } from '@libp2p/interface'
 import { ed25519Signer, sameBytes, slabIdOf, slabKeyOf } from '../../../protocols/chunk/format/index.ts'
 import type { Chunk, HeldColumn, SlabId } from '../../../protocols/chunk/types.ts'
+import { IdleWatch } from '../../../protocols/shared/idle.ts'
 import { Pacer } from '../../../protocols/shared/pacer.ts'
 import { type ManifestCodec, slabSeed, stateKey, stateSlabSalt } from '../codec/index.ts'
 import {
   CONCURRENT_REQUESTS,
-  REQUEST_TIMEOUT_MS,
+  PIECE_TIMEOUT_MS,
   STATE_BLOCKS_AHEAD,
   STATE_LOOK_TIMEOUT_MS,
   STATE_MARK_EVERY,
@@ -87,8 +88,11 @@ async function findInBlock(
           undefined,
         )
       if (newest === undefined || !(await hasIndex(chunk, peer, newest, signal))) continue
+      const told = new Set<string>()
       for (const one of held) {
-        if (versionOf(one) === 0) continue
+        // One copy of a version a peer: more of them would be so many questions to whoever made them up.
+        if (versionOf(one) === 0 || told.has(slabKeyOf(one.slab))) continue
+        told.add(slabKeyOf(one.slab))
         const { slab, column, indexHash } = one
         const key = `${slabKeyOf(slab)} ${Buffer.from(indexHash).toString('hex')}`
         const known = found.get(key) ?? { version: versionOf(one), slab, indexHash, holders: [] }
@@ -126,17 +130,28 @@ export async function fetchVersion(
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
   for (const { peer, column } of holders) {
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
+    // So long for each piece: a large state over a slow link takes minutes.
+    const silence = new AbortController()
+    const watch = new IdleWatch({
+      timeoutMs: PIECE_TIMEOUT_MS,
+      isWaiting: () => true,
+      onIdle: () => silence.abort(new Error('nothing has come for a while')),
+    })
+    const patience = AbortSignal.any([signal, silence.signal])
     try {
       const index = await chunk.index(peer, slab, patience)
       if (!sameBytes(index.hash, indexHash)) continue
       const segments = index.sealedBytes.map((_, segment) => segment)
       const pieces: Uint8Array[] = []
-      for await (const { bytes } of chunk.fetch(peer, index, column, { segments, signal: patience }))
+      for await (const { bytes } of chunk.fetch(peer, index, column, { segments, signal: patience })) {
         pieces.push(bytes)
-      return await manifestCodec.openLayer(pieces, { slab, key: stateKey(ownerSecret), signal: patience })
+        watch.touch()
+      }
+      return await manifestCodec.openLayer(pieces, { slab, key: stateKey(ownerSecret), signal })
     } catch {
       signal.throwIfAborted()
+    } finally {
+      watch.stop()
     }
   }
   return undefined

@@ -4,6 +4,7 @@ import type { Capacity, Chunk } from '../../../protocols/chunk/types.ts'
 import {
   CAPACITY_FRESH_MS,
   CAPACITY_REMEMBERED,
+  CAPACITY_SILENT_MS,
   CAPACITY_STALE_MS,
   CAPACITY_TIMEOUT_MS,
   SURVEY_CONCURRENCY,
@@ -19,6 +20,8 @@ export class Survey {
   readonly #chunk: Pick<Chunk, 'peers' | 'capacity'>
   readonly #answers = new LRUCache<string, Answer>({ max: CAPACITY_REMEMBERED })
   readonly #asking = new Map<string, Promise<Capacity | undefined>>()
+  /** How often a peer has not answered since it last did, and until when nobody waits for it; it is asked all the same. */
+  readonly #silent = new LRUCache<string, { times: number; untilMs: number }>({ max: CAPACITY_REMEMBERED })
 
   constructor(chunk: Pick<Chunk, 'peers' | 'capacity'>) {
     this.#chunk = chunk
@@ -48,19 +51,29 @@ export class Survey {
       return Promise.resolve(known.capacity)
     const asking = this.#asking.get(name) ?? this.#ask(peer, name).finally(() => this.#asking.delete(name))
     this.#asking.set(name, asking)
-    return asking
+    const silent = this.#silent.get(name)
+    // Once may be a machine that is busy: whoever needs just this peer asks again.
+    const isSilent = silent !== undefined && silent.times > 1 && performance.now() < silent.untilMs
+    return isSilent ? Promise.resolve(this.#stale(name)) : asking
   }
 
   async #ask(peer: PeerId, name: string): Promise<Capacity | undefined> {
     try {
       const capacity = await this.#chunk.capacity(peer, AbortSignal.timeout(CAPACITY_TIMEOUT_MS))
       this.#answers.set(name, { capacity, atMs: performance.now() })
+      this.#silent.delete(name)
       return capacity
     } catch {
-      const known = this.#answers.get(name)
-      return known !== undefined && performance.now() - known.atMs < CAPACITY_STALE_MS
-        ? known.capacity
-        : undefined
+      const times = (this.#silent.get(name)?.times ?? 0) + 1
+      this.#silent.set(name, { times, untilMs: performance.now() + CAPACITY_SILENT_MS })
+      return this.#stale(name)
     }
+  }
+
+  #stale(name: string): Capacity | undefined {
+    const known = this.#answers.get(name)
+    return known !== undefined && performance.now() - known.atMs < CAPACITY_STALE_MS
+      ? known.capacity
+      : undefined
   }
 }

@@ -49,3 +49,26 @@ it('what changes while a version of the state is on its way is in the next one',
   const recovered = await laptop.service.recover(phrase, AbortSignal.timeout(60_000))
   expect(recovered).toEqual({ objects: 2, version: 2 })
 }, 120_000)
+
+it('what changed just before a stop is in the next version, though nothing changes any more', async () => {
+  const owner = await startVaultNode({ offerBytes: 0 })
+  nodes.push(owner)
+  const holders = await startHolders(2, owner)
+  nodes.push(...holders)
+  await owner.put(randomBytes(1_000), { redundancy: 'copies:2', name: 'last' })
+  const phrase = await owner.service.recoveryPhrase()
+  // Before the changes of some seconds are gathered.
+  await owner.stop({ keepHome: true })
+  const columns = () => holders.reduce((sum, holder) => sum + holder.columns.usage().columns, 0)
+  expect(columns()).toBe(4)
+
+  const again = await startVaultNode({ offerBytes: 0, home: owner.home })
+  nodes.push(again)
+  for (const holder of holders) await again.connect(holder)
+  await eventually('a version is kept', () => columns() === 6, 30_000)
+  const laptop = await startVaultNode({ offerBytes: 0 })
+  nodes.push(laptop)
+  for (const holder of holders) await laptop.connect(holder)
+  const recovered = await laptop.service.recover(phrase, AbortSignal.timeout(60_000))
+  expect(recovered).toEqual({ objects: 1, version: 1 })
+}, 120_000)

@@ -220,7 +220,11 @@ async function finish(
   await publishManifestFile(dependencies, object, manifest)
   await removeFiles(workFolder, object.id)
   const { stored, holders, missing } = state.usageOf(object.id)
-  if (missing > 0) await jobs.submit('complete', { id: object.id })
+  // The file is stored by now. Without that job the node's own look at its health brings the missing columns, later.
+  if (missing > 0)
+    await jobs.submit('complete', { id: object.id }).catch((error: unknown) => {
+      context.log.warn({ err: error, missing }, 'the missing columns of a file have no job that brings them')
+    })
   const link = formatLink({
     power: 'read',
     slab: object.manifest,

@@ -255,6 +255,8 @@ export class SlabUpload {
   async #available(segment: number): Promise<boolean> {
     while (segment >= this.segments) {
       if (this.#ended) return false
+      // It may have been aborted before anybody listened: then nothing would end the wait.
+      this.#signal.throwIfAborted()
       await this.#changed.promise
       this.#signal.throwIfAborted()
     }

@@ -218,6 +218,9 @@ describe('a slab', () => {
     await using opened = await openTestColumns(home.path)
     const column = testColumn('removed')
     await storeColumn(opened.columns, column)
+    // It is no more what whoever removes it has seen.
+    expect(await opened.columns.remove(column.slab, ({ leaseSequence }) => leaseSequence > 1_000)).toBe(false)
+    expect(opened.columns.get(column.slab)).toBeDefined()
     expect(await opened.columns.remove(column.slab)).toBe(true)
     expect(await opened.columns.remove(column.slab)).toBe(false)
     expect(await readColumn(opened.columns, column)).toBeUndefined()

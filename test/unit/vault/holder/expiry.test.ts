@@ -12,15 +12,17 @@ function row(name: number, storedAtMs: number, untilMs: number): ColumnRow {
 }
 
 /** Columns that know no more than when their leases end. */
-function house(rows: ColumnRow[], clocks: { nowMs: number; awakeMs: number }) {
+function house(rows: ColumnRow[], clocks: { nowMs: number; awakeMs: number }, onRemoving = () => {}) {
   const forgotten: number[] = []
   const expiry = new Expiry({
     columns: {
       expired: (nowMs, limit) => rows.filter(({ untilMs }) => untilMs < nowMs).slice(0, limit),
-      async remove(slab) {
+      async remove(slab, isStillSo = () => true) {
+        onRemoving()
         const at = rows.findIndex((held) => held.slab === slab)
+        if (at < 0 || !isStillSo(rows[at] as ColumnRow)) return false
         rows.splice(at, 1)
-        return at >= 0
+        return true
       },
       async forgetTombstones(nowMs) {
         forgotten.push(nowMs)
@@ -53,6 +55,18 @@ describe('expired columns', () => {
     clocks.nowMs += DAY_MS
     expect(await expiry.look()).toBe(1)
     expect(rows).toHaveLength(1)
+  })
+
+  it('stay where their owner has renewed them while others were removed', async () => {
+    const clocks = { nowMs: 92 * DAY_MS, awakeMs: 30 * DAY_MS }
+    const rows = [row(1, 0, 90 * DAY_MS), row(2, 0, 90 * DAY_MS)]
+    const renewed = row(2, 0, 180 * DAY_MS)
+    const { expiry } = house(rows, clocks, () => {
+      const at = rows.findIndex(({ slab }) => slab[0] === 2)
+      rows[at] = { ...renewed, slab: (rows[at] as ColumnRow).slab }
+    })
+    expect(await expiry.look()).toBe(1)
+    expect(rows.map(({ untilMs }) => untilMs)).toEqual([180 * DAY_MS])
   })
 
   it('stay while a clock that jumped may yet be put right', async () => {

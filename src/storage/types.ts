@@ -17,6 +17,8 @@ export interface Lease {
 export interface LeaseOptions {
   /** True for an operation that is not taken up again: a lease left open by a crash ends with the next start. */
   endsWithProcess?: boolean
+  /** Nothing at all is collected or evicted while it is open, also of what came before it. */
+  keepsAll?: boolean
 }
 
 export interface GetOptions {
@@ -168,12 +170,7 @@ export interface Maintenance {
     signal: AbortSignal
     after?: number
     heal?: (cid: CID, signal: AbortSignal) => Promise<Uint8Array | undefined>
-    onProgress?: (position: {
-      after: number
-      checkedBlocks: number
-      totalBlocks: number
-      rottenBlocks: number
-    }) => void
+    onProgress?: (position: ScrubResult & { after: number; totalBlocks: number }) => void
   }): Promise<ScrubResult>
 }
 

@@ -77,14 +77,15 @@ export function scrubJob(
         signal: context.signal,
         after,
         heal,
-        onProgress: ({ after, checkedBlocks, totalBlocks, rottenBlocks }) => {
+        onProgress: ({ after, totalBlocks, ...counted }) => {
+          const sum = add(before, counted)
           context.progress({
-            done: before.checkedBlocks + checkedBlocks,
+            done: sum.checkedBlocks,
             total: totalBlocks,
             unit: 'blocks',
-            counters: { rotten: before.rottenBlocks + rottenBlocks },
+            counters: { rotten: sum.rottenBlocks },
           })
-          save({ ...position, after, before: add(before, { ...NOTHING, checkedBlocks, rottenBlocks }) })
+          save({ ...position, after, before: sum })
         },
       })
       const allBlocks = add(before, blocks)

@@ -133,9 +133,9 @@ export function blockOperations(db: Database, context: WriterContext): Operation
     },
 
     /** Opens the lease or takes it up again; resolves with its `since`. */
-    'blocks.lease.open'(args: { id: string; nowMs: number; durable: boolean }): number {
+    'blocks.lease.open'(args: { id: string; nowMs: number; durable: boolean; keepsAll: boolean }): number {
       return context.commit(({ sequence }) => {
-        openLease.run(args.id, sequence, args.nowMs, args.durable ? 1 : 0)
+        openLease.run(args.id, args.keepsAll ? 0 : sequence, args.nowMs, args.durable ? 1 : 0)
         return leaseSince.get(args.id) as number
       })
     },

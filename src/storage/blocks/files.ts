@@ -90,6 +90,11 @@ export class BlockFiles {
     }
   }
 
+  /** A file that ought to go stays: the store is not clean. */
+  leaveBehind(): void {
+    this.#leftBehind = true
+  }
+
   /** Moves a block's file into quarantine, and makes room there. */
   async quarantineFile(mh: Uint8Array, sizeBytes: number): Promise<void> {
     try {

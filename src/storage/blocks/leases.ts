@@ -31,11 +31,11 @@ export class Leases {
     return this.#newestSince
   }
 
-  async open(id: string, durable: boolean): Promise<Lease> {
+  async open(id: string, kind: { durable: boolean; keepsAll: boolean }): Promise<Lease> {
     if (this.#sinceById.size >= MAX_LEASES && !this.#sinceById.has(id)) {
       throw storageBusy('leases', MAX_LEASES)
     }
-    const since = await this.#writer.call<number>('blocks.lease.open', { id, nowMs: Date.now(), durable })
+    const since = await this.#writer.call<number>('blocks.lease.open', { id, nowMs: Date.now(), ...kind })
     this.#set(id, since)
     return {
       id,

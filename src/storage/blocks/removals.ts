@@ -15,6 +15,8 @@ export async function discard(tiers: Tiers, removed: readonly RemovedBlock[]): P
     await Promise.all(
       step.map(({ mh }) =>
         removeOrphan(tiers, mh).catch((error: unknown) => {
+          // Also where the store closes meanwhile.
+          tiers.files.leaveBehind()
           tiers.log.warn({ err: error }, 'a removed block left its file; it is swept after the next start')
         }),
       ),

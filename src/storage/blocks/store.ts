@@ -146,7 +146,8 @@ export class TieredBlockStore implements BlockStore {
 
   async lease(id: string, options: LeaseOptions = {}): Promise<Lease> {
     this.#assertOpen()
-    return this.#leases.open(id, options.endsWithProcess !== true)
+    const { endsWithProcess = false, keepsAll = false } = options
+    return this.#leases.open(id, { durable: !endsWithProcess, keepsAll })
   }
 
   usage(): BlockUsage {

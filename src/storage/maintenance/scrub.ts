@@ -112,9 +112,8 @@ export async function scrub(
       }
       onProgress?.({
         after: position,
-        checkedBlocks: result.checkedBlocks,
         totalBlocks: writer.figures.blocks,
-        rottenBlocks: result.rottenBlocks,
+        ...result,
       })
     }
   }

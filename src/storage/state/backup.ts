@@ -5,9 +5,6 @@ import { basename, dirname, join } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import Database from 'better-sqlite3'
-import { CID } from 'multiformats/cid'
-import * as raw from 'multiformats/codecs/raw'
-import { decode as decodeMultihash } from 'multiformats/hashes/digest'
 import { pack as createPack, type Pack } from 'tar-stream'
 import { blocksLayout } from '../blocks/layout.ts'
 import { PLACE_FILE } from '../blocks/schema.ts'
@@ -82,7 +79,8 @@ export async function backupHome(options: BackupOptions): Promise<BackupResult> 
   try {
     stop.throwIfAborted()
     folder = await mkdtemp(join(home, TEMPORARY_PREFIX))
-    if (includeBlocks) lease = await storage?.blocks.lease(basename(folder), { endsWithProcess: true })
+    if (includeBlocks)
+      lease = await storage?.blocks.lease(basename(folder), { endsWithProcess: true, keepsAll: true })
     await state.datastore.flush()
     const hasBlocks = includeBlocks && (await isFile(join(home, BLOCKS_FILE)))
     const names = hasBlocks ? [STATE_FILE, BLOCKS_FILE] : [STATE_FILE]
@@ -93,7 +91,6 @@ export async function backupHome(options: BackupOptions): Promise<BackupResult> 
     await runStateTask({ op: 'snapshot', databases }, stop)
     const blocks = hasBlocks ? openIndex(join(folder, BLOCKS_FILE)) : undefined
     try {
-      if (blocks !== undefined && lease !== undefined) await keepBlocks(blocks, lease, stop)
       const writer = new BackupWriter(pack, join(folder, MANIFEST_NAME), hasBlocks, stop)
       for (const name of PLAIN_FILES) await writer.addPlainFile(name, join(home, name))
       for (const { target } of databases) await writer.addFile(basename(target), target)
@@ -246,15 +243,6 @@ function openIndex(path: string): BlockIndex {
       }
     },
     close: () => db.close(),
-  }
-}
-
-/** Marks every block that lives in a file as needed: one that is unpinned meanwhile still belongs to the backup. */
-async function keepBlocks(index: BlockIndex, lease: Lease, signal: AbortSignal): Promise<void> {
-  for (const mhs of index.pages()) {
-    signal.throwIfAborted()
-    // A block is kept by its multihash; which codec its CID had does not matter.
-    await lease.touch(mhs.map((mh) => CID.createV1(raw.code, decodeMultihash(mh))))
   }
 }
 

@@ -8,6 +8,7 @@ import { Slots } from '../locate/slots.ts'
 import type { ByteRate } from '../restore/byte-rate.ts'
 import { forEachBounded } from '../restore/pool.ts'
 import { Prover, verdictOf } from '../restore/prove.ts'
+import { columnsSaid } from '../restore/rules.ts'
 import type { Health, Redundancy, SlabHealth } from '../types.ts'
 import {
   CONCURRENT_AUDITS,
@@ -120,7 +121,7 @@ export class HealthMeter {
     signal: AbortSignal,
   ): Promise<Map<string, ColumnAt[]>> {
     const said = new Map<string, ColumnAt[]>()
-    const missing = new Map(slabs.map(({ slab, redundancy }) => [slabKeyOf(slab), redundancy.n]))
+    const missing = new Map(slabs.map((slab) => [slabKeyOf(slab.slab), slab]))
     const looking = AbortSignal.any([signal, AbortSignal.timeout(LOCATE_TIMEOUT_MS)])
     try {
       const ids = slabs.map(({ slab }) => slab)
@@ -129,8 +130,8 @@ export class HealthMeter {
         const ofSlab = said.get(key) ?? []
         said.set(key, ofSlab)
         if (ofSlab.length < MAX_CLAIMERS_PER_SLAB) ofSlab.push(found)
-        const columns = new Set(ofSlab.map(({ column }) => column))
-        if (columns.size >= (missing.get(key) ?? 0)) missing.delete(key)
+        const sought = missing.get(key)
+        if (sought !== undefined && isAllSaid(ofSlab, sought)) missing.delete(key)
         // Who holds a column a second time would not change what is found.
         if (missing.size === 0) break
       }
@@ -193,4 +194,14 @@ export class HealthMeter {
   #now(): number {
     return (this.#options.now ?? Date.now)()
   }
+}
+
+/** Somebody says to hold each column, of the index that is known where one is. */
+function isAllSaid(
+  said: readonly ColumnAt[],
+  { redundancy, index }: MeasuredGroup['slabs'][number],
+): boolean {
+  const fitting =
+    index === undefined ? said : said.filter(({ indexHash }) => sameBytes(indexHash, index.hash))
+  return columnsSaid(fitting, redundancy.n) >= redundancy.n
 }

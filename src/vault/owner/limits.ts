@@ -58,6 +58,10 @@ export const MIN_RENEWAL_SLEEP_MS = 50
 export const RENEW_PART = 1 / 3
 /** Where some holders did not answer, it tries again after this part of the lease. */
 export const RENEWAL_RETRY_PART = 1 / 30
+/** And after so long at the most where fewer took it than reading takes: a machine may be on for some hours a week. */
+export const MAX_RENEWAL_RETRY_MS = 6 * 60 * 60_000
+/** While nobody is connected nothing is due: the try would be used up. */
+export const RENEWAL_ALONE_MS = 5_000
 /** Slabs that are renewed in one go. */
 export const RENEWAL_PAGE_SLABS = 100
 

@@ -8,9 +8,11 @@ import type { Locator } from '../contracts.ts'
 import { findHolders } from './find-holders.ts'
 import { isPromised } from './receipts.ts'
 import {
+  MAX_RENEWAL_RETRY_MS,
   MAX_RENEWAL_SLEEP_MS,
   MIN_RENEWAL_SLEEP_MS,
   RENEW_PART,
+  RENEWAL_ALONE_MS,
   RENEWAL_PAGE_SLABS,
   RENEWAL_RETRY_PART,
 } from './limits.ts'
@@ -90,11 +92,12 @@ export class Renewer {
   #sleepMs(): number {
     const nextMs = this.#options.state.nextRenewalMs()
     if (nextMs === undefined) return MAX_RENEWAL_SLEEP_MS
+    if (this.#options.chunk.peers().length === 0) return RENEWAL_ALONE_MS
     return Math.min(MAX_RENEWAL_SLEEP_MS, Math.max(MIN_RENEWAL_SLEEP_MS, nextMs - Date.now()))
   }
 
   async #renewDue(signal: AbortSignal): Promise<void> {
-    for (;;) {
+    while (this.#options.chunk.peers().length > 0) {
       const due = this.#options.state.due(Date.now()).slice(0, RENEWAL_PAGE_SLABS)
       if (due.length === 0) return
       await this.#renew(due, signal)
@@ -117,12 +120,19 @@ export class Renewer {
     )
     await this.#tell(told, untilMs, signal)
     const short = told.filter(({ slab, renewed }) => renewed.size < slab.n).map(({ slab }) => slab)
-    if (short.length > 0 && (await findHolders(this.#options, short, signal)) > 0)
+    if (short.length > 0) {
+      // The search connects to holders that were known, too, and finds nobody new among them.
+      await findHolders(this.#options, short, signal)
       await this.#tell(told, untilMs, signal)
+    }
+    const soonMs = Math.min(MAX_RENEWAL_RETRY_MS, leaseMs * RENEWAL_RETRY_PART)
     await state.database.write(() => {
       for (const { slab, sequence, renewed, late } of told) {
         // It counts once as many columns have it as it takes to read.
-        if (renewed.size < slab.k) continue
+        if (renewed.size < slab.k) {
+          state.setRenewal(slab.id, { sequence, renewMs: nowMs + soonMs })
+          continue
+        }
         const part = late > 0 ? RENEWAL_RETRY_PART : RENEW_PART
         const renewMs = nowMs + leaseMs * part
         state.setLease(slab.id, { untilMs, sequence, renewMs })

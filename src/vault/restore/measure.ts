@@ -3,6 +3,7 @@ import type { PeerId } from '@libp2p/interface'
 import type { Chunk, Lease, SlabId, SlabIndex } from '../../../protocols/chunk/types.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import type { ColumnAt, Locator } from '../contracts.ts'
+import { columnsSaid } from './rules.ts'
 import { ASK_TIMEOUT_MS, LOCATE_TIMEOUT_MS, MAX_CLAIMERS_PER_SLAB, MEASURE_CONCURRENCY } from './limits.ts'
 import { forEachBounded } from './pool.ts'
 import { type Prover, verdictOf } from './prove.ts'
@@ -102,7 +103,7 @@ async function collect(
 
 /** Somebody says to hold each column but this node's own. */
 function isWhole(columns: readonly ColumnAt[], n: number): boolean {
-  return new Set(columns.map(({ column }) => column)).size >= n - 1
+  return columnsSaid(columns, n) >= n - 1
 }
 
 async function measureSlab(

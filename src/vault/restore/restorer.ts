@@ -7,12 +7,12 @@ import type { SegmentCodec } from '../codec/types.ts'
 import type { Placer, Restorer } from '../contracts.ts'
 import type { ByteRate } from './byte-rate.ts'
 import { cancelled, indexContradicts, piecesMissing, tooFewHolders } from './errors.ts'
-import { MAX_TRIES_PER_COLUMN, RECEIPT_TIMEOUT_MS, STORE_OPEN_TIMEOUT_MS } from './limits.ts'
+import { ASK_TIMEOUT_MS, MAX_TRIES_PER_COLUMN, RECEIPT_TIMEOUT_MS, STORE_OPEN_TIMEOUT_MS } from './limits.ts'
 import type { OwnColumns } from './measure.ts'
 import { PieceSources } from './sources.ts'
 
 export interface RestorerOptions {
-  chunk: Pick<Chunk, 'fetch' | 'store'>
+  chunk: Pick<Chunk, 'fetch' | 'store' | 'audit'>
   placer: Pick<Placer, 'candidates'>
   codec: Pick<SegmentCodec, 'rebuild'>
   self: PeerId
@@ -94,6 +94,7 @@ async function openTargets(
   peers: PeerId[],
 ): Promise<{ targets: Target[]; failure: unknown }> {
   let failure: unknown
+  let deletion: ChunkRefusedError | undefined
   const targets = await Promise.all(
     columns.map(async (column): Promise<Target | undefined> => {
       for (let tries = 0; tries < MAX_TRIES_PER_COLUMN; tries++) {
@@ -118,9 +119,11 @@ async function openTargets(
           return { column, stream }
         } catch (error) {
           signal.throwIfAborted()
-          // That it was deleted weighs more than what others said.
-          if (!isTombstoned(failure)) failure = error
-          if (isTombstoned(failure)) return undefined
+          const isDeleted = isTombstoned(error) && (await showsDeletion(chunk, peer, index, column, signal))
+          // That it was deleted weighs more than what others said; who only says so is one that does not take it.
+          if (isDeleted) deletion = error
+          if (deletion !== undefined) return undefined
+          failure = error
           log.debug({ peer: peer.toString(), column, error: String(error) }, 'a peer does not take a column')
         }
       }
@@ -129,11 +132,29 @@ async function openTargets(
   )
   const opened = targets.filter((target) => target !== undefined)
   // One that knows the owner's deletion ends it all: nobody may bring the slab back.
-  if (isTombstoned(failure)) {
-    for (const { stream } of opened) stream.abort(failure)
-    throw failure
+  if (deletion !== undefined) {
+    for (const { stream } of opened) stream.abort(deletion)
+    throw deletion
   }
   return { targets: opened, failure }
+}
+
+/** Whether the peer has what only the owner can have signed: an audit is answered with it. */
+async function showsDeletion(
+  chunk: Pick<Chunk, 'audit'>,
+  peer: PeerId,
+  index: SlabIndex,
+  column: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const within = AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT_MS)])
+  try {
+    await chunk.audit(peer, index, { column, segment: 0, leaf: 0 }, within)
+    return false
+  } catch (error) {
+    signal.throwIfAborted()
+    return isTombstoned(error)
+  }
 }
 
 function isTombstoned(error: unknown): error is ChunkRefusedError {

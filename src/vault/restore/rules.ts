@@ -71,3 +71,17 @@ function mix(value: number): number {
   mixed = Math.imul(mixed, 0xc2b2ae35)
   return (mixed ^ (mixed >>> 16)) >>> 0
 }
+
+/**
+ * How many of the n columns are said to be held, of one slab, by those who name the same index. What nobody can hold counts nothing, so
+ * that one peer that makes something up does not end a search in the place of an honest one.
+ */
+export function columnsSaid(said: readonly { column: number; indexHash: Uint8Array }[], n: number): number {
+  const byIndex = new Map<string, Set<number>>()
+  for (const { column, indexHash } of said) {
+    if (column >= n) continue
+    const index = Buffer.from(indexHash).toString('hex')
+    byIndex.set(index, (byIndex.get(index) ?? new Set()).add(column))
+  }
+  return Math.max(0, ...Array.from(byIndex.values(), ({ size }) => size))
+}

@@ -14,13 +14,13 @@ import { temporaryState } from '../../../support/vault-state.ts'
 
 const LEASE_MS = 90 * 86_400_000
 
-it('renews at once though holders know later leases than a state that was restored', async () => {
+/** A slab that is due, with one holder. */
+async function dueSlab() {
   const secret = new Uint8Array(randomBytes(32))
   const salt = new Uint8Array(randomBytes(32))
   const slab = slabIdOf(ed25519Signer(slabSeed(secret, salt)).publicKey)
   const holder = peerIdFromPrivateKey(await generateKeyPair('Ed25519'))
   const state = new OwnerState(await temporaryState(), new AtRest(secret), 60_000)
-  const indexHash = new Uint8Array(randomBytes(32))
   state.insertSlab({
     id: slab,
     object: 'one',
@@ -30,15 +30,72 @@ it('renews at once though holders know later leases than a state that was restor
     k: 1,
     n: 1,
     columnBytes: 10,
-    indexHash,
+    indexHash: new Uint8Array(randomBytes(32)),
     leaseUntilMs: Date.now() + LEASE_MS / 2,
-    // As it was when the backup was made. Since then this owner has renewed for a year.
     leaseSequence: 2,
     renewMs: 0,
     salt,
     modes: new Uint8Array(0),
   })
   state.addHolder(slab, 0, holder.toString())
+  return { secret, slab, holder, state }
+}
+
+it('tells holders that it knew and that only the search for them has connected', async () => {
+  const { secret, slab, holder, state } = await dueSlab()
+  const somebody = peerIdFromPrivateKey(await generateKeyPair('Ed25519'))
+  const connected = [somebody]
+  const told: string[] = []
+  const renewer = new Renewer({
+    state,
+    ownerSecret: () => secret,
+    networkName: 'test',
+    leaseMs: LEASE_MS,
+    chunk: {
+      peers: () => connected,
+      async renew(peer, leases: readonly SignedBytes[]) {
+        told.push(peer.toString())
+        return leases.map(() => ChunkStatus.ok)
+      },
+    },
+    locator: {
+      // Whoever is known comes as a hint, is dialled, and is nobody new.
+      async *holders() {
+        connected.push(holder)
+      },
+    },
+    trust: { report() {} },
+    log: quietLogger(),
+  })
+  onTestFinished(() => renewer.stop())
+  renewer.start()
+  await eventually(
+    'the lease is renewed',
+    () => (state.slab(slab)?.leaseUntilMs ?? 0) > Date.now() + LEASE_MS * 0.9,
+  )
+  expect(told).toEqual([holder.toString()])
+})
+
+it('uses up no try while nobody is connected', async () => {
+  const { secret, slab, state } = await dueSlab()
+  const renewer = new Renewer({
+    state,
+    ownerSecret: () => secret,
+    networkName: 'test',
+    leaseMs: LEASE_MS,
+    chunk: { peers: () => [], renew: () => Promise.reject(new Error('nobody is connected')) },
+    locator: { async *holders() {} },
+    trust: { report() {} },
+    log: quietLogger(),
+  })
+  renewer.start()
+  await renewer.stop()
+  expect(state.due(Date.now()).map(({ id }) => Buffer.compare(id, slab))).toEqual([0])
+})
+
+it('renews at once though holders know later leases than a state that was restored', async () => {
+  // As it was when the backup was made. Since then this owner has renewed for a year.
+  const { secret, slab, holder, state } = await dueSlab()
   const held = { sequence: Date.now() - 86_400_000, untilMs: 0 }
   let questions = 0
   const renewer = new Renewer({

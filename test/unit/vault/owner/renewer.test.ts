@@ -62,6 +62,7 @@ it('tells holders that it knew and that only the search for them has connected',
       // Whoever is known comes as a hint, is dialled, and is nobody new.
       async *holders() {
         connected.push(holder)
+        yield* []
       },
     },
     trust: { report() {} },

@@ -81,6 +81,16 @@ export class BlockFiles {
     }
   }
 
+  /** Whether the block's file is there with all of its bytes, as far as its length tells. */
+  async isComplete(mh: Uint8Array, sizeBytes: number): Promise<boolean> {
+    try {
+      return (await this.#fs.sizeBytes(this.#layout.filePath(mh))) === sizeBytes
+    } catch (error) {
+      if (FILE_AT_FAULT.has(systemCode(error))) return false
+      throw error
+    }
+  }
+
   async remove(mh: Uint8Array): Promise<void> {
     try {
       await this.#fs.remove(this.#layout.filePath(mh))

@@ -4,6 +4,7 @@ import { Admission, untilAborted } from '../files/coordination.ts'
 import { ITEM_DATA, ITEM_FILE, ITEM_TOUCH, OUTCOME_DONE } from './group.ts'
 import { keyOf } from './hashes.ts'
 import type { IndexRow } from './index-reader.ts'
+import { PLACE_FILE } from './schema.ts'
 import { DATA_LIMIT_BYTES } from './layout.ts'
 import type { Leases } from './leases.ts'
 import type { DiskReserve } from '../files/disk-reserve.ts'
@@ -30,6 +31,9 @@ interface PendingPut {
   abandon: AbortController
 }
 
+/** Reads a block that looks wrong: true where it is good after all, false where it is held no more. */
+export type Suspect = (mh: Uint8Array, row: IndexRow, signal: AbortSignal | undefined) => Promise<boolean>
+
 /** The way in: admission, quota, file, row. Two puts of one block at the same time are one. */
 export class Puts {
   readonly #tiers: Tiers
@@ -41,9 +45,18 @@ export class Puts {
   readonly #fileWrites = new Admission(FILE_LIMITS)
   readonly #pending = new Map<string, PendingPut>()
   readonly #touches = new Set<Promise<unknown>>()
+  readonly #suspect: Suspect
 
-  constructor(tiers: Tiers, quota: Quota, disk: DiskReserve, leases: Leases, committer: GroupCommitter) {
+  constructor(
+    tiers: Tiers,
+    quota: Quota,
+    disk: DiskReserve,
+    leases: Leases,
+    committer: GroupCommitter,
+    suspect: Suspect,
+  ) {
     this.#tiers = tiers
+    this.#suspect = suspect
     this.#quota = quota
     this.#disk = disk
     this.#leases = leases
@@ -60,7 +73,8 @@ export class Puts {
     const key = keyOf(mh)
     if (!this.#pending.has(key)) {
       const row = this.#tiers.index.findHeld(mh)
-      if (row !== undefined && (await this.#stillHeld(mh, row, signal))) return
+      const isHeld = row !== undefined && (await this.#isComplete(mh, row, signal))
+      if (isHeld && (await this.#stillHeld(mh, row, signal))) return
     }
     await this.#join(key, mh, bytes, signal)
   }
@@ -71,6 +85,15 @@ export class Puts {
       const puts = this.#pending.values().map(({ done }) => done)
       await Promise.allSettled([...puts, ...this.#touches])
     }
+  }
+
+  /**
+   * Whether what the row promises is there: whoever puts the block has good bytes, and letting them go for a file that is missing or
+   * short would lose them. What is wrong with such a file is found by reading it, which takes it out.
+   */
+  async #isComplete(mh: Uint8Array, row: IndexRow, signal: AbortSignal | undefined): Promise<boolean> {
+    if (row.place !== PLACE_FILE) return true
+    return (await this.#tiers.files.isComplete(mh, row.size)) || this.#suspect(mh, row, signal)
   }
 
   /**

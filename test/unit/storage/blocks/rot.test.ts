@@ -49,6 +49,25 @@ test.each(DAMAGES)('a file %s is quarantined on read and heals with the next put
   expect(await opened.store.get(bad.cid)).toEqual(bad.bytes)
 })
 
+test.each(DAMAGES.slice(1))(
+  'a put of a block with a file %s keeps the bytes that it brings',
+  async (_, damage) => {
+    await using home = await temporaryHome()
+    const block = testBlock('bad', LARGE)
+    await homeWith(home.path, [block], () =>
+      damage(blocksLayout(home.path).filePath(block.cid.multihash.bytes)),
+    )
+    {
+      await using opened = await openBlocks(home.path)
+      await opened.store.put(block.cid, block.bytes)
+      expect(await opened.store.get(block.cid)).toEqual(block.bytes)
+      expect(opened.store.usage()).toMatchObject({ blocks: 1, blockBytes: LARGE, quarantined: 0 })
+    }
+    await using opened = await openBlocks(home.path)
+    expect(await opened.store.get(block.cid)).toEqual(block.bytes)
+  },
+)
+
 test('rotten bytes in the database are quarantined as well, and kept to be looked at', async () => {
   await using home = await temporaryHome()
   const block = testBlock('small', SMALL)

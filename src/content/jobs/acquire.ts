@@ -45,10 +45,12 @@ export function acquireJob(dependencies: AcquireDependencies): JobHandler<Acquir
       const { params, signal } = context
       const { cid, maxBytes, pin } = params
       const lease = await storage.blocks.lease(leaseOfJob(context.id))
+      const onFetched = async (): Promise<void> => {
+        if (pin !== null) await storage.pins.add(CID.parse(cid), { name: pin, kind: 'recursive', signal })
+      }
       const { blocks, arrived } = await withinBudget(context, maxBytes, (bounded) =>
-        fetchAddress({ ...dependencies, address: cid, isDeep: true }, bounded),
+        fetchAddress({ ...dependencies, address: cid, isDeep: true, onFetched }, bounded),
       )
-      if (pin !== null) await storage.pins.add(CID.parse(cid), { name: pin, kind: 'recursive', signal })
       await lease.release()
       const result = { cid, fetchedBytes: arrived.bytes, blocks }
       dependencies.onAcquired?.(params, result)

@@ -42,6 +42,8 @@ export interface FetchAddressOptions {
   address: string
   /** The whole DAG, or only the block that the address leads to. */
   isDeep: boolean
+  /** Once all of it is here, and before what a fetch that was joined had got may be collected again. */
+  onFetched?(target: Target): Promise<void>
 }
 
 /**
@@ -90,7 +92,7 @@ export async function fetchAddress(
 }
 
 async function attempt(
-  { fetcher, isDeep }: FetchAddressOptions,
+  { fetcher, isDeep, onFetched }: FetchAddressOptions,
   address: Address,
   context: JobContext<unknown>,
   arrived: Arrived,
@@ -113,6 +115,7 @@ async function attempt(
     return await fetcher.fetch(plan, { signal, onProgress }, async (statistics) => {
       seen = statistics
       const target = await resolveAddress(fetcher.localReader(), address, signal)
+      await onFetched?.(target)
       return { target, blocks: statistics.blocks + statistics.heldBlocks }
     })
   } finally {

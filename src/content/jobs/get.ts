@@ -75,8 +75,10 @@ export function pinJob(
       const { address, name = '', kind = 'recursive' } = context.params
       const lease = await storage.blocks.lease(leaseOfJob(context.id))
       const isDeep = kind === 'recursive'
-      const { target, arrived } = await fetchAddress({ ...dependencies, address, isDeep }, context)
-      await storage.pins.add(target.cid, { name, kind, signal: context.signal })
+      const onFetched = async ({ cid }: Target): Promise<void> => {
+        await storage.pins.add(cid, { name, kind, signal: context.signal })
+      }
+      const { target, arrived } = await fetchAddress({ ...dependencies, address, isDeep, onFetched }, context)
       await lease.release()
       onPinned(target.cid.toString())
       return { cid: target.cid.toString(), name, kind, fetchedBytes: arrived.bytes }

@@ -202,6 +202,10 @@ export class ColumnStore implements Columns {
     await this.#intake.refuse(slab)
   }
 
+  isComing(slab: SlabId): boolean {
+    return this.#intake.isComing(slab)
+  }
+
   isBuried(slab: SlabId): boolean {
     this.#assertOpen()
     return this.#tombstones.has(slab)

@@ -71,6 +71,10 @@ export class Intake {
     return this.#open(options)
   }
 
+  isComing(slab: SlabId): boolean {
+    return this.#drafts.has(slabKeyOf(slab))
+  }
+
   /** Ends the draft of a slab that was deleted meanwhile. */
   async refuse(slab: SlabId): Promise<void> {
     const draft = this.#drafts.get(slabKeyOf(slab))

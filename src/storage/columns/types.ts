@@ -114,6 +114,8 @@ export interface Columns {
    */
   bury(deletion: { slab: SlabId; signed: SignedBytes; keepUntilMs: number; isOwn?: boolean }): Promise<void>
   isBuried(slab: SlabId): boolean
+  /** Whether a column of the slab is being received. */
+  isComing(slab: SlabId): boolean
   /** The owner's deletion, as it was signed. */
   tombstone(slab: SlabId): SignedBytes | undefined
   tombstones(after: number, limit: number): { deletions: SignedBytes[]; next: number }

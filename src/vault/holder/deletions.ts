@@ -42,7 +42,7 @@ export function deletionsTopic(networkName: string): TopicRules {
 }
 
 export interface DeletionsOptions {
-  columns: Pick<Columns, 'get' | 'bury' | 'isBuried'>
+  columns: Pick<Columns, 'get' | 'bury' | 'isBuried' | 'isComing'>
   statements: Statements
   counters: Counters
   /** This node, as text. */
@@ -79,12 +79,15 @@ export class Deletions {
     await this.#bury(deletion)
   }
 
-  /** What others gossip or keep: kept where this node holds the slab, or is one of those that remember it. */
+  /** What others gossip or keep: kept where this node holds the slab, or is about to, or is one of those that remember it. */
   async heard(signed: SignedBytes, peer: string): Promise<void> {
     const deletion = this.#options.statements.deletion(signed, peer)
     const { slab } = deletion
-    if (this.#options.columns.isBuried(slab)) return
-    if (this.#options.columns.get(slab) === undefined && !this.#remembers(slab)) return
+    const { columns } = this.#options
+    if (columns.isBuried(slab)) return
+    // What is being received would be held afterwards, and the deletion would not come again.
+    const isHere = columns.get(slab) !== undefined || columns.isComing(slab)
+    if (!isHere && !this.#remembers(slab)) return
     await this.#bury(deletion)
   }
 

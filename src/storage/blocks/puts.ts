@@ -2,11 +2,12 @@ import { fromSystemError, isStorageError } from '../errors.ts'
 import type { GroupCommitter } from './committer.ts'
 import { Admission, untilAborted } from '../files/coordination.ts'
 import { ITEM_DATA, ITEM_FILE, ITEM_TOUCH, OUTCOME_DONE } from './group.ts'
-import { keyOf } from './hashes.ts'
+import { keyOf, rawCid } from './hashes.ts'
 import type { IndexRow } from './index-reader.ts'
-import { PLACE_FILE } from './schema.ts'
 import { DATA_LIMIT_BYTES } from './layout.ts'
 import type { Leases } from './leases.ts'
+import type { Reads } from './reads.ts'
+import { PLACE_FILE } from './schema.ts'
 import type { DiskReserve } from '../files/disk-reserve.ts'
 import type { Quota } from './quota.ts'
 import { removeUnlessHeld } from './removals.ts'
@@ -31,9 +32,6 @@ interface PendingPut {
   abandon: AbortController
 }
 
-/** Reads a block that looks wrong: true where it is good after all, false where it is held no more. */
-export type Suspect = (mh: Uint8Array, row: IndexRow, signal: AbortSignal | undefined) => Promise<boolean>
-
 /** The way in: admission, quota, file, row. Two puts of one block at the same time are one. */
 export class Puts {
   readonly #tiers: Tiers
@@ -45,7 +43,7 @@ export class Puts {
   readonly #fileWrites = new Admission(FILE_LIMITS)
   readonly #pending = new Map<string, PendingPut>()
   readonly #touches = new Set<Promise<unknown>>()
-  readonly #suspect: Suspect
+  readonly #reads: Reads
 
   constructor(
     tiers: Tiers,
@@ -53,10 +51,10 @@ export class Puts {
     disk: DiskReserve,
     leases: Leases,
     committer: GroupCommitter,
-    suspect: Suspect,
+    reads: Reads,
   ) {
     this.#tiers = tiers
-    this.#suspect = suspect
+    this.#reads = reads
     this.#quota = quota
     this.#disk = disk
     this.#leases = leases
@@ -93,7 +91,8 @@ export class Puts {
    */
   async #isComplete(mh: Uint8Array, row: IndexRow, signal: AbortSignal | undefined): Promise<boolean> {
     if (row.place !== PLACE_FILE) return true
-    return (await this.#tiers.files.isComplete(mh, row.size)) || this.#suspect(mh, row, signal)
+    if (await this.#tiers.files.isComplete(mh, row.size)) return true
+    return (await this.#reads.read(rawCid(mh), row, signal)) !== undefined
   }
 
   /**

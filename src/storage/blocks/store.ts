@@ -70,16 +70,10 @@ export class TieredBlockStore implements BlockStore {
     this.#quota = new Quota(options.quotaBytes, writer, files)
     this.#leases = new Leases(writer, index)
     const committer = new GroupCommitter(writer)
-    this.#puts = new Puts(
-      this.#tiers,
-      this.#quota,
-      new DiskReserve(layout.rootPath),
-      this.#leases,
-      committer,
-      async (mh, row, signal) => (await this.#reads.read(rawCid(mh), row, signal)) !== undefined,
-    )
-    this.marks = new PrivateMarks(writer, index, committer)
     this.#reads = new Reads(this.#tiers, options.onRot)
+    const disk = new DiskReserve(layout.rootPath)
+    this.#puts = new Puts(this.#tiers, this.#quota, disk, this.#leases, committer, this.#reads)
+    this.marks = new PrivateMarks(writer, index, committer)
     this.#sweep = new Sweep({ layout, fs, log, remove: (mh) => removeOrphan(this.#tiers, mh) })
     if (writer.figures.unclean) this.#sweep.start()
   }

@@ -64,9 +64,9 @@ export class Expiry {
     let removed = 0
     for (const row of columns.expired(now, EXPIRY_BATCH)) {
       if (this.#stop.signal.aborted) break
-      if (!mayExpire(row, { nowMs: now, awakeMs: awakeMs() })) continue
-      const isStillSo = (current: ColumnRow) => mayExpire(current, { nowMs: now, awakeMs: awakeMs() })
-      if (!(await columns.remove(row.slab, isStillSo))) continue
+      // Asked twice: the row may have been renewed while others were removed.
+      const mayGo = (current: ColumnRow) => mayExpire(current, { nowMs: now, awakeMs: awakeMs() })
+      if (!mayGo(row) || !(await columns.remove(row.slab, mayGo))) continue
       counters.columnsExpired += 1
       removed += 1
       log.info({ slab: slabKeyOf(row.slab), column: row.column }, 'a column whose lease ended was removed')

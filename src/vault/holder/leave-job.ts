@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { ChunkRefusedError } from '../../../protocols/chunk/errors.ts'
+import { ChunkRefusedError, ChunkStatus } from '../../../protocols/chunk/errors.ts'
 import type { Chunk, SlabId } from '../../../protocols/chunk/types.ts'
 import type { JobContext, JobHandler } from '../../jobs/types.ts'
 import type { ColumnRow, Columns } from '../../storage/columns/types.ts'
@@ -217,7 +217,9 @@ async function handOverToAny(
         // Deleted meanwhile.
         if (current === undefined || lease === undefined) return peer
         // Renewed meanwhile, which was acknowledged: whoever has the column now gets the newer lease as well.
-        await chunk.renew(peer, [lease], AbortSignal.any([signal, AbortSignal.timeout(RECEIPT_TIMEOUT_MS)]))
+        const within = AbortSignal.any([signal, AbortSignal.timeout(RECEIPT_TIMEOUT_MS)])
+        const [status] = await chunk.renew(peer, [lease], within)
+        if (status !== ChunkStatus.ok) throw new ChunkRefusedError(status ?? ChunkStatus.busy)
         sequence = current.leaseSequence
       }
       onRemoved(row)

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { PeerId } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { expect, it, onTestFinished } from 'vitest'
 import { ChunkStatus } from '../../../../protocols/chunk/errors.ts'
@@ -41,27 +42,20 @@ async function dueSlab() {
   return { secret, slab, holder, state }
 }
 
-it('tells holders that it knew and that only the search for them has connected', async () => {
-  const { secret, slab, holder, state } = await dueSlab()
-  const somebody = peerIdFromPrivateKey(await generateKeyPair('Ed25519'))
-  const connected = [somebody]
-  const told: string[] = []
+function startRenewer(
+  { secret, state }: Pick<Awaited<ReturnType<typeof dueSlab>>, 'secret' | 'state'>,
+  chunk: ConstructorParameters<typeof Renewer>[0]['chunk'],
+  onSearch: () => void = () => {},
+): Renewer {
   const renewer = new Renewer({
     state,
     ownerSecret: () => secret,
     networkName: 'test',
     leaseMs: LEASE_MS,
-    chunk: {
-      peers: () => connected,
-      async renew(peer, leases: readonly SignedBytes[]) {
-        told.push(peer.toString())
-        return leases.map(() => ChunkStatus.ok)
-      },
-    },
+    chunk,
     locator: {
-      // Whoever is known comes as a hint, is dialled, and is nobody new.
       async *holders() {
-        connected.push(holder)
+        onSearch()
         yield* []
       },
     },
@@ -70,28 +64,34 @@ it('tells holders that it knew and that only the search for them has connected',
   })
   onTestFinished(() => renewer.stop())
   renewer.start()
+  return renewer
+}
+
+it('tells holders that it knew and that only the search for them has connected', async () => {
+  const due = await dueSlab()
+  const connected = [peerIdFromPrivateKey(await generateKeyPair('Ed25519'))]
+  const told: string[] = []
+  const chunk = {
+    peers: () => connected,
+    async renew(peer: PeerId, leases: readonly SignedBytes[]) {
+      told.push(peer.toString())
+      return leases.map(() => ChunkStatus.ok)
+    },
+  }
+  // Whoever is known comes as a hint, is dialled, and is nobody new.
+  startRenewer(due, chunk, () => connected.push(due.holder))
   await eventually(
     'the lease is renewed',
-    () => (state.slab(slab)?.leaseUntilMs ?? 0) > Date.now() + LEASE_MS * 0.9,
+    () => (due.state.slab(due.slab)?.leaseUntilMs ?? 0) > Date.now() + LEASE_MS * 0.9,
   )
-  expect(told).toEqual([holder.toString()])
+  expect(told).toEqual([due.holder.toString()])
 })
 
 it('uses up no try while nobody is connected', async () => {
-  const { secret, slab, state } = await dueSlab()
-  const renewer = new Renewer({
-    state,
-    ownerSecret: () => secret,
-    networkName: 'test',
-    leaseMs: LEASE_MS,
-    chunk: { peers: () => [], renew: () => Promise.reject(new Error('nobody is connected')) },
-    locator: { async *holders() {} },
-    trust: { report() {} },
-    log: quietLogger(),
-  })
-  renewer.start()
-  await renewer.stop()
-  expect(state.due(Date.now()).map(({ id }) => Buffer.compare(id, slab))).toEqual([0])
+  const due = await dueSlab()
+  const chunk = { peers: () => [], renew: () => Promise.reject(new Error('nobody is connected')) }
+  await startRenewer(due, chunk).stop()
+  expect(due.state.due(Date.now()).map(({ id }) => Buffer.compare(id, due.slab))).toEqual([0])
 })
 
 it('renews at once though holders know later leases than a state that was restored', async () => {
@@ -99,29 +99,19 @@ it('renews at once though holders know later leases than a state that was restor
   const { secret, slab, holder, state } = await dueSlab()
   const held = { sequence: Date.now() - 86_400_000, untilMs: 0 }
   let questions = 0
-  const renewer = new Renewer({
-    state,
-    ownerSecret: () => secret,
-    networkName: 'test',
-    leaseMs: LEASE_MS,
-    chunk: {
-      peers: () => [holder],
-      async renew(_peer, leases: readonly SignedBytes[]) {
-        questions += 1
-        return leases.map((signed) => {
-          const { sequence, untilMs } = decodeLease(signed, 'test')
-          if (sequence <= held.sequence) return ChunkStatus.conflict
-          Object.assign(held, { sequence, untilMs })
-          return ChunkStatus.ok
-        })
-      },
+  const chunk = {
+    peers: () => [holder],
+    async renew(_peer: PeerId, leases: readonly SignedBytes[]) {
+      questions += 1
+      return leases.map((signed) => {
+        const { sequence, untilMs } = decodeLease(signed, 'test')
+        if (sequence <= held.sequence) return ChunkStatus.conflict
+        Object.assign(held, { sequence, untilMs })
+        return ChunkStatus.ok
+      })
     },
-    locator: { async *holders() {} },
-    trust: { report() {} },
-    log: quietLogger(),
-  })
-  onTestFinished(() => renewer.stop())
-  renewer.start()
+  }
+  startRenewer({ secret, state }, chunk)
   await eventually('the lease is renewed', () => held.untilMs > Date.now() + LEASE_MS * 0.9)
   expect(questions).toBe(1)
   await eventually('the owner knows', () => state.slab(slab)?.leaseSequence === held.sequence)

@@ -10,30 +10,39 @@ import { type Row, round } from './report.ts'
 const SPEAKERS = 6
 const MESSAGES_EACH = 4_000
 const SPEAKING_PROCESSES = 2
+/** How often each comes where copies come too: once from each neighbour of a mesh. */
+const COPIES = 6
 const ENTRIES = 100_000
 const DIFFERENCES = 100
 const LONG_MS = 120_000
 
 /** What a node hears in a second, and what it costs to compare a large set with a peer. */
 export async function gossipRows({ runs }: { runs: number }): Promise<Row[]> {
-  const heard: Heard[] = []
-  for (let run = 0; run < runs; run++) heard.push(await listening())
-  const best = heard.reduce((a, b) => (a.perSecond >= b.perSecond ? a : b))
+  const once = await best(runs, 1)
+  const often = await best(runs, COPIES)
   return [
     {
       name: 'signed messages verified, scored and handled',
-      measured: `${round(best.perSecond)} /s`,
-      value: best.perSecond,
+      measured: `${round(once.perSecond)} /s`,
+      value: once.perSecond,
       unit: '/s',
       hold: { atLeast: 2_000 },
-      note: `${SPEAKERS} neighbours in ${SPEAKING_PROCESSES} processes, ${SPEAKERS * MESSAGES_EACH} messages; event-loop delay p99 ${round(best.delayMs)} ms`,
+      note: `${SPEAKERS} neighbours in ${SPEAKING_PROCESSES} processes, ${SPEAKERS * MESSAGES_EACH} messages signed before; event-loop delay p99 ${round(once.delayMs)} ms`,
     },
     {
       name: 'the same, for each second of processor time that the listener took',
-      measured: `${round(best.perProcessorSecond)} /s`,
-      value: best.perProcessorSecond,
+      measured: `${round(once.perProcessorSecond)} /s`,
+      value: once.perProcessorSecond,
       unit: '/s',
       note: 'what it could hear on a core of its own',
+    },
+    {
+      name: `the same, each ${COPIES} times as in a mesh`,
+      measured: `${round(often.perProcessorSecond)} /s`,
+      against: `${round(once.perProcessorSecond)} /s where each comes once: ${(often.perProcessorSecond / once.perProcessorSecond).toFixed(2)}`,
+      value: often.perProcessorSecond,
+      unit: '/s',
+      note: `messages, not copies, for each second of its processor; ${round(often.perSecond)} /s by the clock`,
     },
     ...(await comparing()),
   ]
@@ -45,8 +54,16 @@ interface Heard {
   delayMs: number
 }
 
-async function listening(): Promise<Heard> {
-  const all = SPEAKERS * MESSAGES_EACH
+async function best(runs: number, copies: number): Promise<Heard> {
+  const heard: Heard[] = []
+  for (let run = 0; run < runs; run++) heard.push(await listening(copies))
+  return heard.reduce((a, b) => (a.perSecond >= b.perSecond ? a : b))
+}
+
+async function listening(copies: number): Promise<Heard> {
+  // As many copies in all as a neighbour may bring without being a flood.
+  const messagesEach = Math.floor(MESSAGES_EACH / copies)
+  const all = SPEAKERS * messagesEach
   const taken = new Set<number>()
   const topic: TopicRules = {
     name: 'bench',
@@ -67,16 +84,25 @@ async function listening(): Promise<Heard> {
     }
     taken.add(new DataView(data.buffer, data.byteOffset).getUint32(0))
   })
+  const [fullTopic = ''] = node.libp2p.services.pubsub.getTopics()
   const script = new URL('./gossip-peer.ts', import.meta.url)
   const each = String(SPEAKERS / SPEAKING_PROCESSES)
   const peers = Array.from(
     { length: SPEAKING_PROCESSES },
     (_, at) =>
-      new Peer(script, [node.address, each, String(MESSAGES_EACH), String((at * all) / SPEAKING_PROCESSES)]),
+      new Peer(script, [
+        node.address,
+        fullTopic,
+        each,
+        String(messagesEach),
+        String(copies),
+        String((at * all) / SPEAKING_PROCESSES),
+      ]),
   )
   try {
     await Promise.all(peers.map((peer) => peer.next()))
     delay.enable()
+    for (const peer of peers) peer.tell('go')
     await eventually('everything was heard', () => taken.size === all, LONG_MS)
     const { user, system } = process.cpuUsage(before)
     return {

@@ -8,12 +8,17 @@ export class Peer {
   readonly pid: number
   readonly #lines: AsyncIterator<string>
   readonly #stop: () => Promise<void>
+  readonly #tell: (line: string) => void
 
-  constructor(script: URL, args: string[]) {
-    const child = spawn(process.execPath, [script.pathname, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+  /** `execArgv`: what Node itself is told. */
+  constructor(script: URL, args: string[], execArgv: readonly string[] = []) {
+    const child = spawn(process.execPath, [...execArgv, script.pathname, ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
     this.pid = child.pid ?? -1
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
     const closed = once(child, 'close')
+    this.#tell = (line) => child.stdin.write(`${line}\n`)
     this.#stop = async () => {
       child.kill('SIGKILL')
       await closed
@@ -24,6 +29,11 @@ export class Peer {
     const line = await this.#lines.next()
     if (line.done === true) throw new Error('a process of the benchmark ended early')
     return JSON.parse(line.value) as T
+  }
+
+  /** A line on its standard input. */
+  tell(line: string): void {
+    this.#tell(line)
   }
 
   stop(): Promise<void> {

@@ -1,7 +1,8 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { GossipMessage, TopicRules } from '../../../src/gossip/index.ts'
 import type { TestNode, TestNodeOptions } from '../../support/network.ts'
 import { eventually, startTestNode, stopAll } from '../../support/network.ts'
+import { rawSpeaker, signMessages } from '../../support/raw-gossip.ts'
 
 const SOON = (): AbortSignal => AbortSignal.timeout(10_000)
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -97,6 +98,51 @@ describe('gossip', () => {
         .evidence.filter(({ kind }) => kind === 'message-invalid')
         .map(({ detail }) => detail.reason),
     ).toEqual(['content', 'content'])
+  })
+
+  it('checks the signature of a message once, however many copies come, and never takes another for a copy', async () => {
+    const spoken: TopicRules = {
+      name: 'spoken',
+      maxBytes: 1_000,
+      authorRate: { perSecond: 100, burst: 100 },
+      hasEnvelope: true,
+    }
+    const node = await start({ topics: [spoken] })
+    const heard: string[] = []
+    node.gossip.subscribe('spoken', (message) => {
+      heard.push(text(message))
+    })
+    const [first, second] = await Promise.all([rawSpeaker(node.address), rawSpeaker(node.address)])
+    const verify = vi.spyOn(Object.getPrototypeOf(first.privateKey.publicKey), 'verify')
+    try {
+      const [topic = ''] = node.libp2p.services.pubsub.getTopics()
+      const said = ['one', 'two', 'three'].map(bytes)
+      const [one, two, three] = await signMessages(first.privateKey, topic, said)
+      verify.mockClear()
+      await first.send([one!, two!])
+      for (let copy = 0; copy < 20; copy++) {
+        await first.send([one!])
+        await second.send([two!, one!])
+      }
+      // The signature of one under what another says, before and after the one it was made for.
+      await second.send([{ ...three!, data: bytes('made up') }])
+      await second.send([three!])
+      await second.send([{ ...three!, data: bytes('made up, again') }])
+      await second.send([{ ...one!, signature: three!.signature! }])
+      await eventually('all were looked at', () => verify.mock.calls.length >= 6)
+      expect(heard).toEqual(['one', 'two', 'three'])
+      expect(await Promise.all(verify.mock.results.map(({ value }) => value as unknown))).toEqual([
+        true,
+        true,
+        false,
+        true,
+        false,
+        false,
+      ])
+    } finally {
+      verify.mockRestore()
+      await Promise.all([first.stop(), second.stop()])
+    }
   })
 
   it('holds an author to the rate of the topic', async () => {

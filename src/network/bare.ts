@@ -6,6 +6,7 @@ import type { ConnectionPolicy } from './gater.ts'
 import { hostOf } from './addresses.ts'
 import { BARE_LIMITS, CONNECTION_LIMITS } from './limits.ts'
 import type { NetworkSettings } from './settings.ts'
+import { libraryLog } from './library-log.ts'
 import { listenAddresses } from './transports/listen.ts'
 import { TRANSPORTS, transportsOf } from './transports/table.ts'
 
@@ -62,6 +63,7 @@ export async function bareLibp2p<Services extends ServiceMap>(
       maxPeerAddrsToDial: CONNECTION_LIMITS.maxAddressesPerPeer,
     },
     connectionMonitor: { enabled: false },
+    ...libraryLog(),
     services,
   })
   // Whoever comes and says nothing goes.

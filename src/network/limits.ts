@@ -23,6 +23,8 @@ export const YAMUX_LIMITS = {
    * want-list at once, which we hold at 64 blocks of 1 MiB.
    */
   maxWriteBufferBytes: 64 * MIB,
+  /** Its own pings, by which windows know the round trip; whether the other side is there is the concern of `liveness`. */
+  keepAliveMs: 120_000,
 } as const
 
 export const CONNECTION_LIMITS = {
@@ -47,6 +49,8 @@ export const CONNECTION_LIMITS = {
    * A transfer notices by itself, within seconds, that its peer is gone.
    */
   pingIntervalMs: 60_000,
+  /** Under way at once. Those that are not answered wait for `pingTimeoutMs`: a thousand connections in a minute have room for 64 dead ones. */
+  maxConcurrentPings: 16,
   maxParallelDials: 32,
   maxDialQueueLength: 256,
   maxAddressesPerPeer: 16,

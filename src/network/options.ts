@@ -8,7 +8,6 @@ import type { KadDHT } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { noise } from '@libp2p/noise'
 import type { Ping } from '@libp2p/ping'
-import { ping } from '@libp2p/ping'
 import { yamux } from '@libp2p/yamux'
 import type { Datastore } from 'interface-datastore'
 import type { Libp2pOptions, ServiceFactoryMap } from 'libp2p'
@@ -26,6 +25,8 @@ import { discovery } from './discovery.ts'
 import { finder } from './finder.ts'
 import type { ConnectionPolicy } from './gater.ts'
 import { createGater } from './gater.ts'
+import { libraryLog } from './library-log.ts'
+import { createLiveness } from './liveness.ts'
 import { CONNECTION_LIMITS, IDENTIFY_LIMITS, REACH_LIMITS, YAMUX_LIMITS } from './limits.ts'
 import { libp2pMetrics } from './metrics.ts'
 import { JUDGED_CONNECTIONS } from './peer-limits.ts'
@@ -57,6 +58,7 @@ export type NetworkServices = {
   identify: Identify
   identifyPush: IdentifyPush
   ping: Ping
+  liveness: Startable
   dht: KadDHT
   /** Only in public mode. */
   ipfsDht?: IpfsDht
@@ -135,9 +137,11 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
   })
   const capacity = createCapacity(network.maxConnections, worth, evictionCounter(metrics?.registry))
   const peerRates = createPeerRates(trust)
+  const liveness = createLiveness()
 
   return {
     privateKey: identity.privateKey,
+    ...libraryLog(),
     nodeInfo: { name: 'p2pnode', version, userAgent: `p2pnode/${version}` },
     datastore,
 
@@ -158,6 +162,7 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
         maxInboundStreams: YAMUX_LIMITS.maxInboundStreams,
         maxOutboundStreams: YAMUX_LIMITS.maxOutboundStreams,
         maxEarlyStreams: YAMUX_LIMITS.maxEarlyStreams,
+        keepAliveInterval: YAMUX_LIMITS.keepAliveMs,
         streamOptions: {
           initialStreamWindowSize: YAMUX_LIMITS.initialStreamWindowBytes,
           maxStreamWindowSize: YAMUX_LIMITS.maxStreamWindowBytes,
@@ -190,20 +195,16 @@ export function libp2pOptions<Services extends ServiceMap = ServiceMap>(
       maxPeerAddrsToDial: CONNECTION_LIMITS.maxAddressesPerPeer,
       addressSorter: addressOrder(interfaces, { hasStun: network.iceServers.length > 0 }),
     },
-    connectionMonitor: {
-      pingInterval: CONNECTION_LIMITS.pingIntervalMs,
-      pingTimeout: {
-        minTimeout: CONNECTION_LIMITS.pingTimeoutMs,
-        maxTimeout: CONNECTION_LIMITS.pingTimeoutMs,
-      },
-    },
+    // Its place is taken by `liveness`.
+    connectionMonitor: { enabled: false },
     ...(metrics === undefined ? {} : { metrics: libp2pMetrics(metrics.registry) }),
 
     // The order matters: a service may take those above it when it is built.
     services: {
       identify: identify(IDENTIFY),
       identifyPush: identifyPush(IDENTIFY),
-      ping: ping({ timeout: CONNECTION_LIMITS.pingTimeoutMs }),
+      ping: liveness.ping,
+      liveness: liveness.service,
       dht: networkDht(config, init.dhtNamespaces ?? []),
       ...(network.mode === 'public' ? { ipfsDht: ipfsDht(config, addresses, init.dhtNamespaces ?? []) } : {}),
       pubsub: boundedGossipsub(init.gossip ?? NO_GOSSIP, config),

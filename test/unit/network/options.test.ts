@@ -66,6 +66,7 @@ describe('the options of libp2p', () => {
       'identify',
       'identifyPush',
       'ping',
+      'liveness',
       'dht',
       'pubsub',
       'capacity',

@@ -8,6 +8,7 @@ import { Cast, REDUNDANCY } from './cast.ts'
 import { holdsOf } from './holds.ts'
 import {
   BAIT_BYTES,
+  MAX_OWNERS,
   MEASURED_ROUNDS,
   MIN_OWNERS,
   NODES_PER_OWNER,
@@ -117,7 +118,7 @@ export class Experiment {
   /** The same honest nodes every time. */
   #owners(): readonly Member[] {
     const { honest } = this.#cast
-    const count = Math.max(MIN_OWNERS, Math.round(honest.length / NODES_PER_OWNER))
+    const count = Math.min(MAX_OWNERS, Math.max(MIN_OWNERS, Math.round(honest.length / NODES_PER_OWNER)))
     const step = honest.length / count
     return Array.from({ length: count }, (_, at) => honest[Math.floor(at * step)] as Member)
   }

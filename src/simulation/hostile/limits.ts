@@ -14,9 +14,13 @@ export const PUBLIC_FILE_BYTES = 600 * KIB
 /** What a peer with a false filter adds, so that its node tells others of its filter. */
 export const BAIT_BYTES = 100
 
-/** Who brings files: one honest node in so many, and no fewer than this. The same ones in every round, as owners are. */
+/**
+ * Who brings files: one honest node in so many, no fewer than this, and no more: each further one is as much work again for the one
+ * machine that all of them share. The same ones in every round, as owners are.
+ */
 export const NODES_PER_OWNER = 8
 export const MIN_OWNERS = 3
+export const MAX_OWNERS = 5
 
 /** Readers of each file in a round: somebody else each time. */
 export const READERS_PER_FILE = 2

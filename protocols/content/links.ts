@@ -2,6 +2,7 @@ import * as dagCbor from '@ipld/dag-cbor'
 import * as dagJson from '@ipld/dag-json'
 import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
+import { isTooDear } from './block-cost.ts'
 import { dagInvalid } from './errors.ts'
 
 export const RAW = 0x55
@@ -31,7 +32,9 @@ export function links(cid: CID, bytes: Uint8Array): CID[] {
   return found
 }
 
+/** @throws ERR_DAG_INVALID, also where it has more links than are looked through at once */
 export function decodePb(cid: CID, bytes: Uint8Array): dagPb.PBNode {
+  assertCheap(cid, bytes)
   try {
     return dagPb.decode(bytes)
   } catch (cause) {
@@ -39,13 +42,18 @@ export function decodePb(cid: CID, bytes: Uint8Array): dagPb.PBNode {
   }
 }
 
-/** The value in a dag-cbor or dag-json block. */
+/** The value in a dag-cbor or dag-json block. @throws ERR_DAG_INVALID, also where it has more parts than are looked through at once */
 export function decodeValue(cid: CID, bytes: Uint8Array): unknown {
+  assertCheap(cid, bytes)
   try {
     return cid.code === DAG_CBOR ? dagCbor.decode(bytes) : dagJson.decode(bytes)
   } catch (cause) {
     throw dagInvalid(cid, 'not valid dag-cbor or dag-json', cause)
   }
+}
+
+function assertCheap(cid: CID, bytes: Uint8Array): void {
+  if (isTooDear(cid.code, bytes)) throw dagInvalid(cid, 'more in it than is decoded at once')
 }
 
 /** Adds the CIDs in a decoded value to `found`, in its order. */

@@ -25,11 +25,14 @@ export function relieveSlow({ sources, question, helpers, isQueued, sourceIdleMs
     const canHelp = !question.hasBegun && helpers.hasRoom && helpers.canBring(question.root)
     if (canHelp || sources.some(isFree)) question.cancel()
   }
+  const tooSlowMs = sourceIdleMs * SLOW_AFTER_IDLE_PERIODS
+  // A byte now and then is no silence, and nobody else is asked while the question is open.
+  if (question !== undefined && question.overdueMs > tooSlowMs) question.source.stream.giveUp('slow')
   if (isQueued || sources.every(busy)) return
   const now = performance.now()
   for (const source of sources.filter(busy)) {
     const silentMs = now - Math.max(source.lastBlockMs, source.askedMs)
-    if (silentMs > sourceIdleMs * SLOW_AFTER_IDLE_PERIODS) source.stream.giveUp('slow')
+    if (silentMs > tooSlowMs) source.stream.giveUp('slow')
     else if (source.backlogMs > RELIEVE_ABOVE_MS) source.cancelLast()
   }
 }

@@ -27,7 +27,7 @@ export class RootQuestion {
   readonly #wantId: number
   readonly #startMs = performance.now()
   #receivedBytes = 0
-  isCancelled = false
+  #cancelledMs: number | undefined
 
   constructor(init: RootQuestionInit) {
     this.#init = init
@@ -73,6 +73,15 @@ export class RootQuestion {
     return this.#received.size > 0
   }
 
+  get isCancelled(): boolean {
+    return this.#cancelledMs !== undefined
+  }
+
+  /** Since it was cancelled, or 0: its source has to end it, after what it was sending. */
+  get overdueMs(): number {
+    return this.#cancelledMs === undefined ? 0 : performance.now() - this.#cancelledMs
+  }
+
   get ageMs(): number {
     return performance.now() - this.#startMs
   }
@@ -84,7 +93,7 @@ export class RootQuestion {
   /** Others have nothing to do meanwhile: what has not been sent is asked for by CID, from all of them. */
   cancel(): void {
     if (this.isCancelled) return
-    this.isCancelled = true
+    this.#cancelledMs = performance.now()
     this.source.stream.cancel(this.#wantId)
   }
 

@@ -31,6 +31,8 @@ export interface PutOptions {
   signal?: AbortSignal
   /** True when the caller has just checked the bytes against the CID, so that they are not hashed twice. */
   verified?: boolean
+  /** Somebody gave it to this node, which has not fetched it: it stays until it is collected, and no eviction takes it. */
+  isAdded?: boolean
 }
 
 /**
@@ -155,13 +157,13 @@ export interface Maintenance {
     onProgress?: (removed: number, removedBytes: number) => void
   }): Promise<CollectionResult>
   /**
-   * Removes those of the named blocks that nothing refers to and no lease covers, which is what a collection would do to them;
-   * nothing while the walk of a pin is under way.
+   * Removes those of the named blocks that nothing refers to, that were not added here and that no lease covers; nothing while the walk of
+   * a pin is under way. `leasedBlocks`: those that stay only for a lease.
    */
   evict(
     cids: readonly CID[],
     options: { signal: AbortSignal },
-  ): Promise<{ removedBlocks: number; removedBytes: number; isPaused: boolean }>
+  ): Promise<{ removedBlocks: number; removedBytes: number; leasedBlocks: number; isPaused: boolean }>
   /**
    * Reads every block at `storage.scrubRate`, quarantines what does not match its hash and asks `heal` for good bytes.
    * `after` continues an interrupted scrub; `onProgress` gives the position to continue from.

@@ -2,7 +2,14 @@ import { CID } from 'multiformats/cid'
 import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
 import { evictDag } from './evictor.ts'
 import type { Cache, CacheOptions } from './index.ts'
-import { CHECK_EVERY_BYTES, LOW_SHARE, MAX_ARRIVED, SAVE_AFTER_MS, SAVE_ROWS } from './limits.ts'
+import {
+  CHECK_EVERY_BYTES,
+  LOW_SHARE,
+  MAX_ARRIVED,
+  MAX_LEASED_ROOTS,
+  SAVE_AFTER_MS,
+  SAVE_ROWS,
+} from './limits.ts'
 import { CacheModel } from './model.ts'
 import { Prefetcher } from './prefetcher.ts'
 import { CacheStore } from './store.ts'
@@ -138,7 +145,7 @@ export class ContentCache implements Cache {
   async #evict(): Promise<void> {
     const { storage, log } = this.#options
     const { signal } = this.#stop
-    let [roots, bytes] = [0, 0]
+    let [roots, bytes, leased] = [0, 0, 0]
     for (const key of this.#model.victims(this.#now())) {
       if (signal.aborted || !this.#isAbove(LOW_SHARE)) break
       const cid = CID.parse(key)
@@ -146,12 +153,18 @@ export class ContentCache implements Cache {
       const evicted =
         storage.pins.state(cid) === 'none'
           ? await evictDag(cid, { ...storage, isOther: (child) => this.#model.has(child.toString()) }, signal)
-          : { removedBytes: 0 }
+          : { removedBytes: 0, isLeased: false }
       if (evicted === undefined) break
-      this.#model.drop(key)
-      this.#change(key)
+      // Under a backup, or what a job has touched, it stays for now: the next round finds it where it was.
+      if (evicted.isLeased) leased += 1
+      else {
+        this.#model.drop(key)
+        this.#change(key)
+      }
       bytes += evicted.removedBytes
       if (evicted.removedBytes > 0) roots += 1
+      // A backup covers all there is: walking all of it would change nothing.
+      if (leased >= MAX_LEASED_ROOTS) break
     }
     this.#counts.evictedRoots += roots
     this.#counts.evictedBytes += bytes

@@ -15,22 +15,25 @@ const RAW = 0x55
 
 /**
  * Removes what is held of a DAG and kept by nothing else, from the leaves to the root: what an eviction that is cut off
- * leaves is still found from the root. Undefined where nothing may be removed at the moment, since a pin is being walked.
+ * leaves is still found from the root. Undefined where nothing may be removed at the moment, since a pin is being walked; `isLeased`: some
+ * stay for now, since a lease covers them.
  */
 export async function evictDag(
   root: CID,
   { blocks, maintenance, isOther }: EvictorOptions,
   signal: AbortSignal,
-): Promise<{ removedBytes: number } | undefined> {
+): Promise<{ removedBytes: number; isLeased: boolean } | undefined> {
   const seen = new Set<string>([keyOf(root)])
   const inner: CID[] = [root]
   let leaves: CID[] = []
   let removedBytes = 0
+  let isLeased = false
 
   async function remove(cids: CID[]): Promise<boolean> {
     for (let start = 0; start < cids.length; start += EVICT_BLOCKS) {
       const result = await maintenance.evict(cids.slice(start, start + EVICT_BLOCKS), { signal })
       removedBytes += result.removedBytes
+      isLeased ||= result.leasedBlocks > 0
       if (result.isPaused) return false
     }
     return true
@@ -54,7 +57,7 @@ export async function evictDag(
     leaves = []
   }
   const isDone = (await remove(leaves)) && (await remove(inner.toReversed()))
-  return isDone ? { removedBytes } : undefined
+  return isDone ? { removedBytes, isLeased } : undefined
 }
 
 function childrenOf(cid: CID, bytes: Uint8Array): CID[] {

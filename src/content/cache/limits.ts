@@ -48,6 +48,9 @@ export const SAVE_AFTER_MS = 10_000
 /** Rows written in one step. */
 export const SAVE_ROWS = 250
 
+/** Roots under a lease after which a round of eviction ends: what covers so many covers the others too. */
+export const MAX_LEASED_ROOTS = 32
+
 /** Blocks removed in one call to the writer: a few milliseconds. */
 export const EVICT_BLOCKS = 256
 

@@ -14,7 +14,7 @@ const MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024
 const MAX_IN_FLIGHT_BLOCKS = 1024
 
 /**
- * Puts blocks with bounded concurrency. `put` resolves when there is room for more, not when the block is durable;
+ * Puts blocks that somebody adds here, with bounded concurrency. `put` resolves when there is room for more, not when the block is durable;
  * `barrier` tells that. The first failure ends the writer: every later call rejects with it.
  */
 export class BlockWriter {
@@ -58,7 +58,7 @@ export class BlockWriter {
     this.#inFlightBytes += sizeBytes
     if (this.#privacy?.isPrivate === false && this.#privacy.content.isPrivate(cid)) this.privateBlocks += 1
     const done = this.#blocks
-      .put(cid, bytes, { signal: this.#signal, verified: this.#verified })
+      .put(cid, bytes, { signal: this.#signal, verified: this.#verified, isAdded: true })
       .catch((error: unknown) => {
         this.#failure ??= { error }
       })

@@ -29,17 +29,19 @@ interface BlockRow {
 
 export function blockOperations(db: Database, context: WriterContext): Operations {
   const find = db.prepare<[Uint8Array], BlockRow>('SELECT id, size, place FROM block WHERE mh = ?')
-  const insert = db.prepare<[Uint8Array, number, number, number]>(
-    'INSERT INTO block (mh, size, place, touched) VALUES (?, ?, ?, ?)',
+  const insert = db.prepare<[Uint8Array, number, number, number, number]>(
+    'INSERT INTO block (mh, size, place, touched, added) VALUES (?, ?, ?, ?, ?)',
   )
-  const refill = db.prepare<[number, number, number, number]>(
-    'UPDATE block SET size = ?, place = ?, touched = ? WHERE id = ?',
+  const refill = db.prepare<[number, number, number, number, number]>(
+    'UPDATE block SET size = ?, place = ?, touched = ?, added = max(added, ?) WHERE id = ?',
   )
   const insertData = db.prepare<[number | bigint, Uint8Array]>(
     'INSERT INTO block_data (id, data) VALUES (?, ?)',
   )
   const deleteData = db.prepare<[number]>('DELETE FROM block_data WHERE id = ?')
-  const touch = db.prepare<[number, number]>('UPDATE block SET touched = ? WHERE id = ?')
+  const touch = db.prepare<[number, number, number]>(
+    'UPDATE block SET touched = ?, added = max(added, ?) WHERE id = ?',
+  )
   const touchHeld = db.prepare<[number, Uint8Array]>(
     `UPDATE block SET touched = ? WHERE mh = ? AND place <> ${PLACE_MISSING}`,
   )
@@ -58,20 +60,21 @@ export function blockOperations(db: Database, context: WriterContext): Operation
     transaction: WriterTransaction,
     mh: Uint8Array,
     sizeBytes: number,
+    added: number,
     data: Uint8Array | null,
   ): void {
     const row = find.get(mh)
     if (row !== undefined && row.place !== PLACE_MISSING) {
-      touch.run(transaction.sequence, row.id)
+      touch.run(transaction.sequence, added, row.id)
       return
     }
     const place = data === null ? PLACE_FILE : PLACE_DATA
     let id: number | bigint
     if (row === undefined) {
-      id = insert.run(mh, sizeBytes, place, transaction.sequence).lastInsertRowid
+      id = insert.run(mh, sizeBytes, place, transaction.sequence, added).lastInsertRowid
     } else {
       id = row.id
-      refill.run(sizeBytes, place, transaction.sequence, row.id)
+      refill.run(sizeBytes, place, transaction.sequence, added, row.id)
     }
     if (data !== null) insertData.run(id, data)
     transaction.account({
@@ -93,9 +96,10 @@ export function blockOperations(db: Database, context: WriterContext): Operation
           else if (item.kind === ITEM_TOUCH) {
             const row = find.get(item.mh)
             if (row === undefined || row.place === PLACE_MISSING) outcomes[index] = OUTCOME_ABSENT
-            else touch.run(transaction.sequence, row.id)
+            else touch.run(transaction.sequence, Number(item.isAdded), row.id)
           } else {
-            store(transaction, item.mh, item.sizeBytes, item.kind === ITEM_FILE ? null : item.data)
+            const data = item.kind === ITEM_FILE ? null : item.data
+            store(transaction, item.mh, item.sizeBytes, Number(item.isAdded), data)
           }
           index++
         }

@@ -15,18 +15,20 @@ export const OUTCOME_DONE = 0
 /** A touch came too late: the block was collected meanwhile. */
 export const OUTCOME_ABSENT = 1
 
-const NUMBERS_PER_ITEM = 3
+const NUMBERS_PER_ITEM = 4
 
 export interface GroupItem {
   kind: number
   mh: Uint8Array
   sizeBytes: number
+  /** Somebody gave it to this node. */
+  isAdded: boolean
   /** The block's bytes where `kind` is ITEM_DATA, otherwise empty. */
   data: Uint8Array
 }
 
 export interface CommitArgs {
-  /** `kind, length of the multihash, size of the block` for each item. */
+  /** `kind, length of the multihash, size of the block, 1 where it was added here` for each item. */
   heads: Uint32Array<ArrayBuffer>
   packed: ArrayBuffer
 }
@@ -38,7 +40,7 @@ export function packGroup(items: readonly GroupItem[]): CommitArgs {
   const packed = new Uint8Array(packedBytes)
   let offset = 0
   for (const [index, item] of items.entries()) {
-    heads.set([item.kind, item.mh.byteLength, item.sizeBytes], index * NUMBERS_PER_ITEM)
+    heads.set([item.kind, item.mh.byteLength, item.sizeBytes, Number(item.isAdded)], index * NUMBERS_PER_ITEM)
     packed.set(item.mh, offset)
     offset += item.mh.byteLength
     packed.set(item.data, offset)
@@ -50,7 +52,8 @@ export function packGroup(items: readonly GroupItem[]): CommitArgs {
 export function* readGroup({ heads, packed }: CommitArgs): Generator<GroupItem> {
   let offset = 0
   for (let index = 0; index < heads.length; index += NUMBERS_PER_ITEM) {
-    const [kind, mhBytes, sizeBytes] = heads.subarray(index, index + NUMBERS_PER_ITEM) as unknown as [
+    const [kind, mhBytes, sizeBytes, added] = heads.subarray(index, index + NUMBERS_PER_ITEM) as unknown as [
+      number,
       number,
       number,
       number,
@@ -58,7 +61,7 @@ export function* readGroup({ heads, packed }: CommitArgs): Generator<GroupItem> 
     const mh = Buffer.from(packed, offset, mhBytes)
     offset += mhBytes
     const dataBytes = kind === ITEM_DATA ? sizeBytes : 0
-    yield { kind, mh, sizeBytes, data: Buffer.from(packed, offset, dataBytes) }
+    yield { kind, mh, sizeBytes, isAdded: added === 1, data: Buffer.from(packed, offset, dataBytes) }
     offset += dataBytes
   }
 }

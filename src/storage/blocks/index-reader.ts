@@ -7,6 +7,8 @@ export interface IndexRow {
   size: number
   place: number
   touched: number
+  /** 1 where somebody gave it to this node. */
+  added: number
 }
 
 /** Reads rows on the main thread: each statement takes microseconds, as the index pages are in memory. */
@@ -20,7 +22,7 @@ export class IndexReader {
   constructor(databasePath: string) {
     this.db = openForReading(databasePath)
     this.#find = this.db.prepare<[Uint8Array], IndexRow>(
-      'SELECT id, size, place, touched FROM block WHERE mh = ?',
+      'SELECT id, size, place, touched, added FROM block WHERE mh = ?',
     )
     this.#data = this.db.prepare<[number], Buffer>('SELECT data FROM block_data WHERE id = ?').pluck()
     this.#page = this.db.prepare<[number, number], { id: number; mh: Buffer }>(

@@ -123,7 +123,7 @@ export class PrivateMarks implements Marks {
   async #commit(mh: Uint8Array): Promise<void> {
     const leave = await this.#admission.enter(mh.byteLength)
     try {
-      await this.#committer.add({ kind: ITEM_MARK, mh, sizeBytes: 0, data: NOTHING })
+      await this.#committer.add({ kind: ITEM_MARK, mh, sizeBytes: 0, isAdded: false, data: NOTHING })
     } finally {
       leave()
     }

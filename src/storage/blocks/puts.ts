@@ -24,9 +24,15 @@ const FILE_LIMITS = { count: 16, bytes: Number.POSITIVE_INFINITY, waiting: PUT_L
 
 const NOTHING = new Uint8Array(0)
 
+interface Marking {
+  signal: AbortSignal | undefined
+  isAdded: boolean
+}
+
 interface PendingPut {
   bytes: Uint8Array
   done: Promise<void>
+  isAdded: boolean
   /** Callers that still wait; once none does, and while the put waits for its turn, it is given up. */
   callers: number
   abandon: AbortController
@@ -67,14 +73,17 @@ export class Puts {
   }
 
   /** Resolves once the block is held as durably as the store promises; the bytes match the multihash. */
-  async put(mh: Uint8Array, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+  async put(mh: Uint8Array, bytes: Uint8Array, options: Marking): Promise<void> {
+    const { isAdded } = options
     const key = keyOf(mh)
     if (!this.#pending.has(key)) {
       const row = this.#tiers.index.findHeld(mh)
-      const isHeld = row !== undefined && (await this.#isComplete(mh, row, signal))
-      if (isHeld && (await this.#stillHeld(mh, row, signal))) return
+      const isHeld = row !== undefined && (await this.#isComplete(mh, row, options.signal))
+      if (isHeld && (await this.#stillHeld(mh, row, options))) return
     }
-    await this.#join(key, mh, bytes, signal)
+    const joined = await this.#join(key, mh, bytes, options)
+    // The put that it joined may have been that of a fetch.
+    if (isAdded && !joined.isAdded && !(await this.#touch(mh, options))) await this.put(mh, bytes, options)
   }
 
   /** Resolves when no put is under way. */
@@ -96,13 +105,19 @@ export class Puts {
   }
 
   /**
-   * For a put of a block whose row is there: renews its mark where an open lease needs that. False where it came too
-   * late, and the row is gone.
+   * For a put of a block whose row is there: renews its mark where an open lease needs that, and notes that it was added here. False
+   * where it came too late, and the row is gone.
    */
-  async #stillHeld(mh: Uint8Array, row: IndexRow, signal: AbortSignal | undefined): Promise<boolean> {
-    if (row.touched >= this.#leases.newestSince) return true
+  async #stillHeld(mh: Uint8Array, row: IndexRow, options: Marking): Promise<boolean> {
+    const isKnown = !options.isAdded || row.added === 1
+    if (isKnown && row.touched >= this.#leases.newestSince) return true
+    return this.#touch(mh, options)
+  }
+
+  async #touch(mh: Uint8Array, { signal, isAdded }: Marking): Promise<boolean> {
     const leave = await this.#admission.enter(mh.byteLength, signal)
-    const touch = this.#committer.add({ kind: ITEM_TOUCH, mh, sizeBytes: 0, data: NOTHING }).finally(() => {
+    const item = { kind: ITEM_TOUCH, mh, sizeBytes: 0, isAdded, data: NOTHING }
+    const touch = this.#committer.add(item).finally(() => {
       this.#touches.delete(touch)
       leave()
     })
@@ -115,18 +130,19 @@ export class Puts {
     key: string,
     mh: Uint8Array,
     bytes: Uint8Array,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+    { signal, isAdded }: Marking,
+  ): Promise<Pick<PendingPut, 'isAdded'>> {
     this.#tiers.assertOpen()
-    const pending = this.#pending.get(key) ?? this.#begin(key, mh, bytes)
+    const pending = this.#pending.get(key) ?? this.#begin(key, mh, bytes, isAdded)
     pending.callers++
     try {
       await untilAborted(pending.done, signal)
+      return pending
     } catch (error) {
       // The callers before this one gave the put up just as this one joined.
       const givenUp = isStorageError(error, 'ERR_CANCELLED') && signal?.aborted !== true
       if (!givenUp) throw error
-      await this.#join(key, mh, bytes, signal)
+      return await this.#join(key, mh, bytes, { signal, isAdded })
     } finally {
       pending.callers--
       // Not for one that has ended: an abort makes an error and an event, and a fetch of a large tree spent a quarter of
@@ -135,10 +151,10 @@ export class Puts {
     }
   }
 
-  #begin(key: string, mh: Uint8Array, bytes: Uint8Array): PendingPut {
+  #begin(key: string, mh: Uint8Array, bytes: Uint8Array, isAdded: boolean): PendingPut {
     const abandon = new AbortController()
-    const done = this.#store(key, mh, bytes, abandon.signal)
-    const pending = { bytes, abandon, callers: 0, done }
+    const done = this.#store(key, mh, bytes, isAdded, abandon.signal)
+    const pending = { bytes, isAdded, abandon, callers: 0, done }
     this.#pending.set(key, pending)
     const end = (): void => {
       this.#pending.delete(key)
@@ -147,7 +163,13 @@ export class Puts {
     return pending
   }
 
-  async #store(key: string, mh: Uint8Array, bytes: Uint8Array, abandon: AbortSignal): Promise<void> {
+  async #store(
+    key: string,
+    mh: Uint8Array,
+    bytes: Uint8Array,
+    isAdded: boolean,
+    abandon: AbortSignal,
+  ): Promise<void> {
     const leave = await this.#admission.enter(bytes.byteLength, abandon)
     let giveBack: (() => void) | undefined
     let wrote: (() => void) | undefined
@@ -155,8 +177,8 @@ export class Puts {
       giveBack = this.#quota.reserve(bytes.byteLength)
       wrote = await this.#disk.admit(bytes.byteLength)
       if (bytes.byteLength <= DATA_LIMIT_BYTES) {
-        await this.#committer.add({ kind: ITEM_DATA, mh, sizeBytes: bytes.byteLength, data: bytes })
-      } else await this.#tiers.locks.run(key, () => this.#storeFile(mh, bytes))
+        await this.#committer.add({ kind: ITEM_DATA, mh, sizeBytes: bytes.byteLength, isAdded, data: bytes })
+      } else await this.#tiers.locks.run(key, () => this.#storeFile(mh, bytes, isAdded))
       this.#tiers.memory.set(key, bytes)
     } catch (error) {
       throw fromSystemError(error)
@@ -167,7 +189,7 @@ export class Puts {
     }
   }
 
-  async #storeFile(mh: Uint8Array, bytes: Uint8Array): Promise<void> {
+  async #storeFile(mh: Uint8Array, bytes: Uint8Array, isAdded: boolean): Promise<void> {
     try {
       const leave = await this.#fileWrites.enter(bytes.byteLength)
       try {
@@ -175,7 +197,8 @@ export class Puts {
       } finally {
         leave()
       }
-      await this.#committer.add({ kind: ITEM_FILE, mh, sizeBytes: bytes.byteLength, data: NOTHING })
+      const item = { kind: ITEM_FILE, mh, sizeBytes: bytes.byteLength, isAdded, data: NOTHING }
+      await this.#committer.add(item)
     } catch (error) {
       // The file system may be what failed: what cannot be removed now is swept after the next start.
       await removeUnlessHeld(this.#tiers, mh).catch(() => {})

@@ -87,6 +87,8 @@ const MIGRATIONS: readonly string[] = [
   `CREATE TABLE private_block (mh BLOB PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID, STRICT;
    CREATE TABLE private_root (cid BLOB PRIMARY KEY, created_ms INTEGER NOT NULL) WITHOUT ROWID, STRICT;
    INSERT INTO meta (key, value) VALUES ('private_generation', 0);`,
+  // What somebody gave to this node, pinned or not: no eviction takes it. Of what is there already nobody knows.
+  `ALTER TABLE block ADD COLUMN added INTEGER NOT NULL DEFAULT 0;`,
 ]
 
 export type Durability = 'full' | 'relaxed'

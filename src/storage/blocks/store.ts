@@ -99,7 +99,9 @@ export class TieredBlockStore implements BlockStore {
     const row = index.findHeld(multihash.bytes)
     if (row === undefined) return undefined
     const bytes = await this.#reads.read(cid, row, options.signal)
-    if (bytes !== undefined && options.remember !== false) memory.set(key, bytes)
+    // A collection may have taken it meanwhile: held in memory alone it would be there for some and not for others.
+    const isHeld = bytes !== undefined && index.findHeld(multihash.bytes) !== undefined
+    if (isHeld && options.remember !== false) memory.set(key, bytes)
     return bytes
   }
 
@@ -136,7 +138,8 @@ export class TieredBlockStore implements BlockStore {
     if (options.verified === true) assertHashSupported(multihash)
     else if (!matches(multihash, bytes)) throw blockInvalid(cid.toString())
     if (multihash.code === IDENTITY_CODE) return
-    await this.#puts.put(multihash.bytes, bytes, options.signal)
+    const { signal, isAdded = false } = options
+    await this.#puts.put(multihash.bytes, bytes, { signal, isAdded })
     for (const onPut of this.#watchers) onPut(cid)
   }
 

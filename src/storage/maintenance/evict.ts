@@ -10,15 +10,16 @@ export async function evict(
   { signal }: Parameters<Maintenance['evict']>[1],
 ): ReturnType<Maintenance['evict']> {
   let mhs = cids.map(({ multihash }) => multihash.bytes)
-  let [removedBlocks, removedBytes] = [0, 0]
+  let [removedBlocks, removedBytes, leasedBlocks] = [0, 0, 0]
   while (mhs.length > 0) {
     if (signal.aborted) throw cancelled(signal.reason)
     const step = await writer.call<EvictStepReply>('maintenance.evict', { mhs })
     await blocks.discard(step.removed)
     removedBlocks += step.removed.length
     removedBytes += step.removedBytes
-    if (step.isPaused) return { removedBlocks, removedBytes, isPaused: true }
+    leasedBlocks += step.leased
+    if (step.isPaused) return { removedBlocks, removedBytes, leasedBlocks, isPaused: true }
     mhs = mhs.slice(mhs.length - step.rest)
   }
-  return { removedBlocks, removedBytes, isPaused: false }
+  return { removedBlocks, removedBytes, leasedBlocks, isPaused: false }
 }

@@ -26,6 +26,8 @@ export interface CollectStepReply {
 export interface EvictStepReply {
   removed: RemovedBlock[]
   removedBytes: number
+  /** Blocks that stay only because an open lease covers them. */
+  leased: number
   rest: number
   /** A DAG is being counted, whose blocks have no references yet: nothing was removed. */
   isPaused: boolean
@@ -53,8 +55,8 @@ export function maintenanceOperations(db: Database, context: WriterContext): Ope
     .prepare<[number], number>(`SELECT id FROM block WHERE place = 2 AND refs = 0 LIMIT ?`)
     .pluck()
   const remove = db.prepare<[number]>('DELETE FROM block WHERE id = ?')
-  const evictable = db.prepare<[Uint8Array, number], GarbageRow>(
-    'SELECT id, mh, size, place FROM block WHERE mh = ? AND refs = 0 AND place <> 2 AND touched < ?',
+  const evictable = db.prepare<[Uint8Array], GarbageRow & { touched: number }>(
+    'SELECT id, mh, size, place, touched FROM block WHERE mh = ? AND refs = 0 AND place <> 2 AND added = 0',
   )
 
   /** In one transaction, as many as fit into the budget, but one at least. */
@@ -102,21 +104,25 @@ export function maintenanceOperations(db: Database, context: WriterContext): Ope
     },
 
     /**
-     * Removes those of the named blocks that nothing refers to and no open lease covers, under the same rules as a collection;
-     * `rest` is how many of them, at the end, were not looked at for want of time.
+     * Removes those of the named blocks that nothing refers to, that were not added here, and that no open lease covers, under the
+     * same rules as a collection; `rest` is how many of them, at the end, were not looked at for want of time.
      */
     'maintenance.evict'(args: { mhs: Uint8Array[] }): EvictStepReply {
-      if (counting.get() === 1) return { removed: [], removedBytes: 0, rest: args.mhs.length, isPaused: true }
+      if (counting.get() === 1)
+        return { removed: [], removedBytes: 0, leased: 0, rest: args.mhs.length, isPaused: true }
       const before = oldestLease.get() ?? Number.MAX_SAFE_INTEGER
       const rows: GarbageRow[] = []
+      let leased = 0
       const step = args.mhs.slice(0, MAX_ROWS_PER_STEP)
       for (const mh of step) {
-        const row = evictable.get(mh, before)
-        if (row !== undefined) rows.push(row)
+        const row = evictable.get(mh)
+        if (row === undefined) continue
+        if (row.touched < before) rows.push(row)
+        else leased += 1
       }
       const rest = args.mhs.length - step.length
-      if (rows.length === 0) return { removed: [], removedBytes: 0, rest, isPaused: false }
-      return { ...removeRows(rows, Number.POSITIVE_INFINITY), rest, isPaused: false }
+      if (rows.length === 0) return { removed: [], removedBytes: 0, leased, rest, isPaused: false }
+      return { ...removeRows(rows, Number.POSITIVE_INFINITY), leased, rest, isPaused: false }
     },
 
     /** Removes the rows of quarantined blocks that nobody references: there is nothing to heal them for. */

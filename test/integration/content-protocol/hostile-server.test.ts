@@ -3,7 +3,7 @@ import type { Libp2p, PeerId } from '@libp2p/interface'
 import fc from 'fast-check'
 import type { CID } from 'multiformats/cid'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { FetchDagOptions } from '../../../protocols/content/index.ts'
+import type { FetchDagOptions, Helper } from '../../../protocols/content/types.ts'
 import { encode, type FromClient } from '../../../protocols/content/messages.ts'
 import { encodeBlockHeader } from '../../../protocols/content/data-frame.ts'
 import {
@@ -245,6 +245,29 @@ describe('a server that is silent', () => {
       signal: AbortSignal.timeout(10_000),
     })
     expect(block.peer.equals(honest.peerId)).toBe(true)
+  })
+
+  it('but for a byte now and then does not keep what helpers bring from coming', async () => {
+    let trickle: NodeJS.Timeout | undefined
+    await script((message, peer) => {
+      if (message.kind !== 'dag') return
+      // A frame of 200 bytes, of which one comes every 200 ms: never a silence, never a block.
+      peer.send(Uint8Array.of(0xc8, 0x01))
+      trickle = setInterval(() => {
+        if (peer.stream.status === 'open') peer.send(Uint8Array.of(0x0a))
+      }, 200)
+    })
+    const helped: Helper = {
+      headStartMs: 1_000,
+      fetch: async (cid) => ({ bytes: honest.blocks.peek(cid)!, from: 'helper' }),
+    }
+    try {
+      await client.content.fetchDag(root, { ...options([hostile.peerId]), helpers: [helped] }).done
+      expect(client.blocks.size).toBe(honest.blocks.size)
+      expect(evidence('transfer-failed')).toEqual([{ reason: 'slow' }])
+    } finally {
+      clearInterval(trickle)
+    }
   })
 
   it('after the first frames loses only what it owes', async () => {

@@ -58,6 +58,41 @@ describe('cached content', () => {
     await until(() => reader.storage.blocks.usage().blockBytes < 24 * MB)
   })
 
+  it('is no longer what was added here as well, pinned or not', async () => {
+    const origin = await start()
+    const [shared, ...others] = await addAll(origin, 6, 4 * MB)
+    const reader = await start({
+      quotaBytes: 40 * MB,
+      cache: { strategy: 'lru', limit: 0.4, prefetchBytesPerSecond: 1 },
+    })
+    await reader.connect(origin)
+    const bytes = await collect(reader.content.cat(shared!, { signal }))
+    // The same chunks, and the file as a whole: acknowledged, and nothing but `gc` may take it.
+    expect((await reader.add(bytes, { pin: null })).cid).toBe(shared)
+    for (const cid of others) await collect(reader.content.cat(cid, { signal }))
+    await until(() => (reader.content.cacheStatistics()?.evictedRoots ?? 0) > 1)
+    expect(await collect(reader.content.cat(shared!, { signal, offline: true }))).toHaveLength(4 * MB)
+    await reader.run('gc', {})
+    expect(await holds(reader, shared!)).toBe(false)
+  })
+
+  it('that a lease covers for now is found again once it is given back', async () => {
+    const origin = await start()
+    const cids = await addAll(origin, 6, 4 * MB)
+    const reader = await start({
+      quotaBytes: 40 * MB,
+      cache: { strategy: 'lru', limit: 0.4, prefetchBytesPerSecond: 1 },
+    })
+    await reader.connect(origin)
+    const backup = await reader.storage.blocks.lease('backup', { keepsAll: true })
+    for (const cid of cids.slice(0, 5)) await collect(reader.content.cat(cid, { signal }))
+    expect(reader.content.cacheStatistics()).toMatchObject({ roots: 5, evictedRoots: 0 })
+    await backup.release()
+    await collect(reader.content.cat(cids[5]!, { signal }))
+    await until(() => (reader.content.cacheStatistics()?.evictedRoots ?? 0) > 1)
+    expect(await holds(reader, cids[0]!)).toBe(false)
+  })
+
   it('that comes from peers of low scores goes first', async () => {
     const [good, bad] = await Promise.all([start(), start()])
     const [goodCid] = await addAll(good, 1, 4 * MB)
@@ -116,13 +151,16 @@ describe('cached content', () => {
 
 describe('an eviction', () => {
   it('takes a folder and leaves what below it is cached on its own account, pinned, or in use', async () => {
-    const node = await start()
-    const tree = await node.add(
+    const [origin, node] = await Promise.all([start(), start()])
+    await node.connect(origin)
+    const tree = await origin.add(
       await tarOf(
         ['other', 'pinned', 'leased', 'cold'].map((path) => ({ path, content: keystream(path, 2 * MB) })),
       ),
       { source: 'tree', name: 'tree', pin: null },
     )
+    for (const path of ['other', 'pinned', 'leased', 'cold'])
+      await collect(node.content.cat(`${tree.cid}/${path}`, { signal }))
     const at = async (path: string): Promise<CID> =>
       (await node.content.resolve(`${tree.cid}/${path}`, { signal, offline: true })).cid
     const [other, pinned, leased, cold] = await Promise.all(['other', 'pinned', 'leased', 'cold'].map(at))
@@ -131,6 +169,7 @@ describe('an eviction', () => {
     await lease.touch([leased!])
     const options = { ...node.storage, isOther: (cid: CID) => cid.equals(other) }
     const evicted = await evictDag(CID.parse(tree.cid), options, signal)
+    expect(evicted?.isLeased).toBe(true)
     expect(evicted?.removedBytes).toBeGreaterThan(2 * MB)
     expect(await node.storage.blocks.hasMany([other!, pinned!, leased!, cold!, CID.parse(tree.cid)])).toEqual(
       [true, true, true, false, false],
@@ -138,6 +177,9 @@ describe('an eviction', () => {
     for (const cid of [other!, pinned!])
       expect(await collect(node.content.cat(cid.toString(), { signal, offline: true }))).toHaveLength(2 * MB)
     await lease.release()
-    expect(await evictDag(CID.parse(tree.cid), options, signal)).toEqual({ removedBytes: 0 })
+    expect(await evictDag(CID.parse(tree.cid), options, signal)).toEqual({
+      removedBytes: 0,
+      isLeased: false,
+    })
   })
 })

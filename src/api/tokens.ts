@@ -28,6 +28,8 @@ export interface TokenInfo {
 interface Entry extends TokenInfo {
   digest: Buffer
   touchedAtMs: number
+  /** Refused from now on. It stays in the list until it is gone from the disk too: from there a restart would bring it back. */
+  isRevoked: boolean
 }
 
 export const newTokenText = (): string => randomBytes(TOKEN_BYTES).toString('base64url')
@@ -39,6 +41,8 @@ export class Tokens {
   readonly #rootDigest: Buffer
   readonly #entries = new Map<string, Entry>()
   readonly #now: () => number
+  /** Tokens that are being written: each has a place. */
+  #creating = 0
 
   constructor(init: { state: TokenState; rootToken: string; log: Logger; now?: () => number }) {
     this.#state = init.state
@@ -59,6 +63,7 @@ export class Tokens {
         lastUsedAtMs: row.last_used_ms,
         digest: Buffer.from(row.hash),
         touchedAtMs: row.last_used_ms ?? 0,
+        isRevoked: false,
       })
     }
   }
@@ -76,8 +81,9 @@ export class Tokens {
     }
     const isRoot = timingSafeEqual(this.#rootDigest, digest)
     if (isRoot) return 'admin'
-    if (found !== undefined) this.#touch(found)
-    return found?.scope
+    if (found === undefined || found.isRevoked) return undefined
+    this.#touch(found)
+    return found.scope
   }
 
   list(): TokenInfo[] {
@@ -95,7 +101,7 @@ export class Tokens {
     name: string,
     scope: Scope,
   ): Promise<{ id: string; name: string; scope: Scope; token: string }> {
-    if (this.#entries.size >= MAX_TOKENS) throw tooManyTokens(MAX_TOKENS)
+    if (this.#entries.size + this.#creating >= MAX_TOKENS) throw tooManyTokens(MAX_TOKENS)
     const id = randomBytes(8).toString('hex')
     const token = newTokenText()
     const digest = digestOf(token)
@@ -103,18 +109,38 @@ export class Tokens {
     const insert = this.#state.db.prepare(
       'INSERT INTO token (id, name, scope, hash, created_ms, last_used_ms) VALUES (?, ?, ?, ?, ?, NULL)',
     )
-    await this.#state.write(() => insert.run(id, name, scope, digest, createdAtMs))
-    this.#entries.set(id, { id, name, scope, createdAtMs, lastUsedAtMs: null, digest, touchedAtMs: 0 })
+    this.#creating += 1
+    try {
+      await this.#state.write(() => insert.run(id, name, scope, digest, createdAtMs))
+      this.#entries.set(id, {
+        id,
+        name,
+        scope,
+        createdAtMs,
+        lastUsedAtMs: null,
+        digest,
+        touchedAtMs: 0,
+        isRevoked: false,
+      })
+    } finally {
+      this.#creating -= 1
+    }
     return { id, name, scope, token }
   }
 
-  /** Refused from now on; false where there is no such token. */
+  /**
+   * Refused from now on, also where this fails; resolves once that survives power loss. Whoever was told that it failed asks
+   * again. False where there is no such token.
+   */
   async revoke(id: string): Promise<boolean> {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return false
     // Refused at once, also while the disk is slow.
-    const known = this.#entries.delete(id)
+    entry.isRevoked = true
     const remove = this.#state.db.prepare('DELETE FROM token WHERE id = ?')
-    if (known) await this.#state.write(() => remove.run(id))
-    return known
+    await this.#state.write(() => remove.run(id))
+    this.#entries.delete(id)
+    return true
   }
 
   #touch(entry: Entry): void {

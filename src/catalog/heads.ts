@@ -2,6 +2,7 @@ import type { KadDHT } from '@libp2p/kad-dht'
 import { decodeHead, headKey, isBetterHead, signHead } from '../../protocols/catalog/index.ts'
 import type { Head } from '../../protocols/catalog/types.ts'
 import type { Signer } from '../../protocols/shared/ed25519.ts'
+import { unlessAborted } from '../../protocols/shared/unless-aborted.ts'
 import { wait } from '../jobs/async.ts'
 import type { Logger } from '../telemetry/types.ts'
 import {
@@ -13,6 +14,12 @@ import {
   HEAD_SETTLE_MS,
   MAX_HEADS_PER_SEARCH,
 } from './limits.ts'
+
+/**
+ * Where nobody had the head of this node's own log it is looked for again after this: a search may have ended too early, and
+ * whoever publishes waits for it up to ten seconds.
+ */
+const ASK_AGAIN_MS = 60_000
 
 /** The network's DHT, as far as heads need it. */
 export interface HeadDht {
@@ -38,6 +45,10 @@ export class Heads {
   #wake = new AbortController()
   #dueMs = 0
   #running: Promise<void> | undefined
+  /** The best head of this node's own log that others have told of since the start. */
+  #heard: Head | undefined
+  #asking: Promise<void> | undefined
+  #askAgainMs = 0
 
   constructor(options: HeadsOptions) {
     this.#options = options
@@ -63,8 +74,34 @@ export class Heads {
     await this.#running
   }
 
-  /** The best head that the network knows; undefined where there is none. Never fails. */
+  /**
+   * The best head that the network knows; undefined where there is none. Never fails. That of this node's own log is
+   * remembered once it was found, or heard of while others were told: later on the node itself knows where its log ends.
+   */
   async find(publisher: Uint8Array, signal: AbortSignal): Promise<Head | undefined> {
+    const { signer, network, now } = this.#options
+    if (Buffer.compare(publisher, signer.publicKey) !== 0) return this.#search(publisher, signal)
+    if (this.#heard === undefined && now() >= this.#askAgainMs && network.hasRoutes()) {
+      this.#asking ??= this.#ask()
+      // Whoever waits no longer gets what is known by then.
+      await unlessAborted(this.#asking, signal).catch(() => {})
+    }
+    return this.#heard
+  }
+
+  async #ask(): Promise<void> {
+    const { signer, now } = this.#options
+    this.#hear(await this.#search(signer.publicKey, this.#stop.signal))
+    this.#askAgainMs = now() + ASK_AGAIN_MS
+    this.#asking = undefined
+  }
+
+  #hear(head: Head | undefined): void {
+    if (head !== undefined && (this.#heard === undefined || isBetterHead(head, this.#heard)))
+      this.#heard = head
+  }
+
+  async #search(publisher: Uint8Array, signal: AbortSignal): Promise<Head | undefined> {
     const { network, networkName, log } = this.#options
     if (!network.hasRoutes()) return undefined
     const key = headKey(publisher)
@@ -134,7 +171,9 @@ export class Heads {
     const told = new Set<string>()
     try {
       // A put replaces what others have without comparing: whoever puts looks first.
-      const known = await this.find(signer.publicKey, signal)
+      const known = await this.#search(signer.publicKey, signal)
+      // Where it is ahead, what is published next goes on from there.
+      this.#hear(known)
       const head = own()
       if (head === undefined || signal.aborted) return 0
       if (known !== undefined && isBetterHead(known, head)) {

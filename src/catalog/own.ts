@@ -49,7 +49,10 @@ export interface OwnLogOptions {
   describe: (address: string, signal: AbortSignal) => Promise<Description | undefined>
   /** Whether there is a DHT to ask. */
   hasRoutes: () => boolean
-  /** The head of this node's own log in the DHT; undefined where nobody has one. Never fails, and ends by itself. */
+  /**
+   * The best head of this node's own log that others know; undefined where none is known so far. Asked before every record,
+   * so it answers at once but where it looks again. Never fails, and ends by itself.
+   */
   findHead: () => Promise<Head | undefined>
   /** Undefined until the node runs. */
   gossip: () => Pick<Gossip, 'publish'> | undefined
@@ -61,8 +64,6 @@ export interface OwnLogOptions {
 /** What this node publishes: its log, one record after the other. */
 export class OwnLog {
   readonly #options: OwnLogOptions
-  /** Where the log ends by what others say: ahead of what is here where the state was lost or put back. */
-  #head: Promise<Head | undefined> | undefined
   /** Kept, and waiting to be told: at most as many as one publisher may have. */
   readonly #untold: SignedBytes[] = []
   #telling: Promise<number> | undefined
@@ -248,11 +249,15 @@ export class OwnLog {
     return signed
   }
 
-  /** Asked once a run: later on this node itself knows where its log ends. */
+  /**
+   * Where the log ends by what others say: ahead of what is here where the state was lost or put back. Asked each time, since
+   * a search that found nothing may have ended too early, and a higher head may be heard of later.
+   */
   async #lastHead(signal: AbortSignal): Promise<Head | undefined> {
-    if (this.#head === undefined && !this.#options.hasRoutes()) return undefined
-    this.#head ??= this.#options.findHead()
-    return unlessAborted(this.#head, signal)
+    const head = await unlessAborted(this.#options.findHead(), signal)
+    if (head === undefined && !this.#options.hasRoutes())
+      this.#options.log.debug('nobody could be asked where the log of this node ends')
+    return head
   }
 
   /** How many neighbours were told. What is published in one moment goes as one message. */

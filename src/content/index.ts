@@ -21,7 +21,8 @@ import { DiscoverySteps } from './flow/steps.ts'
 import type { Step } from './flow/types.ts'
 import { privateJobs } from './private/jobs.ts'
 import type { PrivateContent } from './private/private-content.ts'
-import type { PeerCapabilities } from './capabilities/index.ts'
+import type { MarkChange } from './private/types.ts'
+import type { OwnCapabilities } from './capabilities/index.ts'
 import { Fetcher } from './fetch/fetcher.ts'
 import { assertMayRead } from './denied.ts'
 import { addJob } from './import/add-job.ts'
@@ -64,7 +65,7 @@ export interface ContentServiceOptions {
   steps?: readonly Step[]
   /** From whom content is rather taken, and what peers have told of themselves. */
   router: SourceRouter
-  capabilities: PeerCapabilities
+  capabilities: OwnCapabilities
   /** Whether the DHT knows anybody to ask; by default, whether anybody is connected. */
   hasRoutes?: () => boolean
   /** Told of what was added and pinned. */
@@ -160,7 +161,17 @@ export function createContentService(options: ContentServiceOptions): RunningCon
       log.debug({ cid: cid.toString(), error: String(error) }, 'what was added could not be announced')
     }
   }
-  let unlisten: (() => void) | undefined
+  const onMarkChange = (change: MarkChange): void => {
+    if (change.made === 'private') {
+      provides.hide(change.cids, change)
+      capabilities.marksChanged(change.cids)
+      return
+    }
+    provides.reconsider()
+    capabilities.marksChanged()
+    policies?.onPinsChanged()
+  }
+  let unlisten: ((() => void) | undefined)[] = []
   const onRead = (cid: CID, sizeBytes: number): void => policies?.onRead(cid, sizeBytes)
   const getting = { storage, fetcher, privacy, names, denied }
 
@@ -223,15 +234,18 @@ export function createContentService(options: ContentServiceOptions): RunningCon
         if (job === undefined || job.endedAtMs !== null) await rm(join(jobsFolder, name), { force: true })
       }
       provides.start()
-      unlisten = denied?.onContentChange(() => {
-        provides.reconsider()
-        policies?.onPinsChanged()
-      })
+      unlisten = [
+        privacy?.onChange(onMarkChange),
+        denied?.onContentChange(() => {
+          provides.reconsider()
+          policies?.onPinsChanged()
+        }),
+      ]
       cache?.start()
     },
 
     async stop() {
-      unlisten?.()
+      for (const end of unlisten) end?.()
       await provides.stop()
       await cache?.stop()
       await fetcher.close()

@@ -9,7 +9,7 @@ import {
   bandwidthTold,
   createCapabilities,
   ipfsSide,
-  type PeerCapabilities,
+  type OwnCapabilities,
 } from '../content/capabilities/index.ts'
 import type { PrivateMark } from '../content/private/types.ts'
 import { createSourceRouter, type SourceRouter } from '../content/router/index.ts'
@@ -38,7 +38,7 @@ export interface NodeSourcesOptions {
 }
 
 export interface NodeSources {
-  readonly capabilities: PeerCapabilities
+  readonly capabilities: OwnCapabilities
   readonly router: SourceRouter
   /** The content protocol, with what is exchanged over it. */
   readonly protocol: ReturnType<typeof content>
@@ -54,6 +54,7 @@ export function nodeSources(options: NodeSourcesOptions): NodeSources {
   const capabilities = createCapabilities({
     pins,
     privateMark,
+    // Of private content the content service hears, and passes it on.
     onMarkChange: (listener) => trust.onContentChange(listener),
     did,
     own: () => ({

@@ -203,6 +203,9 @@ export class GatewayContent {
       }
       return { status: 200, headers: told, chunks: isHead ? [] : [bytes], route: 'record' }
     } catch (error) {
+      signal.throwIfAborted()
+      // One answer for a record that leads to private content and for one that nobody has.
+      if (isNotFound(error)) throw notFound(`no record of ${root.name} could be had`)
       throw unresolved(root.name, true, error, signal)
     }
   }

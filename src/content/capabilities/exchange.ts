@@ -48,7 +48,12 @@ export interface PeerCapabilities {
   claims(peer: string, root: CID): Claim
 }
 
-export interface RunningCapabilities extends PeerCapabilities {
+export interface OwnCapabilities extends PeerCapabilities {
+  /** What may be told of pins is otherwise than before; for `cids`, where given, and no others. */
+  marksChanged(cids?: readonly CID[]): void
+}
+
+export interface RunningCapabilities extends OwnCapabilities {
   /** For the protocol. */
   readonly init: CapabilitiesInit
   /** The blocks that are served, with the filter among them. */
@@ -84,6 +89,9 @@ class CapabilitiesKeeper implements RunningCapabilities {
   #timer: NodeJS.Timeout | undefined
   #isAnnouncing = false
   #hasChanged = false
+  /** The filter may tell of something private: it is made again without waiting for the turn in which peers are told. */
+  #isUrgent = false
+  #rebuiltMs = -Infinity
   #announcedMs = -Infinity
   /** What peers were told last, without what changes all the time. */
   #announced = ''
@@ -121,10 +129,19 @@ class CapabilitiesKeeper implements RunningCapabilities {
     this.#content = content
     const { pins, onMarkChange } = this.#options
     const changed = (): void => this.#changed()
-    const unlisten = [pins.onChange(changed), onMarkChange?.(changed)]
+    const unlisten = [pins.onChange(changed), onMarkChange?.(() => this.marksChanged())]
     this.#unlisten = () => unlisten.forEach((end) => end?.())
     this.#changed()
     this.#work()
+  }
+
+  marksChanged(cids?: readonly CID[]): void {
+    // One that is being made may have read their pins already.
+    if (cids !== undefined && !this.#isAnnouncing && !this.#filter.mayTellOf(cids)) return
+    this.#filter.marksChanged()
+    this.#isUrgent = true
+    // Before the start nothing is served.
+    if (this.#content !== undefined) this.#changed()
   }
 
   stop(): void {
@@ -138,35 +155,54 @@ class CapabilitiesKeeper implements RunningCapabilities {
 
   #changed(): void {
     this.#hasChanged = true
-    if (this.#timer !== undefined || this.#isAnnouncing || this.#stop.signal.aborted) return
-    const dueMs = this.#announcedMs + this.#options.intervalMs - performance.now()
+    if (this.#isAnnouncing || this.#stop.signal.aborted) return
+    if (this.#timer !== undefined && !this.#isUrgent) return
+    clearTimeout(this.#timer)
     const settleMs = this.#options.times?.settleMs ?? SETTLE_MS
-    this.#timer = setTimeout(() => void this.#announce(), Math.max(settleMs, dueMs)).unref()
+    const waitMs = this.#isUrgent
+      ? this.#rebuiltMs + settleMs - performance.now()
+      : Math.max(settleMs, this.#untilTurnMs())
+    this.#timer = setTimeout(() => void this.#announce(), Math.max(0, Math.ceil(waitMs))).unref()
   }
 
-  /** Makes the filter again and, if something is different by then, has all peers told. Never rejects. */
+  /** Until peers may be told again. */
+  #untilTurnMs(): number {
+    return this.#announcedMs + this.#options.intervalMs - performance.now()
+  }
+
+  /** Makes the filter again and, if something is different by then and it is the time for it, has all peers told. Never rejects. */
   async #announce(): Promise<void> {
     this.#timer = undefined
     this.#isAnnouncing = true
     this.#hasChanged = false
+    const isUrgent = this.#isUrgent
+    this.#isUrgent = false
     try {
       await this.#filter.rebuild(this.#stop.signal)
+      this.#rebuiltMs = performance.now()
       // Addresses are told anew by identify as well.
       const { freeBytes: _free, addresses: _addresses, ...lasting } = this.#own()
       const text = JSON.stringify(lasting)
       if (text !== this.#announced) {
-        // The first time nothing has changed: whoever came before the filter was made is told what it was not.
-        if (this.#announced !== '') this.#announcedMs = performance.now()
-        this.#announced = text
-        for (const peer of this.#content?.peers() ?? []) this.#add({ peer })
+        if (this.#untilTurnMs() <= 0) this.#tellAll(text)
+        else this.#hasChanged = true
       }
     } catch (error) {
+      // It is made with the next change, which does not wait either.
+      this.#isUrgent ||= isUrgent
       if (!this.#stop.signal.aborted)
         this.#options.log.warn({ error: String(error) }, 'the filter of roots could not be made')
     } finally {
       this.#isAnnouncing = false
       if (this.#hasChanged) this.#changed()
     }
+  }
+
+  #tellAll(text: string): void {
+    // The first time nothing has changed: whoever came before the filter was made is told what it was not.
+    if (this.#announced !== '') this.#announcedMs = performance.now()
+    this.#announced = text
+    for (const peer of this.#content?.peers() ?? []) this.#add({ peer })
   }
 
   #own(): Capabilities {

@@ -8,5 +8,5 @@
  * capabilities.claims(peer, root) // 'yes', 'no', 'unknown'
  */
 export type { Claim } from './book.ts'
-export { createCapabilities, type PeerCapabilities } from './exchange.ts'
+export { createCapabilities, type OwnCapabilities, type PeerCapabilities } from './exchange.ts'
 export { bandwidthTold, ipfsSide } from './own.ts'

@@ -14,6 +14,7 @@ const SHA_256 = 0x12
 interface FilterBlock {
   cid: CID
   bytes: Uint8Array
+  filter: RootFilter
 }
 
 export interface OwnFilterOptions {
@@ -33,6 +34,9 @@ export class OwnFilter {
   #current: FilterBlock | undefined
   /** Whoever was told of this one just before may still come for it. */
   #previous: FilterBlock | undefined
+  /** How often marks have changed, and how often they had when the filter was begun that is served now. */
+  #marks = 0
+  #madeMarks = 0
 
   constructor(options: OwnFilterOptions) {
     this.#options = options
@@ -44,14 +48,29 @@ export class OwnFilter {
     return this.#current === undefined ? null : { cid: this.#current.cid, bytes: this.#current.bytes.length }
   }
 
-  /** Makes it again out of the pins there are now. @throws the signal's reason */
+  /** Whether one that is served tells of any of these; now and then it says so of what is in none. */
+  mayTellOf(cids: readonly CID[]): boolean {
+    const served = [this.#current, this.#previous].filter((block) => block !== undefined)
+    return served.some(({ filter }) => cids.some((cid) => filter.mayHave(cid)))
+  }
+
+  /** What is served may tell of something private: the one before is served no more, and this one until the next is made. */
+  marksChanged(): void {
+    this.#marks += 1
+    this.#previous = undefined
+  }
+
+  /** Makes it again out of the pins there are now; one at a time. @throws the signal's reason */
   async rebuild(signal: AbortSignal): Promise<void> {
+    const marks = this.#marks
     const filter = await RootFilter.build(await this.#roots(signal), this.#seed, signal)
     const bytes = filter.encode()
     const cid = CID.createV1(RAW, Digest.create(SHA_256, createHash('sha256').update(bytes).digest()))
+    const hasSameMarks = this.#madeMarks === marks && this.#marks === marks
+    this.#madeMarks = marks
     if (this.#current?.cid.equals(cid) === true) return
-    this.#previous = this.#current
-    this.#current = { cid, bytes }
+    this.#previous = hasSameMarks ? this.#current : undefined
+    this.#current = { cid, bytes, filter }
   }
 
   /** `blocks`, and in front of it this filter. */

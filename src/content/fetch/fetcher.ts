@@ -91,6 +91,11 @@ export class Fetcher {
       const statistics = await unlessAborted(session.done(options.onProgress), options.signal)
       if (options.isAhead !== true) this.#options.cache?.onReading(readingOf(plan, statistics))
       return await ended(statistics)
+    } catch (error) {
+      // What came of it is there all the same, and has to be known to go again.
+      const came = readingOf(plan, session.statistics)
+      if (came.fetchedBytes > 0) this.#options.cache?.onFetched(came)
+      throw error
     } finally {
       await leave()
     }

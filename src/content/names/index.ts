@@ -23,6 +23,7 @@ import { RecordFinder } from './finder.ts'
 import { NameKeys } from './keys.ts'
 import { REPUBLISH_INTERVAL_MS } from './limits.ts'
 import { parseName } from './name.ts'
+import { privateTarget } from './private.ts'
 import { NamePublisher } from './publisher.ts'
 import { Republisher } from './republisher.ts'
 import { walkNames } from './resolver.ts'
@@ -103,6 +104,9 @@ export function createNames(options: NamesOptions): Names {
       const record = await finder.find(name, query)
       if (record === undefined) throw nameNotFound(name.text, 'no valid record is known')
       if (isDenied(name.text, record.value)) throw contentDenied(`/ipns/${name.text}`)
+      // Whoever asks passes it on: the gateway, the routing server.
+      if (privateTarget(record.value, isPrivate) !== undefined)
+        throw nameNotFound(name.text, 'it leads to private content, of which no record is given')
       return record
     },
     async publish(publishOptions) {
@@ -119,7 +123,7 @@ export function createNames(options: NamesOptions): Names {
     unpublish: (key) => publisher.unpublish(key),
     keys: () => keys.list(),
     createKey: (key) => keys.create(key, now()),
-    removeKey: (key) => keys.remove(key),
+    removeKey: (key) => publisher.removeKey(key),
     start: () => republisher.start(),
     wake: () => republisher.wake(),
     async stop() {

@@ -63,14 +63,17 @@ export class NamePublisher {
     const { key = SELF, lifetimeMs = DEFAULT_LIFETIME_MS, ttlMs = DEFAULT_TTL_MS, signal } = options
     checkTimes(lifetimeMs, ttlMs)
     const value = this.#value(options.address)
-    const privateKey = await this.#options.keys.get(key)
-    const name = nameOfKey(privateKey.publicKey.toMultihash())
-    if (value === `/ipns/${name.text}` || value.startsWith(`/ipns/${name.text}/`))
-      throw nameLoop(name.text, 'would lead back to itself')
-    if (this.#options.isDenied(name.text, value)) throw contentDenied(value)
     return this.#inTurn(key, async () => {
       signal.throwIfAborted()
+      // A key is removed in a turn of its own: what is taken here stays valid until this one ends.
+      const privateKey = await this.#options.keys.get(key)
+      const name = nameOfKey(privateKey.publicKey.toMultihash())
+      if (value === `/ipns/${name.text}` || value.startsWith(`/ipns/${name.text}/`))
+        throw nameLoop(name.text, 'would lead back to itself')
+      this.#assertTold(name.text, value)
       if (options.offline !== true) await this.#lookAround(name, signal)
+      // It may have been made private, or listed, while the network was asked.
+      this.#assertTold(name.text, value)
       const publication = { name: name.text, key, value, lifetimeMs, ttlMs, told: 0, problem: null }
       await this.#sign(privateKey, name, publication)
       if (options.offline !== true) await this.#tell(name, signal)
@@ -87,11 +90,10 @@ export class NamePublisher {
     const name = parseName(text)
     if (name.kind !== 'key') throw nameNotFound(text, 'a domain has no IPNS record')
     const record = await readRecord(name, bytes, now())
-    const hidden = privateTarget(record.value, this.#options.isPrivate)
-    if (hidden !== undefined) throw contentPrivate(hidden)
-    if (this.#options.isDenied(name.text, record.value)) throw contentDenied(record.value)
+    this.#assertTold(name.text, record.value)
     // The DHT replaces what is there without comparing: whoever puts looks first.
     await this.#lookAround(name, signal)
+    this.#assertTold(name.text, record.value)
     const known = store.record(name.text)
     if (known !== undefined && isBetter(known, record)) throw recordOutdated(record.sequence, known.sequence)
     // What this node publishes itself is told again anyway.
@@ -114,35 +116,50 @@ export class NamePublisher {
 
   /** Tells peers again; signs anew before the record ends. */
   async republish(text: string, signal: AbortSignal): Promise<void> {
-    const { store, keys, now, republishMs } = this.#options
     const name = parseName(text)
     if (name.kind !== 'key') return
-    const publication = store.publication(text)
-    const value = publication?.value ?? store.record(text)?.value
-    // Taken up again once it may be told.
-    if (value !== undefined && this.#options.isDenied(text, value))
-      return store.setNext(text, now() + spread(republishMs))
-    if (publication === undefined) {
-      const record = store.record(text)
-      if (record === undefined || record.validUntilMs <= now()) return store.setNext(text, null)
-      await this.#lookAround(name, signal)
-      const best = store.record(text) ?? record
-      const told = await this.#put(name, best, signal)
-      return store.setNext(text, now() + (told > 0 ? spread(republishMs) : REPUBLISH_RETRY_MS))
+    const publication = this.#options.store.publication(text)
+    await (publication === undefined
+      ? this.#retellImported(name, signal)
+      : this.#inTurn(publication.key, () => this.#retellOwn(name, signal)))
+  }
+
+  async #retellImported(name: KeyName, signal: AbortSignal): Promise<void> {
+    const { store, now } = this.#options
+    const record = store.record(name.text)
+    if (record === undefined || record.validUntilMs <= now()) return store.setNext(name.text, null)
+    if (this.#isWithheld(name.text, record.value)) return this.#putOff(name)
+    await this.#lookAround(name, signal)
+    const best = store.record(name.text) ?? record
+    if (this.#isWithheld(name.text, best.value)) return this.#putOff(name)
+    if ((await this.#put(name, best, signal)) > 0) return this.#putOff(name)
+    store.setNext(name.text, now() + REPUBLISH_RETRY_MS)
+  }
+
+  async #retellOwn(name: KeyName, signal: AbortSignal): Promise<void> {
+    const { store, keys, now } = this.#options
+    const current = store.publication(name.text)
+    if (current === undefined) return
+    if (this.#isWithheld(name.text, current.value)) return this.#putOff(name)
+    await this.#lookAround(name, signal)
+    const record = store.record(name.text)
+    const isWithheld = (value: string): boolean => this.#isWithheld(name.text, value)
+    // It may have been made private meanwhile, and what was found may lead elsewhere.
+    if (isWithheld(current.value) || (record !== undefined && isWithheld(record.value)))
+      return this.#putOff(name)
+    if (record !== undefined && record.sequence > store.sequence(name.text)) {
+      store.setTold(name.text, await this.#put(name, record, signal), ELSEWHERE)
+      return this.#putOff(name)
     }
-    await this.#inTurn(publication.key, async () => {
-      const current = store.publication(text)
-      if (current === undefined) return
-      await this.#lookAround(name, signal)
-      const record = store.record(text)
-      if (record !== undefined && record.sequence > store.sequence(text)) {
-        store.setTold(text, await this.#put(name, record, signal), ELSEWHERE)
-        return store.setNext(text, now() + spread(republishMs))
-      }
-      const leftMs = (record?.validUntilMs ?? 0) - now()
-      if (leftMs < current.lifetimeMs / 2) await this.#sign(await keys.get(current.key), name, current)
-      await this.#tell(name, signal)
-    })
+    const leftMs = (record?.validUntilMs ?? 0) - now()
+    if (leftMs < current.lifetimeMs / 2) await this.#sign(await keys.get(current.key), name, current)
+    await this.#tell(name, signal)
+  }
+
+  /** Until peers are to be told the next time; what they may not be told of now is taken up again once they may. */
+  #putOff(name: KeyName): void {
+    const { store, now, republishMs } = this.#options
+    store.setNext(name.text, now() + spread(republishMs))
   }
 
   published(): PublishedName[] {
@@ -151,9 +168,16 @@ export class NamePublisher {
 
   async unpublish(key: string): Promise<void> {
     const { store } = this.#options
-    const publication = store.publications().find((each) => each.key === key)
-    if (publication === undefined) throw nameNotFound(key, 'nothing is published with this key')
-    await this.#inTurn(key, () => store.write(() => store.removePublication(publication.name)))
+    await this.#inTurn(key, async () => {
+      const publication = store.publications().find((each) => each.key === key)
+      if (publication === undefined) throw nameNotFound(key, 'nothing is published with this key')
+      await store.write(() => store.removePublication(publication.name))
+    })
+  }
+
+  /** After what is being published with the key: nothing is under its name once this resolves. */
+  async removeKey(key: string): Promise<void> {
+    await this.#inTurn(key, () => this.#options.keys.remove(key))
   }
 
   /** The path that a record holds. @throws ERR_ADDRESS_INVALID, ERR_NAME_INVALID, ERR_CONTENT_PRIVATE */
@@ -166,6 +190,19 @@ export class NamePublisher {
     const { root, path } = parseAddress(address)
     if (this.#options.isPrivate(root)) throw contentPrivate(root)
     return [`/ipfs/${root}`, ...path].join('/')
+  }
+
+  /** Whether nobody may be told now that this name leads there. */
+  #isWithheld(name: string, value: string): boolean {
+    const { isDenied, isPrivate } = this.#options
+    return isDenied(name, value) || privateTarget(value, isPrivate) !== undefined
+  }
+
+  /** @throws ERR_CONTENT_PRIVATE, ERR_CONTENT_DENIED */
+  #assertTold(name: string, value: string): void {
+    const hidden = privateTarget(value, this.#options.isPrivate)
+    if (hidden !== undefined) throw contentPrivate(hidden)
+    if (this.#options.isDenied(name, value)) throw contentDenied(value)
   }
 
   /** What the network has of a name, so that it is not put back to something older. Never fails. */

@@ -98,5 +98,6 @@ export function settle(store: PolicyStore, policy: number, cid: CID, isKept: boo
   const item = store.item(policy, cid)
   if (item === undefined) return
   if (isKept) store.put({ ...item, isKept: true })
-  else store.drop(policy, cid)
+  // What is only fetched has cost its bytes, however it ended: else whoever announces too small a size has all the budget again.
+  else if (policy !== NO_POLICY) store.drop(policy, cid)
 }

@@ -5,7 +5,7 @@ import { keyOf } from '../../../protocols/content/hash.ts'
 import type { Blocks, Marks, PutOptions } from '../../storage/types.ts'
 import { contentPrivate, sharedWithPrivate } from '../errors.ts'
 import { Pace } from '../pace.ts'
-import type { PrivateMark } from './types.ts'
+import type { MarkChange, PrivateMark } from './types.ts'
 import { linksOf, walkHeld } from './walk-held.ts'
 
 const SHA_256 = 0x12
@@ -39,6 +39,7 @@ export interface PrivateContentDependencies {
 export class PrivateContent implements PrivateMark {
   readonly #blocks: Pick<Blocks, 'get' | 'put'>
   readonly #marks: Marks
+  readonly #listeners = new Set<(change: MarkChange) => void>()
 
   constructor({ blocks, marks }: PrivateContentDependencies) {
     this.#blocks = blocks
@@ -51,6 +52,12 @@ export class PrivateContent implements PrivateMark {
   /** @throws ERR_CONTENT_PRIVATE */
   assertPublic(cid: CID): void {
     if (this.isPrivate(cid)) throw contentPrivate(cid)
+  }
+
+  /** Calls back once marks are durable, for what has told of it so far; a listener never throws. Returns what ends it. */
+  onChange(listener: (change: MarkChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** Counts renewals: see `addRoot`. */
@@ -66,7 +73,12 @@ export class PrivateContent implements PrivateMark {
 
   /** Resolves when the CID, whether it is held or not, is private for good. */
   async markRoot(root: CID): Promise<void> {
-    await this.#marks.addRoot(root)
+    try {
+      await this.#marks.addRoot(root)
+    } finally {
+      // Whether it had a mark before or not, and also where only the mark could be written: nothing of it is to be told.
+      if (this.isPrivate(root)) this.#tell({ made: 'private', cids: [root], isRoot: true })
+    }
   }
 
   /**
@@ -102,6 +114,8 @@ export class PrivateContent implements PrivateMark {
       return blocks
     } finally {
       marks.end()
+      // Also where it was broken off: some marks are gone by then.
+      this.#tell({ made: 'public' })
     }
   }
 
@@ -132,7 +146,14 @@ export class PrivateContent implements PrivateMark {
     return blocks
   }
 
-  #mark(cids: CID[]): Promise<void> {
-    return this.#marks.add(cids.filter((cid) => !EMPTY_KEYS.has(keyOf(cid))))
+  async #mark(all: CID[]): Promise<void> {
+    const cids = all.filter((cid) => !EMPTY_KEYS.has(keyOf(cid)))
+    const fresh = this.#listeners.size === 0 ? [] : cids.filter((cid) => !this.isPrivate(cid))
+    await this.#marks.add(cids)
+    if (fresh.length > 0) this.#tell({ made: 'private', cids: fresh, isRoot: false })
+  }
+
+  #tell(change: MarkChange): void {
+    for (const listener of this.#listeners) listener(change)
   }
 }

@@ -12,3 +12,13 @@ export interface PrivateMark {
 
 /** What holds where nobody keeps marks. */
 export const NOTHING_PRIVATE: PrivateMark = { isPrivate: () => false }
+
+/** What has become private, or that something may be public again. */
+export type MarkChange =
+  | {
+      readonly made: 'private'
+      readonly cids: readonly CID[]
+      /** Whether it was named itself, rather than found below what was. */
+      readonly isRoot: boolean
+    }
+  | { readonly made: 'public' }

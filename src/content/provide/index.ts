@@ -40,7 +40,7 @@ export interface ProvideOptions {
   /** Whether the DHT knows anybody to tell. */
   hasRoutes: () => boolean
   /** Whether a CID must not leave the swarm; by default nothing is private. */
-  isPrivate?: ((cid: CID) => boolean | Promise<boolean>) | undefined
+  isPrivate?: ((cid: CID) => boolean) | undefined
   /** Whether a CID is on a denylist; by default none is. */
   isDenied?: ((cid: CID) => boolean) | undefined
   log: Logger

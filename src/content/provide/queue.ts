@@ -26,12 +26,16 @@ export class ProvideQueue implements ProvideRecords {
   readonly #store: ProvideStore
   readonly #now: () => number
   readonly #stop = new AbortController()
-  readonly #running = new Map<string, Promise<void>>()
+  readonly #running = new Map<string, { work: Promise<void>; stop: AbortController }>()
   /** Taken from the table, to be announced next. */
   #taken: ProvideRow[] = []
   #timer: NodeJS.Timeout | undefined
   #syncTimer: NodeJS.Timeout | undefined
   #syncing: Promise<void> | undefined
+  /** Something was pinned that the run under way may have passed already. */
+  #isSyncDue = false
+  /** Ends when all that was to be hidden so far is withdrawn. */
+  #hiding: Promise<void> = Promise.resolve()
   #nextBeginMs = 0
   #routesAfterMs = ROUTES_AFTER_MS
   #isStarted = false
@@ -62,7 +66,8 @@ export class ProvideQueue implements ProvideRecords {
     this.#options.libp2p.removeEventListener('peer:identify', this.#onPeer)
     clearTimeout(this.#timer)
     clearTimeout(this.#syncTimer)
-    await Promise.allSettled([...this.#running.values(), this.#syncing])
+    const running = [...this.#running.values()].map(({ work }) => work)
+    await Promise.allSettled([...running, this.#syncing, this.#hiding])
   }
 
   add(cid: CID): void {
@@ -82,15 +87,29 @@ export class ProvideQueue implements ProvideRecords {
     await this.#forget(cid)
   }
 
+  hide(cids: readonly CID[], { isRoot }: { isRoot: boolean }): void {
+    if (this.#stop.signal.aborted) return
+    const reason = new Error('it has become private')
+    for (const cid of cids) this.#running.get(keyOf(cid))?.stop.abort(reason)
+    this.#hiding = this.#hiding
+      .then(() => this.#hide(cids, isRoot))
+      .catch((error: unknown) => {
+        if (!this.#stop.signal.aborted)
+          this.#options.log.warn({ err: error }, 'records of what has become private could not be withdrawn')
+      })
+  }
+
   async provide(cid: CID, { signal }: { signal: AbortSignal }): Promise<void> {
-    if (await this.#isPrivate(cid)) throw contentPrivate(cid)
+    if (this.#isPrivate(cid)) throw contentPrivate(cid)
     if (!isProvidable(cid)) throw provideHash(cid)
     try {
       await announce(this.#options.libp2p, cid, AbortSignal.any([signal, this.#stop.signal]))
     } catch (error) {
       if (signal.aborted || this.#stop.signal.aborted) throw cancelled(error)
+      await this.#assertStillPublic(cid)
       throw provideFailed(cid, error)
     }
+    await this.#assertStillPublic(cid)
     this.#counts.provided += 1
     this.#reschedule(cid)
   }
@@ -126,26 +145,31 @@ export class ProvideQueue implements ProvideRecords {
 
   /** Takes up what is pinned and not in the table yet; where nothing is to be announced, forgets what was. */
   #sync(): void {
-    this.#syncing ??= (this.#isOff ? this.#forgetAll() : this.#takeUp())
+    if (this.#syncing !== undefined) {
+      this.#isSyncDue = true
+      return
+    }
+    this.#isSyncDue = false
+    this.#syncing = (this.#isOff ? this.#forgetAll() : this.#takeUp())
       .catch((error: unknown) => {
         if (!this.#stop.signal.aborted)
           this.#options.log.warn({ err: error }, 'pins could not be queued for announcing')
       })
       .finally(() => {
         this.#syncing = undefined
-        if (this.#hasRuleChange && !this.#stop.signal.aborted) this.#sync()
+        if ((this.#isSyncDue || this.#hasRuleChange) && !this.#stop.signal.aborted) this.#sync()
         this.#wake()
       })
   }
 
   async #takeUp(): Promise<void> {
     const { pins } = this.#options.storage
-    if (this.#hasRuleChange) await this.#dropDenied()
+    if (this.#hasRuleChange) await this.#dropHidden()
     for (let afterId: number | null = 0; afterId !== null && this.#hasRoom(); ) {
       const page: ReturnType<typeof pins.list> = pins.list({ limit: STEP_ROWS, afterId })
       this.#insert(
         page.pins
-          .filter(({ cid }) => !this.#isDenied(cid))
+          .filter(({ cid }) => this.#refusalOf(cid) === undefined)
           .map(({ cid }) => ({ cid, kind: KIND_ROOT, isLoose: false })),
       )
       afterId = page.nextAfterId
@@ -155,7 +179,7 @@ export class ProvideQueue implements ProvideRecords {
     if (this.#options.config.strategy !== 'pinned') return
     for (let after: CID | undefined; this.#hasRoom(); ) {
       const page = pins.references({ limit: STEP_ROWS, ...(after === undefined ? {} : { after }) })
-      const told = page.filter((cid) => !this.#isDenied(cid))
+      const told = page.filter((cid) => this.#refusalOf(cid) === undefined)
       this.#insert(told.map((cid) => ({ cid, kind: KIND_BLOCK, isLoose: false })))
       after = page.at(-1)
       if (after === undefined) return
@@ -173,18 +197,39 @@ export class ProvideQueue implements ProvideRecords {
   }
 
   /** Withdrawn at once: kad-dht answers from its own records, and announces them by itself. */
-  async #dropDenied(): Promise<void> {
+  async #dropHidden(): Promise<void> {
     this.#hasRuleChange = false
     for (let after: Uint8Array | undefined = new Uint8Array(0); after !== undefined; ) {
       const page = this.#store.pageAfter(after, STEP_ROWS)
       for (const { cid } of page) {
-        if (!this.#isDenied(cid)) continue
-        this.#refused.denied += 1
+        const refusal = this.#refusalOf(cid)
+        if (refusal === undefined) continue
+        this.#refused[refusal] += 1
         await this.withdraw(cid)
       }
       after = this.#stop.signal.aborted ? undefined : page.at(-1)?.cid.multihash.bytes
       await turn()
     }
+  }
+
+  async #hide(cids: readonly CID[], isRoot: boolean): Promise<void> {
+    for (const cid of cids) {
+      if (this.#stop.signal.aborted) return
+      // It may be public again by its turn.
+      if (!this.#isPrivate(cid)) continue
+      const row = this.#store.find(cid)
+      if (row !== undefined) {
+        this.#refused.private += 1
+        await this.withdraw(row.cid)
+      } else if (isRoot) await this.#forget(cid)
+    }
+  }
+
+  /** @throws ERR_CONTENT_PRIVATE where it became private while it was announced: kad-dht has it on its own list by then */
+  async #assertStillPublic(cid: CID): Promise<void> {
+    if (!this.#isPrivate(cid)) return
+    await this.withdraw(cid)
+    throw contentPrivate(cid)
   }
 
   async #forgetAll(): Promise<void> {
@@ -265,7 +310,8 @@ export class ProvideQueue implements ProvideRecords {
 
   #begin(row: ProvideRow): void {
     const key = keyOf(row.cid)
-    const work = this.#announce(row)
+    const stop = new AbortController()
+    const work = this.#announce(row, AbortSignal.any([stop.signal, this.#stop.signal]))
       .catch((error: unknown) => {
         if (this.#stop.signal.aborted) return
         this.#options.log.warn({ err: error, cid: row.cid.toString() }, 'a record could not be worked on')
@@ -275,27 +321,34 @@ export class ProvideQueue implements ProvideRecords {
         this.#running.delete(key)
         this.#wake()
       })
-    this.#running.set(key, work)
+    this.#running.set(key, { work, stop })
   }
 
-  async #announce(row: ProvideRow): Promise<void> {
+  async #announce(row: ProvideRow, signal: AbortSignal): Promise<void> {
     const { cid } = row
     const { libp2p, log } = this.#options
     if (!(await this.#isDeserved(row))) {
       await this.withdraw(cid)
       return
     }
-    try {
-      await announce(libp2p, cid, this.#stop.signal)
-    } catch (error) {
-      if (this.#stop.signal.aborted) return
-      this.#counts.failed += 1
-      this.#store.failed(cid, this.#now() + retryAfterMs(row.failures + 1))
-      log.debug({ cid: cid.toString(), error: String(error) }, 'a root could not be announced')
+    let problem: unknown
+    await announce(libp2p, cid, signal).catch((error: unknown) => {
+      problem = error ?? new Error('it was not announced')
+    })
+    if (this.#stop.signal.aborted) return
+    if (this.#refusalOf(cid) !== undefined) {
+      // Whether it was withdrawn before or not: kad-dht puts on its own list what it begins to announce.
+      await this.withdraw(cid)
       return
     }
-    this.#counts.provided += 1
-    this.#reschedule(cid)
+    if (problem === undefined) {
+      this.#counts.provided += 1
+      this.#reschedule(cid)
+      return
+    }
+    this.#counts.failed += 1
+    this.#store.failed(cid, this.#now() + retryAfterMs(row.failures + 1))
+    log.debug({ cid: cid.toString(), error: String(problem) }, 'a root could not be announced')
   }
 
   #reschedule(cid: CID): void {
@@ -306,12 +359,9 @@ export class ProvideQueue implements ProvideRecords {
   /** Whether what the record says is still so, and may be said. */
   async #isDeserved({ cid, kind, isLoose }: ProvideRow): Promise<boolean> {
     const { config, storage } = this.#options
-    if (await this.#isPrivate(cid)) {
-      this.#refused.private += 1
-      return false
-    }
-    if (this.#isDenied(cid)) {
-      this.#refused.denied += 1
+    const refusal = this.#refusalOf(cid)
+    if (refusal !== undefined) {
+      this.#refused[refusal] += 1
       return false
     }
     const state = storage.pins.state(cid)
@@ -320,12 +370,14 @@ export class ProvideQueue implements ProvideRecords {
     return isPinned || (isLoose && (await storage.blocks.has(cid)))
   }
 
-  #isDenied(cid: CID): boolean {
-    return this.#options.isDenied?.(cid) ?? false
+  /** Why nobody may be told of it now. */
+  #refusalOf(cid: CID): 'private' | 'denied' | undefined {
+    if (this.#isPrivate(cid)) return 'private'
+    return this.#options.isDenied?.(cid) === true ? 'denied' : undefined
   }
 
-  async #isPrivate(cid: CID): Promise<boolean> {
-    return (await this.#options.isPrivate?.(cid)) ?? false
+  #isPrivate(cid: CID): boolean {
+    return this.#options.isPrivate?.(cid) ?? false
   }
 }
 

@@ -40,6 +40,11 @@ export interface ProvideRecords {
   /** Announces no more; records that others keep expire by themselves. */
   withdraw(cid: CID): Promise<void>
   /**
+   * These are private by now: records of them are withdrawn at once, and those that are being told of are told of no more.
+   * `isRoot`: also where there is no record here, as of what was announced by `provide`.
+   */
+  hide(cids: readonly CID[], options: { isRoot: boolean }): void
+  /**
    * Announces now, whatever the strategy.
    *
    * @throws ERR_CONTENT_PRIVATE, ERR_PROVIDE_HASH, ERR_PROVIDE_FAILED, ERR_CANCELLED

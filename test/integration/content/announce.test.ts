@@ -85,4 +85,25 @@ describe('announcements', () => {
     expect(fetching.jobs.list({ kind: 'acquire' })).toHaveLength(1)
     expect(wary.jobs.list({ kind: 'acquire' })).toHaveLength(0)
   })
+
+  it('of too small a size cost their budget all the same, and what came goes again like all that was fetched', async () => {
+    const [teller, origin] = await Promise.all([start({ publish: true }), start()])
+    const peer = teller.libp2p.peerId.toString()
+    const autoFetch = { isOn: true, budgetBytes: 4 * 2 ** 20, minScore: 0.7 }
+    const fetching = await start({
+      policies: { autoFetch },
+      score: (name) => (name === peer ? 0.8 : 0.5),
+      cache: { strategy: 'lru', limit: 0.9, prefetchBytesPerSecond: 1 },
+    })
+    await Promise.all([meet(teller, fetching), origin.connect(fetching)])
+    const heard = listen(fetching)
+    for (const name of ['one', 'two']) {
+      const { cid } = await origin.add(keystream(name, 12_000_000), { pin: null })
+      teller.announcements.tell({ cid: CID.parse(cid), name, sizeBytes: 2_000_000, kind: 'file' })
+    }
+    await until(() => heard.length === 2)
+    await until(() => fetching.jobs.list({ kind: 'acquire', state: 'failed' }).length === 1)
+    expect(fetching.jobs.list({ kind: 'acquire' })).toHaveLength(1)
+    expect(fetching.content.cacheStatistics()?.roots).toBe(1)
+  })
 })

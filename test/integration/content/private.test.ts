@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { CID } from 'multiformats/cid'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { RootFilter } from '../../../protocols/content/index.ts'
 import { links } from '../../../protocols/content/links.ts'
 import type { AddResult, GetResult } from '../../../src/content/types.ts'
-import { collect, type ContentNode, startContentNode } from '../../support/content-node.ts'
+import { collect, type ContentNode, startContentNode, until } from '../../support/content-node.ts'
 import { startGateway } from '../../support/trustless-gateway.ts'
 import { tarOf } from '../../support/content.ts'
 
@@ -135,6 +136,45 @@ describe('private content', () => {
     await a.run('make-private', { cid })
     const cids = await allOf(a, cid)
     expect(cids.every((one) => a.privacy.isPrivate(one))).toBe(true)
+  })
+
+  it('is told of no more from the moment on, and again once it is public', async () => {
+    const [a, b] = [await node(), await node()]
+    await a.connect(b)
+    const { cid } = await a.add(randomBytes(FILE_BYTES))
+    const root = CID.parse(cid)
+    await until(() => a.content.provideStatistics().provided === 1)
+    const served = a.capabilities.serving(a.storage.blocks)
+    const filter = async (): Promise<RootFilter> => {
+      const block = await served.get(a.capabilities.init.own().filter!.cid, { signal })
+      return RootFilter.decode(block!)
+    }
+    await until(async () => (await filter()).mayHave(root))
+    const before = a.capabilities.init.own().filter!.cid
+    const withdrawn = vi.spyOn(a.libp2p.contentRouting, 'cancelReprovide')
+
+    await a.content.markPrivate(cid)
+    await until(() => withdrawn.mock.calls.some(([each]) => root.equals(each)))
+    expect(a.content.provideStatistics().records).toBe(0)
+    await until(async () => !(await filter()).mayHave(root))
+    expect(await served.has(before)).toBe(false)
+
+    await a.run('make-public', { cid })
+    await until(() => a.content.provideStatistics().provided === 2)
+    expect(a.content.provideStatistics().records).toBe(1)
+    await until(async () => (await filter()).mayHave(root))
+  })
+
+  it('takes along what was announced and stands below it', async () => {
+    const a = await node()
+    const part = randomBytes(FILE_BYTES)
+    const { cid } = await a.add(part)
+    const tree = await tarOf([{ path: 'tree' }, { path: 'tree/part', content: part }])
+    const whole: AddResult = await a.add(tree, { source: 'tree', name: 'tree' })
+    expect(a.content.provideStatistics().records).toBe(2)
+    await a.run('make-private', { cid: whole.cid })
+    expect(a.privacy.isPrivate(CID.parse(cid))).toBe(true)
+    await until(() => a.content.provideStatistics().records === 0)
   })
 
   it('is not announced, and leaves as a CAR only where it is said to', async () => {

@@ -125,6 +125,94 @@ describe("a node's own filter", () => {
     expect(await blocks.has(shown)).toBe(false)
   })
 
+  it('is served no more once something in it is private, nor is the one before', async () => {
+    const [one, other] = [someCid(), someCid()]
+    const roots = [one]
+    const privates = new Set<CID>()
+    const own = new OwnFilter({
+      did: 'did:key:z',
+      privateMark: { isPrivate: (cid) => privates.has(cid) },
+      pins: {
+        list: () => ({
+          pins: roots.map((cid) => ({ cid, name: '', kind: 'recursive', state: 'pinned', createdAtMs: 0 })),
+          nextAfterId: null,
+        }),
+      },
+    })
+    const blocks = own.serving(none)
+    await own.rebuild(never)
+    const first = own.reference!.cid
+    roots.push(other)
+    await own.rebuild(never)
+    const second = own.reference!.cid
+    expect([await blocks.has(first), await blocks.has(second)]).toEqual([true, true])
+    expect([own.mayTellOf([one]), own.mayTellOf([someCid()])]).toEqual([true, false])
+
+    privates.add(one)
+    own.marksChanged()
+    expect(await blocks.has(first)).toBe(false)
+    await own.rebuild(never)
+    const third = own.reference!.cid
+    expect([await blocks.has(second), await blocks.has(third)]).toEqual([false, true])
+
+    // One that was begun before the mark may hold what it is about: it is not kept for those who come late.
+    roots.push(someCid())
+    const making = own.rebuild(never)
+    privates.add(other)
+    own.marksChanged()
+    await making
+    const fourth = own.reference!.cid
+    await own.rebuild(never)
+    expect([await blocks.has(third), await blocks.has(fourth)]).toEqual([false, false])
+    expect(own.mayTellOf([one, other])).toBe(false)
+  })
+
+  it('without what is private waits for no turn, but peers are told in theirs', async () => {
+    const root = someCid()
+    const privates = new Set<CID>()
+    let asked = 0
+    const capabilities = createCapabilities({
+      pins: {
+        list: () => ({
+          pins: [{ cid: root, name: '', kind: 'recursive', state: 'pinned', createdAtMs: 0 }],
+          nextAfterId: null,
+        }),
+        onChange: () => () => {},
+      },
+      privateMark: { isPrivate: (cid) => privates.has(cid) },
+      did: 'did:key:z',
+      own: () => told(null),
+      intervalMs: 3_600_000,
+      trust: { report: () => {} },
+      log: quiet,
+      times: { settleMs: 0, filterIntervalMs: 0 },
+    })
+    const peers = () => [{ toString: () => 'peer' }]
+    const exchangeCapabilities = async () => {
+      asked += 1
+      return told(null)
+    }
+    capabilities.start({ peers, exchangeCapabilities } as never)
+    await eventually('it is made', () => asked === 1)
+    // The first change is told at once, and the next ones wait for an hour.
+    for (const isPrivate of [true, false, true]) {
+      const before = capabilities.init.own().filter!
+      if (isPrivate) privates.add(root)
+      else privates.clear()
+      capabilities.marksChanged(isPrivate ? [root] : undefined)
+      await eventually(
+        'it is made anew',
+        () => capabilities.init.own().filter?.cid.equals(before.cid) === false,
+      )
+      expect(await capabilities.serving(none).has(before.cid)).toBe(false)
+    }
+    expect(asked).toBe(2)
+    const { cid } = capabilities.init.own().filter!
+    capabilities.marksChanged([someCid()])
+    expect(capabilities.init.own().filter?.cid).toEqual(cid)
+    capabilities.stop()
+  })
+
   it('is made anew when what may be told of changes', async () => {
     const [one, other] = [someCid(), someCid()]
     const pins = [one, other].map(

@@ -1,9 +1,10 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { nextDueMs, retryAfterMs } from '../../../src/content/provide/schedule.ts'
-import { RETRY_LIMIT_MS, RETRY_MS } from '../../../src/content/provide/limits.ts'
+import { RETRY_LIMIT_MS, RETRY_MS, SYNC_AFTER_MS } from '../../../src/content/provide/limits.ts'
 import { until } from '../../support/content-node.ts'
 import { cidOf, openProvideHouse, type ProvideHouse } from '../../support/provide.ts'
 
@@ -163,6 +164,88 @@ describe('the queue of provider records', () => {
     expect(house.withdrawn).toEqual([cid.toString()])
     expect(provides.statistics().refused.private).toBe(1)
     await expect(provides.provide(cid, { signal })).rejects.toMatchObject({ code: 'ERR_CONTENT_PRIVATE' })
+  })
+
+  it('withdraws at once what has become private, and takes it up again once it is public', async () => {
+    const [secret, open, other] = [pin('secret'), pin('open'), cidOf('announced by hand')]
+    const provides = house.provides()
+    provides.start()
+    await until(() => provides.statistics().provided === 2)
+    await provides.provide(other, { signal })
+    house.privates.add(secret.toString()).add(other.toString())
+    // Below what was named there may be many blocks; only what was told of has to be taken back.
+    provides.hide([cidOf('below'), secret, open, other], { isRoot: false })
+    await until(() => provides.statistics().records === 1)
+    provides.hide([other], { isRoot: true })
+    await until(() => house.withdrawn.length === 2)
+    expect(house.withdrawn).toEqual([secret, other].map(String))
+    expect(provides.statistics().refused.private).toBe(1)
+
+    house.privates.clear()
+    provides.reconsider()
+    await until(() => provides.statistics().provided === 4)
+    expect(house.announced.at(-1)).toBe(secret.toString())
+    expect(provides.statistics()).toMatchObject({ records: 2, debtRecords: 0 })
+  })
+
+  it('finds by itself what may not be told when it looks through what it has', async () => {
+    const [secret, open] = [pin('secret'), pin('open')]
+    const provides = house.provides()
+    provides.start()
+    await until(() => provides.statistics().provided === 2)
+    house.privates.add(secret.toString())
+    provides.reconsider()
+    await until(() => house.withdrawn.length === 1)
+    await provides.stop()
+    expect(house.withdrawn).toEqual([secret.toString()])
+    expect(house.announced.toSorted()).toEqual([secret, open].map(String).toSorted())
+    expect(provides.statistics()).toMatchObject({ records: 1, refused: { private: 1 } })
+  })
+
+  it('tells no more of what becomes private on its way, and leaves no record of it', async () => {
+    const [queued, asked] = [pin('queued'), cidOf('asked')]
+    const ended: string[] = []
+    house.network.provide = (cid, aborted) =>
+      new Promise((resolve, reject) => {
+        if (cid.equals(asked)) void until(() => house.privates.size === 2).then(() => resolve(1))
+        aborted.addEventListener('abort', () => {
+          ended.push(cid.toString())
+          reject(aborted.reason as Error)
+        })
+      })
+    const provides = house.provides()
+    provides.start()
+    await until(() => provides.statistics().running === 1)
+    const providing = provides.provide(asked, { signal })
+    house.privates.add(queued.toString()).add(asked.toString())
+    provides.hide([queued], { isRoot: true })
+    await expect(providing).rejects.toMatchObject({ code: 'ERR_CONTENT_PRIVATE' })
+    await until(() => provides.statistics().running === 0)
+    expect(ended).toEqual([queued.toString()])
+    expect(house.withdrawn).toContain(queued.toString())
+    // After it was announced, so that what kad-dht wrote down is gone.
+    expect(house.withdrawn).toContain(asked.toString())
+    expect(provides.statistics()).toMatchObject({ records: 0, provided: 0, failed: 0 })
+  })
+
+  it('takes up the blocks of a pin that comes while it walks through all, also those it has passed', async () => {
+    house.network.hasRoutes = false
+    house.references.push(...Array.from({ length: 2_000 }, (_, index) => cidOf(`block ${index}`, 0x55)))
+    const provides = house.provides({ strategy: 'pinned' })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      provides.start()
+      while (provides.statistics().records < 500) await turn()
+      const root = pin('root')
+      const lower = Array.from({ length: 10 }, (_, index) => cidOf(`lower ${index}`, 0x55))
+      house.references.unshift(...lower)
+      provides.add(root)
+      vi.advanceTimersByTime(SYNC_AFTER_MS)
+      expect(provides.statistics().records).toBeLessThan(2_000)
+    } finally {
+      vi.useRealTimers()
+    }
+    await until(() => provides.statistics().records === 2_011)
   })
 
   it('drops what is no longer pinned or held', async () => {

@@ -129,7 +129,10 @@ export interface ApiDependencies {
   /** Holds the table `token`. */
   state: TokenState
   /** The node's own report, but for what the API asks of `jobs` and `storage` itself. */
-  status(): Omit<Static<typeof StatusReport>, 'storage' | 'vault' | 'jobs' | 'peers' | 'health' | 'problems'>
+  status(): Omit<
+    Static<typeof StatusReport>,
+    'storage' | 'vault' | 'jobs' | 'hooks' | 'peers' | 'health' | 'problems'
+  >
   id(): Static<typeof IdReport>
   health(): Static<typeof ReadyReport>
   /** The resolved configuration with its sources; secrets are hidden by whoever gives it. */

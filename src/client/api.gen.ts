@@ -3498,6 +3498,14 @@ export interface components {
             /** @enum {string} */
             health: "ready" | "starting" | "stopping" | "degraded" | "failed";
             home: string;
+            /** @description Webhooks of application messages. */
+            hooks: {
+                /** @description Given up: what comes is not kept for them. */
+                disabled: number;
+                /** @description Nothing was taken lately; the node goes on trying. */
+                failing: number;
+                total: number;
+            } | null;
             jobs: {
                 cancelled: number;
                 done: number;

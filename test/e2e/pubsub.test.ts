@@ -89,6 +89,7 @@ describe('pubsub', () => {
     )
     await a.json(['pubsub', 'pub', 'alarm', 'fire', '--to', b.ready.peerId])
     await eventually('it is under way', () => ids.length === 1)
+    expect(await b.json(['status'])).toMatchObject({ hooks: { total: 1, failing: 0, disabled: 0 } })
     await b.kill()
     receiver.closeAllConnections()
     takes = true

@@ -33,6 +33,7 @@ export const nodeRoutes: Route[] = [
       storage: presentUsage(context),
       vault: context.vault?.report() ?? null,
       jobs: context.jobs.counts(),
+      hooks: hookCounts(context),
       ...readiness(context),
     }),
   }),
@@ -180,6 +181,14 @@ export const nodeRoutes: Route[] = [
 ]
 
 /** The node's health, unless this API is closing: then the node is stopping, whatever else it says. */
+function hookCounts({ hooks }: Parameters<Route['handle']>[1]): Static<typeof StatusReport>['hooks'] {
+  if (hooks === undefined) return null
+  const all = hooks.list()
+  const count = (state: (typeof all)[number]['state']): number =>
+    all.filter((hook) => hook.state === state).length
+  return { total: all.length, failing: count('failing'), disabled: count('disabled') }
+}
+
 function readiness(context: Parameters<Route['handle']>[1]): {
   health: Static<typeof Health>
   problems: string[]

@@ -23,6 +23,20 @@ export const StatusReport = Type.Object(
     storage: StorageUsage,
     vault: Type.Union([VaultReport, Type.Null()]),
     jobs: JobCounts,
+    hooks: Type.Union(
+      [
+        Type.Object({
+          total: Count,
+          failing: Type.Integer({
+            minimum: 0,
+            description: 'Nothing was taken lately; the node goes on trying.',
+          }),
+          disabled: Type.Integer({ minimum: 0, description: 'Given up: what comes is not kept for them.' }),
+        }),
+        Type.Null(),
+      ],
+      { description: 'Webhooks of application messages.' },
+    ),
     health: Health,
     problems: Type.Array(Type.String()),
     multiaddrs: Type.Array(Type.String()),

@@ -97,6 +97,14 @@ function vaultFacts(vault: Schema<'StatusReport'>['vault']): [string, string][] 
   ]
 }
 
+function hookFacts(hooks: Schema<'StatusReport'>['hooks']): [string, string][] {
+  if (hooks === null || hooks.total === 0) return []
+  const failing = hooks.failing === 0 ? '' : `, ${formatCount(hooks.failing)} failing`
+  const disabled =
+    hooks.disabled === 0 ? '' : `, ${formatCount(hooks.disabled)} disabled (p2pnode pubsub hook ls)`
+  return [['hooks', `${formatCount(hooks.total)}${failing}${disabled}`]]
+}
+
 const REACH_TEXTS = {
   unknown: 'nobody has said yet at which address this node is seen',
   direct: 'directly',
@@ -138,6 +146,7 @@ export async function status(context: CliContext, options: { ready?: boolean } =
           ],
           ...vaultFacts(report.vault),
           ['jobs', jobsText(report.jobs)],
+          ...hookFacts(report.hooks),
           ['home', report.home],
           ['version', report.version],
         ]),

@@ -21,7 +21,7 @@ export const CONNECT_TIMEOUT_PER_NODE_MS = 12_000
  * A put asks every holder there is, and all of them answer with the same processors.
  */
 export const OPERATION_TIMEOUT_MS = 60_000
-export const OPERATION_TIMEOUT_PER_NODE_MS = 2_000
+export const OPERATION_TIMEOUT_PER_NODE_MS = 4_000
 
 /** Fetches under way at once in the whole process: as many as keep two processors busy without hiding how long one takes. */
 export const CONCURRENT_FETCHES = 4

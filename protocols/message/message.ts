@@ -2,12 +2,20 @@ import type { Connection, PeerId, Startable, Stream } from '@libp2p/interface'
 import { connectionTo } from '../shared/connections.ts'
 import { FairSlots } from '../shared/fair-slots.ts'
 import { frame } from '../shared/framing.ts'
+import { InboundStreams } from '../shared/inbound-streams.ts'
 import { Status } from '../shared/status.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
 import { decodeEnvelope, decodeReceipt, encodeEnvelope, encodeReceipt } from './envelope.ts'
 import { messageCancelled, messageFailed, messageRefused, messageUnsupported } from './errors.ts'
 import type { MessageComponents, MessageInit } from './index.ts'
-import { EXCHANGE_TIMEOUT_MS, MAX_INBOUND_STREAMS, MAX_SENDING, MAX_STREAMS } from './limits.ts'
+import {
+  ENVELOPE_TIMEOUT_MS,
+  EXCHANGE_TIMEOUT_MS,
+  MAX_INBOUND_STREAMS,
+  MAX_INBOUND_STREAMS_PER_PEER,
+  MAX_SENDING,
+  MAX_STREAMS,
+} from './limits.ts'
 import { oneFrame } from './one-frame.ts'
 import type { Envelope, Messages } from './types.ts'
 
@@ -22,7 +30,11 @@ export class MessageService implements Messages, Startable {
   readonly #components: MessageComponents
   readonly #init: MessageInit
   #running = new AbortController()
-  #inbound = 0
+  /** Streams of each peer that are being answered, and of all together. */
+  readonly #inbound = new InboundStreams({
+    perPeer: MAX_INBOUND_STREAMS_PER_PEER,
+    total: MAX_INBOUND_STREAMS,
+  })
   /** A connection has no more streams than this for what is sent at once. */
   readonly #sending = new FairSlots(MAX_SENDING, MAX_STREAMS)
 
@@ -36,7 +48,8 @@ export class MessageService implements Messages, Startable {
     this.#running = new AbortController()
     const handler = (stream: Stream, connection: Connection): void => void this.#answer(stream, connection)
     await this.#components.registrar.handle(this.protocols[0], handler, {
-      maxInboundStreams: MAX_STREAMS,
+      // Our own bound is the one that counts; this one resets every stream of a burst that goes over it.
+      maxInboundStreams: 2 * MAX_INBOUND_STREAMS_PER_PEER,
       maxOutboundStreams: MAX_STREAMS,
       runOnLimitedConnection: true,
     })
@@ -83,24 +96,29 @@ export class MessageService implements Messages, Startable {
 
   async #answer(stream: Stream, connection: Connection): Promise<void> {
     const peer = connection.remotePeer.toString()
-    const signal = AbortSignal.any([this.#running.signal, AbortSignal.timeout(EXCHANGE_TIMEOUT_MS)])
-    if (this.#inbound >= MAX_INBOUND_STREAMS) {
-      stream.abort(new Error('too many messages at once'))
+    const { trust, take } = this.#init
+    if (!trust.decide(peer, 'gossip', { topic: 'message' }).allowed) {
+      stream.abort(new Error('this peer may not speak here'))
       return
     }
-    this.#inbound += 1
+    const release = this.#inbound.take(peer)
+    if (typeof release === 'string') {
+      stream.abort(new Error('too many messages at once'))
+      if (release === 'peer') trust.report(peer, 'limit-exceeded', { limit: 'message-streams' })
+      return
+    }
+    const signal = AbortSignal.any([this.#running.signal, AbortSignal.timeout(EXCHANGE_TIMEOUT_MS)])
     try {
-      const { trust, take } = this.#init
-      const allowed = trust.decide(peer, 'gossip', { topic: 'message' }).allowed
-      const envelope = decodeEnvelope(await oneFrame(stream, signal))
-      const status = allowed ? take(peer, envelope) : Status.refused
+      const soon = AbortSignal.any([signal, AbortSignal.timeout(ENVELOPE_TIMEOUT_MS)])
+      const envelope = decodeEnvelope(await oneFrame(stream, soon))
+      const status = take(peer, envelope)
       stream.send(frame(encodeReceipt({ status, sequence: envelope.sequence })))
       await stream.close({ signal })
     } catch (error) {
       stream.abort(error as Error)
       this.#report(peer, error)
     } finally {
-      this.#inbound -= 1
+      release()
     }
   }
 

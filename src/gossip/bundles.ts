@@ -1,21 +1,19 @@
 import {
+  type Bundle,
   BUNDLE_OVERHEAD_BYTES,
   decodeBundle,
   encodeBundle,
   MAX_BUNDLE_PAYLOADS,
 } from '../../protocols/message/index.ts'
 import type { Logger } from '../telemetry/types.ts'
-import type { Evidence } from '../trust/contract.ts'
-import { MAX_RATED_AUTHORS, MAX_WAITING_TO_SEND_BYTES } from './limits.ts'
+import { MAX_WAITING_TO_SEND_BYTES } from './limits.ts'
 import { publishBusy } from './errors.ts'
-import { RateLimits } from './rate.ts'
 import { openSenders, type SendersOptions } from './senders.ts'
 import { createSequence } from './sequence.ts'
 import { type GossipMessage, TOPIC_MAX_BYTES, type TopicRules, type Verdict } from './topics.ts'
 
 export interface BundlesOptions {
   state: SendersOptions['state']
-  trust: Evidence
   log: Logger
   now: () => number
 }
@@ -37,8 +35,9 @@ interface Outgoing {
 export class Bundles {
   readonly #options: BundlesOptions
   readonly #senders
-  readonly #rates: RateLimits
   readonly #nextSequence: () => bigint
+  /** What was opened to see what it costs, of messages that are looked at next. */
+  readonly #opened = new WeakMap<Uint8Array, Bundle>()
   /** Payloads that passed, of messages that are on their way from the check to the subscribers. */
   readonly #accepted = new WeakMap<Uint8Array, Uint8Array[]>()
   readonly #outgoing = new Map<string, Outgoing>()
@@ -48,7 +47,6 @@ export class Bundles {
   constructor(options: BundlesOptions) {
     this.#options = options
     this.#senders = openSenders(options)
-    this.#rates = new RateLimits(MAX_RATED_AUTHORS, options.now)
     this.#nextSequence = createSequence(options.now)
   }
 
@@ -69,6 +67,7 @@ export class Bundles {
         MAX_BUNDLE_PAYLOADS * (rules.maxBytes + PAYLOAD_OVERHEAD_BYTES) + BUNDLE_OVERHEAD_BYTES,
       ),
       authorRate: rules.authorRate,
+      cost: (message) => this.#cost(rules, message),
       check: (message) => this.#check(rules, message),
     }
   }
@@ -114,25 +113,24 @@ export class Bundles {
     return outgoing
   }
 
-  async #check(rules: TopicRules, { author, topic, data }: GossipMessage): Promise<Verdict> {
-    let bundle: ReturnType<typeof decodeBundle>
-    try {
-      bundle = decodeBundle(data)
-    } catch {
-      return 'reject'
-    }
+  #cost(rules: TopicRules, { author, topic, data }: GossipMessage): number | 'ignore' | 'reject' {
+    const bundle = opened(rules, data)
+    if (bundle === undefined) return 'reject'
     const { sequence, timeMs, payloads } = bundle
-    if (payloads.some(({ byteLength }) => byteLength > rules.maxBytes)) return 'reject'
-    // Padding would be passed on by everybody.
-    const saidBytes = payloads.reduce((sum, { byteLength }) => sum + byteLength + PAYLOAD_OVERHEAD_BYTES, 0)
-    if (data.byteLength > saidBytes + BUNDLE_OVERHEAD_BYTES) return 'reject'
-    const name = `${topic} ${author}`
-    // One of them has been counted as a message.
-    if (payloads.length > 1 && !this.#rates.take(name, rules.authorRate, payloads.length)) {
-      this.#options.trust.report(author, 'limit-exceeded', { limit: 'gossip-author-rate', topic })
+    const freshness = this.#senders.look(nameOf(topic, author), sequence, timeMs)
+    if (freshness !== 'fresh') {
+      this.#counts[freshness] += 1
       return 'ignore'
     }
-    const freshness = this.#senders.take(name, sequence, timeMs)
+    this.#opened.set(data, bundle)
+    return payloads.length
+  }
+
+  async #check(rules: TopicRules, { author, topic, data }: GossipMessage): Promise<Verdict> {
+    const bundle = this.#opened.get(data) ?? opened(rules, data)
+    if (bundle === undefined) return 'reject'
+    const { sequence, timeMs, payloads } = bundle
+    const freshness = this.#senders.take(nameOf(topic, author), sequence, timeMs)
     if (freshness !== 'fresh') {
       this.#counts[freshness] += 1
       return 'ignore'
@@ -147,4 +145,23 @@ export class Bundles {
     this.#accepted.set(data, accepted)
     return 'accept'
   }
+}
+
+function nameOf(topic: string, author: string): string {
+  return `${topic} ${author}`
+}
+
+/** Undefined where it is none that the topic allows. */
+function opened(rules: TopicRules, data: Uint8Array): Bundle | undefined {
+  let bundle: Bundle
+  try {
+    bundle = decodeBundle(data)
+  } catch {
+    return undefined
+  }
+  const { payloads } = bundle
+  if (payloads.some(({ byteLength }) => byteLength > rules.maxBytes)) return undefined
+  // Padding would be passed on by everybody.
+  const saidBytes = payloads.reduce((sum, { byteLength }) => sum + byteLength + PAYLOAD_OVERHEAD_BYTES, 0)
+  return data.byteLength > saidBytes + BUNDLE_OVERHEAD_BYTES ? undefined : bundle
 }

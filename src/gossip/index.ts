@@ -12,14 +12,15 @@
  *
  * What is published travels in an envelope with sequence and time, so that nothing is taken twice or late, over restarts too; what
  * is published in one turn travels together. A topic brings its own `check`, and `subscribe` delivers what passed. Delivery is
- * best effort: what must converge is compared as a set besides (convergence/).
+ * best effort: what must converge is compared as a set besides (convergence/). What this node says keeps to a pace (own-pace.ts).
  */
 import type { GossipSub, Message } from '@libp2p/gossipsub'
 import type { Logger } from '../telemetry/types.ts'
 import type { Evidence, Policy, Scores } from '../trust/contract.ts'
 import { BUNDLE_OVERHEAD_BYTES } from '../../protocols/message/index.ts'
 import { Bundles } from './bundles.ts'
-import { gossipStopped, messageTooLarge, tooManySubscribers, topicUnknown } from './errors.ts'
+import { gossipStopped, messageTooLarge, publishBusy, tooManySubscribers, topicUnknown } from './errors.ts'
+import { OwnPace } from './own-pace.ts'
 import type { GossipHandler } from './subscriber.ts'
 import { Subscriber } from './subscriber.ts'
 import type { TopicRules } from './topics.ts'
@@ -48,6 +49,8 @@ export interface GossipOptions {
   networkName: string
   topics: readonly TopicRules[]
   trust: Policy & Evidence & Scores
+  /** Text form of this node's peer id: what neighbours bring of its own is not heard. */
+  self?: string
   log: Logger
   /** Called with the topic where a handler had no room for a message. */
   onDropped?: (topic: string) => void
@@ -78,9 +81,10 @@ export interface Gossip {
   start(pubsub: GossipSub): void
   stop(): void
   /**
-   * Signs and sends; resolves with the number of neighbours it went to, which may be 0.
+   * Signs and sends; resolves with the number of neighbours it went to, which may be 0. What is over this node's pace under the topic
+   * waits its turn; where messages have an envelope of their own it is refused.
    *
-   * @throws ERR_TOPIC_UNKNOWN, ERR_MESSAGE_TOO_LARGE, ERR_GOSSIP_STOPPED
+   * @throws ERR_TOPIC_UNKNOWN, ERR_MESSAGE_TOO_LARGE, ERR_GOSSIP_STOPPED, ERR_GOSSIP_BUSY (too much waits, or over the pace)
    */
   publish(topic: string, data: Uint8Array): Promise<number>
   /**
@@ -97,16 +101,17 @@ export interface Gossip {
 }
 
 export function createGossip(options: GossipOptions): Gossip {
-  const { networkName, topics, trust, log, state, onDropped, now = Date.now } = options
+  const { networkName, topics, trust, self, log, state, onDropped, now = Date.now } = options
   const partLog = log.child({ part: 'gossip' })
   const byName = new Map(topics.map((rules) => [rules.name, rules]))
   const byFullName = new Map(topics.map((rules) => [fullTopic(networkName, rules.name), rules]))
   const subscribed = new Map<string, Set<Subscriber>>()
-  const bundles = new Bundles({ state, trust, log: partLog, now })
+  const bundles = new Bundles({ state, log: partLog, now })
+  const pace = new OwnPace({ topics: topics.length, now })
   const travelling = new Map(
     [...byFullName].map(([name, rules]) => [name, rules.hasEnvelope ? rules : bundles.around(rules)]),
   )
-  const validator = createValidator({ topics: travelling, trust, log: partLog, now })
+  const validator = createValidator({ topics: travelling, trust, self, log: partLog, now })
   let transport: GossipSub | undefined
   let published = 0
   let dropped = 0
@@ -177,6 +182,7 @@ export function createGossip(options: GossipOptions): Gossip {
         }
       }
       subscribed.clear()
+      pace.stop()
       bundles.stop()
     },
 
@@ -188,7 +194,13 @@ export function createGossip(options: GossipOptions): Gossip {
       if (transport === undefined) {
         throw gossipStopped()
       }
-      if (rules.hasEnvelope) return send(topic, data)
+      const isInPace = pace.take(rules)
+      if (rules.hasEnvelope) {
+        // Its sender may try again or give up, and has put the time into it already.
+        if (!isInPace) throw publishBusy(topic)
+        return send(topic, data)
+      }
+      if (!isInPace) await pace.wait(rules, data.byteLength)
       return bundles.publish(topic, data, (bundle) => send(topic, bundle))
     },
 

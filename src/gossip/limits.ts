@@ -10,7 +10,12 @@ export const MAX_STORED_SENDERS = 50_000
 export const SEQUENCES_PER_SENDER = 256
 /** What was remembered is written so often: a crash forgets no more. */
 export const WRITE_INTERVAL_MS = 1_000
-/** Authors whose rate of payloads is remembered, by topic: about 100 bytes each. */
-export const MAX_RATED_AUTHORS = 20_000
-/** Bytes that this node has said and that wait for the end of the turn of the event loop. */
+/** Bytes that this node has said and that wait for the end of the turn of the event loop; as many again may wait for its pace. */
 export const MAX_WAITING_TO_SEND_BYTES = 4 * 1024 * 1024
+/**
+ * What this node says under a topic keeps to this part of what others allow each author: on the way messages come closer together, and
+ * clocks are not all as fast.
+ */
+export const OWN_PACE = 0.75
+/** Messages of services that wait, under one topic, until this node may say more. */
+export const MAX_WAITING_FOR_PACE = 256

@@ -20,13 +20,9 @@ export class RateLimits {
   }
 
   /** Takes a token, or so many; false where there are not enough, and then none is taken. */
-  take(key: string, { perSecond, burst }: Rate, count = 1): boolean {
+  take(key: string, rate: Rate, count = 1): boolean {
     const nowMs = this.#now()
-    const known = this.#buckets.get(key)
-    const tokens =
-      known === undefined
-        ? burst
-        : Math.min(burst, known.tokens + (Math.max(0, nowMs - known.atMs) * perSecond) / 1_000)
+    const tokens = this.#tokens(key, rate, nowMs)
     // Taken out and put in again, so that the map's order is the order of last use.
     this.#buckets.delete(key)
     const oldest = this.#buckets.keys().next()
@@ -37,7 +33,18 @@ export class RateLimits {
     return tokens >= count
   }
 
+  /** How long it is until there is a token. Takes none. */
+  waitMs(key: string, rate: Rate): number {
+    return Math.max(0, ((1 - this.#tokens(key, rate, this.#now())) * 1_000) / rate.perSecond)
+  }
+
   get size(): number {
     return this.#buckets.size
+  }
+
+  #tokens(key: string, { perSecond, burst }: Rate, nowMs: number): number {
+    const known = this.#buckets.get(key)
+    if (known === undefined) return burst
+    return Math.min(burst, known.tokens + (Math.max(0, nowMs - known.atMs) * perSecond) / 1_000)
   }
 }

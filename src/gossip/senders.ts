@@ -17,12 +17,19 @@ interface Sender {
   /** Nothing up to here is taken any more. */
   floor: bigint
   highest: bigint
+  /** When something of it was taken last, by the clock of this node. */
+  heardMs: number
 }
+
+/** In the table of settings, for all that is in the table of senders. */
+const FORGOTTEN_SETTING = 'gossip.forgotten-until-ms'
 
 export type Freshness = 'fresh' | 'repeated' | 'stale'
 
 /** Tells what is new from what was heard before, over restarts too. */
 export interface Senders {
+  /** What `take` would say. Takes note of nothing. */
+  look(sender: string, sequence: bigint, timeMs: number): Freshness
   /** Takes note of a message that is fresh. */
   take(sender: string, sequence: bigint, timeMs: number): Freshness
   start(): void
@@ -41,7 +48,8 @@ export interface SendersOptions {
 
 /**
  * A sliding window a sender, as IPsec has against replays (RFC 4303, section 3.4.3). On disk there is one number a sender, the highest: what
- * was under way out of order when the node stopped is not taken after it.
+ * was under way out of order when the node stopped is not taken after it. Names cost nothing to make, so that senders have to be forgotten
+ * for which a number would still be needed: of all of these one time is kept, and nothing that one of them may have said by then is taken.
  */
 export function openSenders(options: SendersOptions): Senders {
   const { state, log, now, maxStored = MAX_STORED_SENDERS } = options
@@ -50,20 +58,36 @@ export function openSenders(options: SendersOptions): Senders {
   const unwritten = new Map<string, Sender>()
   let timer: NodeJS.Timeout | undefined
   let running = false
+  /** Without a disk: when the last of those that were forgotten last spoke. */
+  let forgottenUntilMs = Number.NEGATIVE_INFINITY
 
-  function senderOf(name: string): Sender {
-    const known = senders.get(name)
-    // Taken out and put in again, so that the map's order is that of their last words.
-    senders.delete(name)
-    forgetOldest(senders, MAX_SENDERS)
-    const sender = known ?? unwritten.get(name) ?? load(name)
-    senders.set(name, sender)
-    return sender
+  function find(name: string): Sender | undefined {
+    const known = senders.get(name) ?? unwritten.get(name)
+    if (known !== undefined || rows === undefined) return known
+    const highest = rows.highest(name)
+    return highest === undefined ? undefined : { taken: new Set(), floor: highest, highest, heardMs: now() }
   }
 
-  function load(name: string): Sender {
-    const highest = rows?.highest(name) ?? 0n
-    return { taken: new Set(), floor: highest, highest }
+  function judge(sender: Sender | undefined, sequence: bigint, timeMs: number): Freshness {
+    const nowMs = now()
+    if (timeMs < nowMs - MAX_AGE_MS || timeMs > nowMs + MAX_AHEAD_MS) return 'stale'
+    if (sequence <= (sender?.floor ?? 0n) || sender?.taken.has(sequence) === true) return 'repeated'
+    if (sender !== undefined) return 'fresh'
+    const untilMs = rows?.forgottenUntilMs() ?? forgottenUntilMs
+    // Of a clock that was put back since it says nothing.
+    if (untilMs > nowMs + MAX_AHEAD_MS) return 'fresh'
+    // The clock of who spoke may have been ahead.
+    return timeMs <= untilMs + MAX_AHEAD_MS ? 'stale' : 'fresh'
+  }
+
+  function remember(name: string, sender: Sender): void {
+    // Taken out and put in again, so that the map's order is that of their last words.
+    senders.delete(name)
+    const [oldest] = senders.values()
+    if (senders.size >= MAX_SENDERS && oldest !== undefined && rows === undefined)
+      forgottenUntilMs = Math.max(forgottenUntilMs, oldest.heardMs)
+    forgetOldest(senders, MAX_SENDERS)
+    senders.set(name, sender)
   }
 
   function write(): void {
@@ -78,11 +102,13 @@ export function openSenders(options: SendersOptions): Senders {
   }
 
   return {
+    look: (name, sequence, timeMs) => judge(find(name), sequence, timeMs),
     take(name, sequence, timeMs) {
-      const nowMs = now()
-      if (timeMs < nowMs - MAX_AGE_MS || timeMs > nowMs + MAX_AHEAD_MS) return 'stale'
-      const sender = senderOf(name)
-      if (sequence <= sender.floor || sender.taken.has(sequence)) return 'repeated'
+      const known = find(name)
+      const freshness = judge(known, sequence, timeMs)
+      if (freshness !== 'fresh') return freshness
+      const sender = known ?? { taken: new Set(), floor: 0n, highest: 0n, heardMs: 0 }
+      sender.heardMs = now()
       sender.taken.add(sequence)
       if (sequence > sender.highest) sender.highest = sequence
       if (sender.taken.size > SEQUENCES_PER_SENDER) {
@@ -92,8 +118,11 @@ export function openSenders(options: SendersOptions): Senders {
           if (first > sender.floor) sender.floor = first
         }
       }
-      unwritten.set(name, sender)
-      if (running) timer ??= setTimeout(write, WRITE_INTERVAL_MS).unref()
+      remember(name, sender)
+      if (rows !== undefined) {
+        unwritten.set(name, sender)
+        if (running) timer ??= setTimeout(write, WRITE_INTERVAL_MS).unref()
+      }
       return 'fresh'
     },
     start() {
@@ -112,7 +141,9 @@ function rowsOf(
   state: NonNullable<SendersOptions['state']>,
   maxStored: number,
 ): {
-  highest(name: string): bigint
+  highest(name: string): bigint | undefined
+  /** When the last of those that had to make room for others was written last. */
+  forgottenUntilMs(): number
   write(batch: readonly [string, Sender][], nowMs: number): void
 } {
   const { db } = state
@@ -123,11 +154,24 @@ function rowsOf(
   )
   const forget = db.prepare('DELETE FROM message_sender WHERE updated_ms < ?')
   const count = db.prepare<[], number>('SELECT count(*) FROM message_sender').pluck()
+  const newestOf = db
+    .prepare<[number], number>(
+      'SELECT max(updated_ms) FROM (SELECT updated_ms FROM message_sender ORDER BY updated_ms LIMIT ?)',
+    )
+    .pluck()
+  const forgotten = db.prepare<[string], string>('SELECT value FROM setting WHERE key = ?').pluck()
+  const noteForgotten = db.prepare(
+    'INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+  )
   const trim = db.prepare<[number]>(
     'DELETE FROM message_sender WHERE sender IN (SELECT sender FROM message_sender ORDER BY updated_ms LIMIT ?)',
   )
   return {
-    highest: (name) => BigInt(select.get(name) ?? 0),
+    highest(name) {
+      const stored = select.get(name)
+      return stored === undefined ? undefined : BigInt(stored)
+    },
+    forgottenUntilMs: () => Number(forgotten.get(FORGOTTEN_SETTING) ?? Number.NEGATIVE_INFINITY),
     write(batch, nowMs) {
       state.writeRelaxed(() => {
         for (const [name, { highest }] of batch) upsert.run(name, highest.toString(), nowMs)
@@ -135,7 +179,10 @@ function rowsOf(
         forget.run(nowMs - 2 * (MAX_AGE_MS + MAX_AHEAD_MS))
         // Names cost nothing to make. A tenth at a time, since each time all of them are sorted.
         const stored = count.get() ?? 0
-        if (stored > maxStored) trim.run(stored - Math.floor(0.9 * maxStored))
+        if (stored <= maxStored) return
+        const surplus = stored - Math.floor(0.9 * maxStored)
+        noteForgotten.run(FORGOTTEN_SETTING, String(newestOf.get(surplus) ?? nowMs))
+        trim.run(surplus)
       })
     },
   }

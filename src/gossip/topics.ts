@@ -23,11 +23,16 @@ export interface TopicRules {
   maxBytes: number
   /**
    * Messages that one author may have forwarded by this node in a second, and how many at once after a silence. Of what is
-   * said in one turn and travels together, each counts.
+   * said in one turn and travels together, each counts. What this node says itself keeps to a part of it (own-pace.ts).
    */
   authorRate: { perSecond: number; burst: number }
   /** Its messages have sequence and time of their own, and are checked by them; others get an envelope that has. */
   hasEnvelope?: boolean
+  /**
+   * How much of its author's rate a message takes, 1 where this is not given; or what becomes of it for nothing, where it is malformed,
+   * too old, or was heard before: anybody can say again what its author once said. Remembers nothing of it. A throw means `ignore`.
+   */
+  cost?(message: GossipMessage): number | Exclude<Verdict, 'accept'>
   /** Looks at one message; must end within a few milliseconds. A throw means `ignore`. */
   check?(message: GossipMessage): Verdict | Promise<Verdict>
 }

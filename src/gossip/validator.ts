@@ -5,7 +5,7 @@ import type { Evidence, Policy } from '../trust/contract.ts'
 import { RateLimits } from './rate.ts'
 import type { GossipMessage, TopicRules, Verdict } from './topics.ts'
 
-/** Authors whose rate is remembered: about 100 bytes each. */
+/** Authors whose rate is remembered, by topic: about 100 bytes each. */
 export const AUTHORS_MAX = 20_000
 /**
  * What one neighbour may bring in all topics: more than the 2 000 messages a second that a node can verify, so that it
@@ -19,6 +19,8 @@ export interface ValidatorOptions {
   /** By full topic name. */
   topics: ReadonlyMap<string, TopicRules>
   trust: Policy & Evidence
+  /** Text form of this node's own peer id. */
+  self?: string | undefined
   log: Logger
   now: () => number
 }
@@ -41,7 +43,7 @@ const RESULT: Readonly<Record<Verdict, TopicValidatorResult>> = {
  * Decides what is delivered and forwarded. gossipsub has verified the signature before it asks, and takes a throw for
  * `ignore`, so that nothing is thrown here on purpose; reject is said only where the neighbour could have known better.
  */
-export function createValidator({ topics, trust, log, now }: ValidatorOptions): Validator {
+export function createValidator({ topics, trust, self, log, now }: ValidatorOptions): Validator {
   const authors = new RateLimits(AUTHORS_MAX, now)
   const neighbours = new RateLimits(NEIGHBOURS_MAX, now)
   const floodingUntilMs = new Map<string, number>()
@@ -76,10 +78,14 @@ export function createValidator({ topics, trust, log, now }: ValidatorOptions): 
       noteFlood(from)
       return 'ignore'
     }
+    const author = message.from.toString()
+    // Its own words come back from whoever has recorded them; the transport itself knows them for two minutes.
+    if (author === self) {
+      return 'ignore'
+    }
     if (message.data.byteLength > rules.maxBytes) {
       return reject(from, rules.name, 'size')
     }
-    const author = message.from.toString()
     // A neighbour that forwards the words of somebody whom only this node refuses does nothing wrong.
     if (
       !trust.decide(from, 'gossip', { topic: rules.name }).allowed ||
@@ -87,11 +93,21 @@ export function createValidator({ topics, trust, log, now }: ValidatorOptions): 
     ) {
       return 'ignore'
     }
-    if (!authors.take(`${rules.name} ${author}`, rules.authorRate)) {
-      trust.report(author, 'limit-exceeded', { limit: 'gossip-author-rate', topic: rules.name })
+    const seen: GossipMessage = { author, topic: rules.name, data: message.data }
+    const cost = rules.cost?.(seen) ?? 1
+    if (cost === 'reject') {
+      return reject(from, rules.name, 'content')
+    }
+    if (cost === 'ignore') {
       return 'ignore'
     }
-    const seen: GossipMessage = { author, topic: rules.name, data: message.data }
+    if (!authors.take(`${rules.name} ${author}`, rules.authorRate, cost)) {
+      // Of what others bring nobody knows when it was said: they may have kept it and bring it all at once.
+      if (author === from) {
+        trust.report(author, 'limit-exceeded', { limit: 'gossip-author-rate', topic: rules.name })
+      }
+      return 'ignore'
+    }
     const verdict = (await rules.check?.(seen)) ?? 'accept'
     if (verdict === 'reject') {
       return reject(from, rules.name, 'content')

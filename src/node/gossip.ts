@@ -59,6 +59,7 @@ export function nodeGossip(options: NodeGossipOptions): NodeGossip {
     networkName,
     topics: [...topics, recommendationsTopic(), ...messages.rules],
     trust,
+    self,
     state,
     log,
     // What was said under a topic is in the set of the same name, where there is one.

@@ -3,7 +3,7 @@ import { confidenceAt, NEWCOMER, sumsAt, type Views, viewsAt } from './model/acc
 import { BASELINE, SUMS, type SumName, type View } from './model/weights.ts'
 import { type ExplainedOpinion, type Hearsay, within } from './hearsay.ts'
 import type { PeerAccount } from './scores.ts'
-import { type Measure, measured, reaches, RULES, type Thresholds } from './thresholds.ts'
+import { type Measure, measured, RULES, type Thresholds } from './thresholds.ts'
 
 /** A score and where it comes from. */
 export interface PeerReport {
@@ -28,7 +28,7 @@ export interface PeerReport {
   override: number | null
   listed: 'blocked' | 'allowed' | null
   bannedUntilMs: number | null
-  /** What the peer may by its score, where scores count. */
+  /** What the peer may, where scores count; where the score would do and it may not, it is listed, banned or no member. */
   decisions: { action: Action; measure: Measure; value: number; threshold: number; allowed: boolean }[]
 }
 
@@ -39,11 +39,14 @@ export interface ExplainOptions {
   entry: PeerAccount | undefined
   listed: PeerReport['listed']
   thresholds: Thresholds | undefined
+  /** What is answered to who asks, by lists, membership, bans and scores. */
+  allows: (action: Action) => boolean
   said: ReturnType<Hearsay['explain']>
   nowMs: number
 }
 
-export function explain({ peer, entry, listed, thresholds, said, nowMs }: ExplainOptions): PeerReport {
+export function explain(options: ExplainOptions): PeerReport {
+  const { peer, entry, listed, thresholds, allows, said, nowMs } = options
   const override = entry?.override ?? null
   const model = entry === undefined ? NEWCOMER : viewsAt(entry.account, nowMs)
   const seen = override === null ? model : { honesty: override, reliability: override, storage: override }
@@ -88,14 +91,7 @@ export function explain({ peer, entry, listed, thresholds, said, nowMs }: Explai
       const isSeenOnly = rule.isSeenOnly === true || rule.measure === 'storage'
       const value = measured(isSeenOnly ? seen : views, rule.measure)
       const threshold = thresholds?.[rule.threshold] ?? 0
-      const byLists = listed === null ? undefined : listed === 'allowed'
-      return {
-        action,
-        measure: rule.measure,
-        value,
-        threshold,
-        allowed: byLists ?? (!isBanned && reaches(value, threshold)),
-      }
+      return { action, measure: rule.measure, value, threshold, allowed: allows(action) }
     })
   }
 }

@@ -231,7 +231,8 @@ export function createTrust(options: TrustOptions): TrustService {
     const listed = lists.has('block', peer) ? 'blocked' : lists.has('allow', peer) ? 'allowed' : null
     const nowMs = now()
     const said = hearsay.explain(peer, entry, nowMs)
-    return explain({ peer, entry, listed, thresholds, said, nowMs })
+    const allows = (action: Action): boolean => judge(peer, action).allowed
+    return explain({ peer, entry, listed, thresholds, allows, said, nowMs })
   }
 
   function changed(what: string, entry: { peer: string }): void {

@@ -16,6 +16,8 @@ export const ACCOUNT_RETENTION_MS = 365 * 24 * 3_600_000
 /** Some 100 MB of state.db. */
 export const ACCOUNTS_MAX = 200_000
 export const PAGE_MAX_ACCOUNTS = 1_000
+/** Of too many accounts one in so many goes at a time, of those that are looked at: the one of which least is known. */
+const LOOKED_AT_PER_FORGOTTEN = 4
 
 /** How often a peer was shut out for a time, and until when. */
 export interface Ban {
@@ -30,6 +32,14 @@ export interface PeerAccount {
   override: number | null
   ban: Ban | null
   fresh: { atMs: number; views: Views } | undefined
+}
+
+/** What of a row tells whether it may be forgotten. */
+interface Known {
+  peer: string
+  updatedMs: number
+  evidence: number | null
+  bannedUntilMs: number | null
 }
 
 interface Row {
@@ -61,7 +71,12 @@ export interface Scorekeeper {
   retain(nowMs: number, limit: number): boolean
 }
 
-export function openScorekeeper(state: TrustState, now: () => number): Scorekeeper {
+export function openScorekeeper(
+  state: TrustState,
+  now: () => number,
+  /** Other than the default only in tests. */
+  { maxAccounts = ACCOUNTS_MAX }: { maxAccounts?: number } = {},
+): Scorekeeper {
   const { db } = state
   const select = db.prepare<[string], Row>(
     'SELECT peer, account, override, ban FROM trust_peer WHERE peer = ?',
@@ -75,8 +90,15 @@ export function openScorekeeper(state: TrustState, now: () => number): Scorekeep
        updated_ms = excluded.updated_ms`,
   )
   // What the operator said stays until the operator takes it back.
-  const oldest = db.prepare<[number], { peer: string; updated_ms: number }>(
-    'SELECT peer, updated_ms FROM trust_peer WHERE override IS NULL ORDER BY updated_ms LIMIT ?',
+  const outdated = db
+    .prepare<[number, number], string>(
+      'SELECT peer FROM trust_peer WHERE override IS NULL AND updated_ms < ? ORDER BY updated_ms LIMIT ?',
+    )
+    .pluck()
+  const selectKnown = db.prepare<[string, number], Known>(
+    `SELECT peer, updated_ms AS updatedMs, json_extract(account, '$.evidence') AS evidence,
+       json_extract(ban, '$.untilMs') AS bannedUntilMs
+     FROM trust_peer WHERE override IS NULL AND peer > ? ORDER BY peer LIMIT ?`,
   )
   const count = db.prepare<[], number>('SELECT count(*) FROM trust_peer').pluck()
   const erase = db.prepare('DELETE FROM trust_peer WHERE peer = ?')
@@ -86,6 +108,8 @@ export function openScorekeeper(state: TrustState, now: () => number): Scorekeep
   const strangers = new LRUCache<string, true>({ max: CACHED_ACCOUNTS })
   const unwritten = new Map<string, PeerAccount>()
   let writing: PeerAccount[] = []
+  /** How far those were looked at of whom some have to be forgotten. */
+  let lookedAt = ''
 
   function find(peer: string): PeerAccount | undefined {
     const known = unwritten.get(peer) ?? cache.get(peer)
@@ -191,22 +215,42 @@ export function openScorekeeper(state: TrustState, now: () => number): Scorekeep
     },
     hasUnwritten: () => unwritten.size > 0,
     retain(nowMs, limit) {
-      const surplus = (count.get() ?? 0) - ACCOUNTS_MAX
-      const gone = oldest
-        .all(limit)
-        .filter(
-          ({ updated_ms: updatedMs }, index) => index < surplus || updatedMs < nowMs - ACCOUNT_RETENTION_MS,
-        )
+      const cutoffMs = nowMs - ACCOUNT_RETENTION_MS
+      const old = outdated.all(cutoffMs, limit).filter((peer) => !unwritten.has(peer))
+      const surplus = (count.get() ?? 0) - maxAccounts - old.length
+      const gone = [...new Set([...old, ...leastKnown(nowMs, surplus, limit - old.length)])]
       if (gone.length === 0) return false
       state.writeRelaxed(() => {
-        for (const { peer } of gone) erase.run(peer)
+        for (const peer of gone) erase.run(peer)
       })
-      for (const { peer } of gone) {
+      for (const peer of gone) {
         cache.delete(peer)
         unwritten.delete(peer)
       }
-      return gone.length === limit
+      return gone.length === limit || gone.length - old.length < surplus
     },
+  }
+
+  /**
+   * Some of whom little was seen, out of a part of all accounts, the next each time: peer ids are as good as random, so that each part
+   * is like the whole. The evidence is that of when they were last seen: those that are caught and keep quiet are not forgotten before
+   * names that somebody made up.
+   */
+  function leastKnown(nowMs: number, surplus: number, limit: number): string[] {
+    if (surplus <= 0 || limit <= 0) return []
+    const size = LOOKED_AT_PER_FORGOTTEN * limit
+    const next = selectKnown.all(lookedAt, size)
+    const part = next.length > 0 ? next : selectKnown.all('', size)
+    lookedAt = part.length < size ? '' : (part.at(-1)?.peer ?? '')
+    return part
+      .filter(({ peer, bannedUntilMs }) => {
+        const untilMs = cache.peek(peer)?.ban?.untilMs ?? bannedUntilMs ?? 0
+        // What waits to be written is newer than its row, and will be there again.
+        return untilMs <= nowMs && !unwritten.has(peer)
+      })
+      .toSorted((a, b) => (a.evidence ?? 0) - (b.evidence ?? 0) || a.updatedMs - b.updatedMs)
+      .slice(0, Math.min(surplus, Math.ceil(part.length / LOOKED_AT_PER_FORGOTTEN)))
+      .map(({ peer }) => peer)
   }
 
   function fromRow(row: Row): PeerAccount {

@@ -144,6 +144,7 @@ export async function startTestNode(options: TestNodeOptions = {}): Promise<Test
     networkName: settings.network.name,
     topics: options.topics ?? [],
     trust,
+    self: peerId.toString(),
     log,
   })
   const registry = new Registry()

@@ -28,8 +28,8 @@ export interface HookTimes {
 
 export interface CourierOptions {
   store: HookStore
-  /** It has given up: nothing more is sent until somebody enables it. */
-  onDisabled: (hook: StoredHook) => Promise<void>
+  /** It has given up: nothing more is sent until it is woken again. Called once its round is over, so that it may wait for others. */
+  onDisabled: (hook: StoredHook) => void
   /** What became of an attempt. */
   count: (what: 'delivered' | 'failed' | 'refused') => void
   times: HookTimes
@@ -39,8 +39,13 @@ export interface CourierOptions {
 
 interface Round {
   abort: AbortController
+  /** Something came since it began: there may be more than it saw when it looked last. */
+  isWoken: boolean
   done: Promise<void>
 }
+
+/** How a round ended: nothing waits any more, the hook takes nothing, or it was broken off. */
+type Outcome = 'through' | 'disabled' | 'ended'
 
 const GONE = 410
 /** Refusals that say nothing of the message: not now, not so fast, or who asks is not known. */
@@ -66,21 +71,20 @@ export class Courier {
 
   /** Something waits for the hook. */
   wake(hook: StoredHook): void {
-    if (this.#isStopped || this.#rounds.has(hook.id)) return
-    const abort = new AbortController()
-    const done = this.#run(hook, abort.signal)
-      .catch((error: unknown) => {
-        if (!abort.signal.aborted)
-          this.#options.log.warn({ err: error, hook: hook.id }, 'messages could not be sent on')
-        return false
-      })
-      .then((isThrough) => {
-        if (this.#rounds.get(hook.id)?.abort !== abort) return
-        this.#rounds.delete(hook.id)
-        // Something may have come after the last look.
-        if (isThrough && this.#options.store.head(hook.id) !== undefined) this.wake(hook)
-      })
-    this.#rounds.set(hook.id, { abort, done })
+    if (this.#isStopped) return
+    const running = this.#rounds.get(hook.id)
+    if (running !== undefined) {
+      running.isWoken = true
+      return
+    }
+    const round: Round = { abort: new AbortController(), isWoken: false, done: Promise.resolve() }
+    this.#rounds.set(hook.id, round)
+    round.done = this.#persist(hook, round.abort.signal).then((outcome) => {
+      if (this.#rounds.get(hook.id) !== round) return
+      this.#rounds.delete(hook.id)
+      if (outcome === 'disabled') this.#options.onDisabled(hook)
+      else if (round.isWoken) this.wake(hook)
+    })
   }
 
   /** Breaks off what is under way for a hook; its messages stay where they are. */
@@ -97,10 +101,26 @@ export class Courier {
     for (const agent of Object.values(this.#agents)) agent.destroy()
   }
 
-  /** True once nothing waits any more; false where the hook was disabled. */
-  async #run(hook: StoredHook, signal: AbortSignal): Promise<boolean> {
+  /** Goes on after a pause where the disk has refused something: nobody else would. Never fails. */
+  async #persist(hook: StoredHook, signal: AbortSignal): Promise<Outcome> {
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await this.#run(hook, signal)
+      } catch (error) {
+        if (signal.aborted) return 'ended'
+        this.#options.log.warn({ err: error, hook: hook.id }, 'messages could not be sent on; tried again')
+      }
+      try {
+        await pause(this.#pauseMs(failures), undefined, { signal, ref: false })
+      } catch {
+        return 'ended'
+      }
+    }
+  }
+
+  async #run(hook: StoredHook, signal: AbortSignal): Promise<Outcome> {
     const { store, times, now, count } = this.#options
-    const { firstPauseMs = FIRST_PAUSE_MS, disabledAfterMs = DISABLED_AFTER_MS } = times
+    const { disabledAfterMs = DISABLED_AFTER_MS } = times
     let failures = 0
     for (let next = store.head(hook.id); next !== undefined; next = store.head(hook.id)) {
       const answer = await this.#attempt(hook, next, signal)
@@ -120,20 +140,24 @@ export class Courier {
       const failingSinceMs = store.find(hook.id)?.failingSinceMs ?? now()
       const isGone = 'status' in answer && answer.status === GONE
       if (isGone || now() - failingSinceMs >= disabledAfterMs) {
-        await this.#options.onDisabled(hook)
-        return false
+        return 'disabled'
       }
       if (isRefused && next.refusals + 1 >= MAX_REFUSALS) {
         store.giveUp(hook.id, next.id)
         count('refused')
         continue
       }
-      const grownMs = Math.min(LONGEST_PAUSE_MS, firstPauseMs * 2 ** Math.min(failures - 1, 20))
       const asked = 'status' in answer ? (answer.retryAfterMs ?? 0) : 0
-      const ms = Math.max(grownMs * (0.5 + Math.random() / 2), Math.min(asked, LONGEST_ASKED_PAUSE_MS))
+      const ms = Math.max(this.#pauseMs(failures), Math.min(asked, LONGEST_ASKED_PAUSE_MS))
       await pause(ms, undefined, { signal, ref: false })
     }
-    return true
+    return 'through'
+  }
+
+  #pauseMs(failures: number): number {
+    const { firstPauseMs = FIRST_PAUSE_MS } = this.#options.times
+    const grownMs = Math.min(LONGEST_PAUSE_MS, firstPauseMs * 2 ** Math.min(failures - 1, 20))
+    return grownMs * (0.5 + Math.random() / 2)
   }
 
   async #attempt(hook: StoredHook, delivery: Delivery, signal: AbortSignal): Promise<PostAnswer | Error> {

@@ -47,6 +47,8 @@ export function createHooks(options: HooksOptions): RunningHooks {
   const figures = { delivered: 0, failed: 0, dropped: 0, refused: 0 }
   /** Ends what was attached for each hook. */
   const attached = new Map<number, () => void>()
+  /** What is done to each hook, one after the other: the last of it. */
+  const turns = new Map<number, Promise<unknown>>()
   let courier: Promise<Courier> | undefined
   let isStopped = false
 
@@ -62,17 +64,37 @@ export function createHooks(options: HooksOptions): RunningHooks {
           count: (what) => {
             figures[what] += 1
           },
-          async onDisabled({ id, topic }) {
-            detach(id)
-            await store.setDisabled(id, now())
-            log.warn(
-              { hook: id, topic, problem: store.find(id)?.problem },
-              'a hook is disabled: it takes nothing',
-            )
-          },
+          onDisabled,
         }),
     )
     return courier
+  }
+
+  /** Runs `work` once all is over that was begun for the hook before. */
+  function inTurn<T>(id: number, work: () => Promise<T>): Promise<T> {
+    const turn = (turns.get(id) ?? Promise.resolve()).then(work)
+    const over = turn
+      .catch(() => {})
+      .then(() => {
+        if (turns.get(id) === over) turns.delete(id)
+      })
+    turns.set(id, over)
+    return turn
+  }
+
+  function onDisabled({ id, topic }: StoredHook): void {
+    // Whoever enables it wakes it at the end, and whoever removes it has no use for it.
+    if (turns.has(id) || isStopped) return
+    inTurn(id, async () => {
+      detach(id)
+      try {
+        await store.setDisabled(id, now())
+      } catch (error) {
+        attach(found(id))
+        throw error
+      }
+      log.warn({ hook: id, topic, problem: store.find(id)?.problem }, 'a hook is disabled: it takes nothing')
+    }).catch((error: unknown) => log.warn({ err: error, hook: id }, 'a hook could not be disabled'))
   }
 
   async function wake(hook: StoredHook): Promise<void> {
@@ -81,6 +103,7 @@ export function createHooks(options: HooksOptions): RunningHooks {
   }
 
   function attach(hook: StoredHook): void {
+    if (isStopped || attached.has(hook.id)) return
     const end = messages.attach(hook.topic, (message) => {
       try {
         figures.dropped += store.enqueue(hook.id, message, now())
@@ -123,27 +146,35 @@ export function createHooks(options: HooksOptions): RunningHooks {
         secret: secret === undefined ? newSecret() : parseSecret(secret),
       }
       if (store.hooks().length >= MAX_HOOKS) throw tooManyHooks(MAX_HOOKS)
-      const hook = found(await store.add(checked, now()))
-      attach(hook)
-      return { ...report(hook), secret: secretText(checked.secret) }
+      const id = await store.add(checked, now())
+      return inTurn(id, async () => {
+        const hook = found(id)
+        attach(hook)
+        return { ...report(hook), secret: secretText(checked.secret) }
+      })
     },
     list: () => store.hooks().map(report),
-    async remove(id) {
-      const hook = found(id)
-      const last = report(hook)
-      detach(id)
-      await (await courier)?.end(id)
-      await store.remove(id)
-      return last
-    },
-    async enable(id) {
-      const hook = found(id)
-      detach(id)
-      await (await courier)?.end(id)
-      await store.setDisabled(id, null)
-      attach(hook)
-      return report(found(id))
-    },
+    remove: (id) =>
+      inTurn(id, async () => {
+        const last = report(found(id))
+        detach(id)
+        await (await courier)?.end(id)
+        await store.remove(id)
+        return last
+      }),
+    enable: (id) =>
+      inTurn(id, async () => {
+        const hook = found(id)
+        // It may be attached, and stays so all the while: what is heard meanwhile is queued.
+        await (await courier)?.end(id)
+        try {
+          await store.setDisabled(id, null)
+          attach(found(id))
+        } finally {
+          if (store.queued(id) > 0) void wake(hook)
+        }
+        return report(found(id))
+      }),
     statistics(): HookStatistics {
       const queued = store.hooks().reduce((sum, { id }) => sum + store.queued(id), 0)
       return { ...figures, queued }
@@ -155,6 +186,7 @@ export function createHooks(options: HooksOptions): RunningHooks {
       isStopped = true
       for (const id of attached.keys()) detach(id)
       await (await courier)?.stop()
+      await Promise.all(turns.values())
     },
   }
 }

@@ -13,6 +13,7 @@ import { hash } from 'node:crypto'
 import {
   decodeEnvelope,
   encodeEnvelope,
+  type Envelope,
   isTopic,
   MAX_PAYLOAD_BYTES,
   MAX_TOPIC_CHARACTERS,
@@ -27,7 +28,7 @@ import { MAX_SENDERS } from '../limits.ts'
 import { RateLimits } from '../rate.ts'
 import { openSenders, type SendersOptions } from '../senders.ts'
 import { createSequence } from '../sequence.ts'
-import { TOPIC_MAX_BYTES, type TopicRules, type Verdict } from '../topics.ts'
+import { type GossipMessage, TOPIC_MAX_BYTES, type TopicRules, type Verdict } from '../topics.ts'
 import { topicInvalid, tooManyListeners } from './errors.ts'
 import { AUTHOR_RATE, MAX_LISTENERS, PARTS, SENDER_RATE } from './limits.ts'
 import { Listener } from './listener.ts'
@@ -81,6 +82,8 @@ export function createAppMessages(options: AppMessagesOptions): RunningAppMessag
   /** By part: how many listen to topics in it, and what ends the subscription. */
   const parts = new Map<string, { count: number; end: () => void }>()
   const nextSequence = createSequence(now)
+  /** What was opened to see what it costs, of messages that are looked at next. */
+  const openedNow = new WeakMap<Uint8Array, Envelope>()
   const figures = { published: 0, sent: 0, heard: 0, repeated: 0, stale: 0, dropped: 0 }
   let services: Parameters<RunningAppMessages['start']>[0] | undefined
 
@@ -103,24 +106,34 @@ export function createAppMessages(options: AppMessagesOptions): RunningAppMessag
     return hasRoom
   }
 
-  /** Asked by gossip once a message, before it is forwarded or delivered. */
-  function check({
-    author,
-    topic: part,
-    data,
-  }: {
-    author: string
-    topic: string
-    data: Uint8Array
-  }): Verdict {
-    let envelope: ReturnType<typeof decodeEnvelope>
+  /** Undefined where it is none, or lies in another part. */
+  function opened({ topic: part, data }: GossipMessage): Envelope | undefined {
     try {
-      envelope = decodeEnvelope(data)
+      const envelope = decodeEnvelope(data)
+      return partOf(envelope.topic) === part ? envelope : undefined
     } catch {
-      return 'reject'
+      return undefined
     }
-    if (partOf(envelope.topic) !== part) return 'reject'
-    const freshness = senders.take(author, envelope.sequence, envelope.timeMs)
+  }
+
+  /** Asked by gossip before it counts a message. */
+  function cost(message: GossipMessage): number | 'ignore' | 'reject' {
+    const envelope = opened(message)
+    if (envelope === undefined) return 'reject'
+    const freshness = senders.look(message.author, envelope.sequence, envelope.timeMs)
+    if (freshness === 'fresh') {
+      openedNow.set(message.data, envelope)
+      return 1
+    }
+    figures[freshness] += 1
+    return 'ignore'
+  }
+
+  /** Asked by gossip once a message, before it is forwarded or delivered. */
+  function check(message: GossipMessage): Verdict {
+    const envelope = openedNow.get(message.data) ?? opened(message)
+    if (envelope === undefined) return 'reject'
+    const freshness = senders.take(message.author, envelope.sequence, envelope.timeMs)
     if (freshness === 'fresh') return 'accept'
     figures[freshness] += 1
     return 'ignore'
@@ -163,6 +176,7 @@ export function createAppMessages(options: AppMessagesOptions): RunningAppMessag
       maxBytes: TOPIC_MAX_BYTES,
       authorRate: AUTHOR_RATE,
       hasEnvelope: true,
+      cost,
       check,
     })),
     take(sender, envelope) {

@@ -20,13 +20,13 @@ export interface AppMessages {
   /**
    * To everybody who listens to the topic, oneself included. Resolves with the number of neighbours it went to, which may be 0.
    *
-   * @throws ERR_MESSAGE_TOPIC, ERR_MESSAGE_TOO_LARGE, ERR_GOSSIP_STOPPED
+   * @throws ERR_MESSAGE_TOPIC, ERR_MESSAGE_TOO_LARGE, ERR_GOSSIP_STOPPED, ERR_GOSSIP_BUSY (more than others would pass on)
    */
   publish(topic: string, payload: Uint8Array): Promise<number>
   /**
    * To one peer; resolves when it was handed to somebody who listens there.
    *
-   * @throws as `publish`, and ERR_MESSAGE_REFUSED, ERR_MESSAGE_UNSUPPORTED, ERR_PEER_UNREACHABLE, ERR_CANCELLED
+   * @throws as `publish` but ERR_GOSSIP_BUSY, and ERR_MESSAGE_REFUSED, ERR_MESSAGE_UNSUPPORTED, ERR_PEER_UNREACHABLE, ERR_CANCELLED
    */
   send(peer: PeerId, topic: string, payload: Uint8Array, signal: AbortSignal): Promise<void>
   /**

@@ -1,12 +1,17 @@
 import type { PeerId } from '@libp2p/interface'
 import { forgetOldest } from '../../../protocols/shared/forget-oldest.ts'
-import { MAX_SUBJECTS } from '../../../protocols/trust/index.ts'
+import { someOf } from '../../../protocols/shared/some-of.ts'
+import { Status } from '../../../protocols/shared/status.ts'
+import { MAX_SUBJECTS, RecommendationsRefusedError } from '../../../protocols/trust/index.ts'
 import type { SignedRecommendation, TrustExchange } from '../../../protocols/trust/types.ts'
+import { RateLimits } from '../../gossip/rate.ts'
 import type { Logger } from '../../telemetry/types.ts'
 import {
   ASK_INTERVAL_MS,
+  ASK_RATE,
   ASK_TIMEOUT_MS,
   ASKED_ABOUT_NEWCOMERS,
+  BUSY_PAUSE_MS,
   MAX_NEWCOMERS,
   MAX_PAGES,
   MAX_PEERS,
@@ -34,7 +39,7 @@ export interface AskerOptions {
 
 /**
  * Asks trusted peers what they have seen of others: all of it when they connect or become trusted, and now and then; what they know of
- * somebody who just came at once. One peer is asked at a time.
+ * somebody who just came at once. All that one peer is asked keeps to one rate: over that of the peer, this node would be the worse for it.
  */
 export class Asker {
   readonly #options: AskerOptions
@@ -43,6 +48,11 @@ export class Asker {
   readonly #asked = new Map<string, { since: bigint; atMs: number }>()
   readonly #waiting = new Map<string, PeerId>()
   readonly #newcomers = new Map<string, PeerId>()
+  /** When others were last asked about a peer. */
+  readonly #askedAbout = new Map<string, number>()
+  /** When a peer said that it has too much to do. */
+  readonly #busy = new Map<string, number>()
+  readonly #rates: RateLimits
   readonly #onIdentify = ({ detail }: CustomEvent<{ peerId: PeerId }>): void => this.#came(detail.peerId)
   #newcomersTimer: NodeJS.Timeout | undefined
   #timer: NodeJS.Timeout | undefined
@@ -50,6 +60,7 @@ export class Asker {
 
   constructor(options: AskerOptions) {
     this.#options = options
+    this.#rates = new RateLimits(MAX_PEERS, options.now)
   }
 
   start(): void {
@@ -76,6 +87,7 @@ export class Asker {
     this.#wait(peer)
     const name = peer.toString()
     if (!this.#options.isNew(name) || this.#newcomers.size >= MAX_NEWCOMERS) return
+    if (this.#isWithin(this.#askedAbout.get(name), ASK_INTERVAL_MS)) return
     this.#newcomers.set(name, peer)
     this.#newcomersTimer ??= setTimeout(() => {
       this.#newcomersTimer = undefined
@@ -84,11 +96,9 @@ export class Asker {
   }
 
   #wait(peer: PeerId): void {
-    const { isHeard, now } = this.#options
     const name = peer.toString()
-    const askedMs = this.#asked.get(name)?.atMs
-    const isLate = askedMs === undefined || Math.abs(now() - askedMs) >= ASK_INTERVAL_MS
-    if (!isLate || this.#running.signal.aborted || !isHeard(name)) return
+    const isEarly = this.#isWithin(this.#asked.get(name)?.atMs, ASK_INTERVAL_MS)
+    if (isEarly || this.#running.signal.aborted || !this.#options.isHeard(name)) return
     this.#waiting.set(name, peer)
     forgetOldest(this.#waiting, MAX_PEERS)
     void this.#askWaiting()
@@ -107,9 +117,9 @@ export class Asker {
   async #askPages(name: string, peer: PeerId, signal: AbortSignal): Promise<void> {
     const { exchange, hear, now } = this.#options
     let since = this.#asked.get(name)?.since ?? 0n
-    // Before the answer: who does not answer is not asked again at once.
-    this.#note(name, { since, atMs: now() })
-    for (let page = 0; page < MAX_PAGES; page += 1) {
+    for (let page = 0; page < MAX_PAGES && this.#mayAsk(name); page += 1) {
+      // Before the answer: who does not answer is not asked again at once.
+      this.#note(name, { since, atMs: now() })
       const { recommendations, next, more } = await exchange.ask(peer, since, { signal })
       hear(peer, recommendations)
       since = next
@@ -119,24 +129,47 @@ export class Asker {
   }
 
   async #askAboutNewcomers(): Promise<void> {
-    const { peers, exchange, isHeard, hear } = this.#options
-    const newcomers = [...this.#newcomers]
+    const { peers, isHeard } = this.#options
+    const newcomers = [...this.#newcomers.values()]
     this.#newcomers.clear()
-    const knowing = peers
-      .getPeers()
-      .filter((peer) => isHeard(peer.toString()))
-      .slice(0, ASKED_ABOUT_NEWCOMERS)
-    for (const peer of knowing) {
-      await this.#attempt(peer.toString(), async (signal) => {
-        const subjects = newcomers.map(([, subject]) => subject).filter((subject) => !subject.equals(peer))
-        for (let from = 0; from < subjects.length; from += MAX_SUBJECTS) {
-          const some = subjects.slice(from, from + MAX_SUBJECTS)
-          const answer = await exchange.askAbout(peer, some, { signal })
-          if (answer === undefined) return
-          hear(peer, answer)
-        }
-      })
+    const knowing = peers.getPeers().filter((peer) => isHeard(peer.toString()))
+    let asked = 0
+    for (const peer of someOf(knowing, knowing.length)) {
+      if (asked >= ASKED_ABOUT_NEWCOMERS) return
+      const subjects = newcomers.filter((subject) => !subject.equals(peer))
+      if (subjects.length === 0 || !this.#mayAsk(peer.toString())) continue
+      asked += 1
+      await this.#attempt(peer.toString(), (signal) => this.#askAbout(peer, subjects, signal))
     }
+  }
+
+  /** The first request is counted already. */
+  async #askAbout(peer: PeerId, subjects: readonly PeerId[], signal: AbortSignal): Promise<void> {
+    const { exchange, hear } = this.#options
+    for (let from = 0; from < subjects.length; from += MAX_SUBJECTS) {
+      if (from > 0 && !this.#mayAsk(peer.toString())) return
+      const some = subjects.slice(from, from + MAX_SUBJECTS)
+      for (const subject of some) this.#noteAskedAbout(subject.toString())
+      const answer = await exchange.askAbout(peer, some, { signal })
+      if (answer === undefined) return
+      hear(peer, answer)
+    }
+  }
+
+  #noteAskedAbout(subject: string): void {
+    this.#askedAbout.delete(subject)
+    forgetOldest(this.#askedAbout, MAX_PEERS)
+    this.#askedAbout.set(subject, this.#options.now())
+  }
+
+  /** Whether a peer may be asked something now; then it counts as asked. */
+  #mayAsk(peer: string): boolean {
+    return !this.#isWithin(this.#busy.get(peer), BUSY_PAUSE_MS) && this.#rates.take(peer, ASK_RATE)
+  }
+
+  /** A clock that was put back counts as well. */
+  #isWithin(atMs: number | undefined, ms: number): boolean {
+    return atMs !== undefined && Math.abs(this.#options.now() - atMs) < ms
   }
 
   #note(name: string, asked: { since: bigint; atMs: number }): void {
@@ -150,6 +183,11 @@ export class Asker {
     try {
       await work(signal)
     } catch (error) {
+      if (error instanceof RecommendationsRefusedError && error.status === Status.busy) {
+        this.#busy.delete(peer)
+        forgetOldest(this.#busy, MAX_PEERS)
+        this.#busy.set(peer, this.#options.now())
+      }
       // It may be of an older version, busy, or gone.
       this.#options.log.debug({ peer, error: String(error) }, 'a peer did not say what it has seen of others')
     }

@@ -43,6 +43,12 @@ export const MAX_BUNDLE_AGE_MS = 10 * 60_000
 /** Requests of one peer that are answered: a page each, so that all of a node's word takes eight. */
 export const REQUEST_RATE = { perSecond: 0.1, burst: 16 }
 
+/** Requests that this node makes of one peer, whatever they are about: all pages at once, and well below what others answer. */
+export const ASK_RATE = { perSecond: 0.05, burst: 8 }
+
+/** A peer that has too much to do is not asked for so long. */
+export const BUSY_PAUSE_MS = 10 * 60_000
+
 /** Peers whose rate of requests is remembered, and how far they were asked. */
 export const MAX_PEERS = 10_000
 
@@ -52,7 +58,7 @@ export const ASK_INTERVAL_MS = 30 * 60_000
 /** Pages asked of one peer in a row: all that it may keep. */
 export const MAX_PAGES = 8
 
-/** Trusted peers that are asked about one that just came. */
+/** Trusted peers that are asked about one that just came, chosen at random, once in `ASK_INTERVAL_MS`. */
 export const ASKED_ABOUT_NEWCOMERS = 3
 
 /** Newcomers are asked about together, after so long. */

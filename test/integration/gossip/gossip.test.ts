@@ -120,6 +120,8 @@ describe('gossip', () => {
       const [one, two, three] = await signMessages(first.privateKey, topic, said)
       verify.mockClear()
       await first.send([one!, two!])
+      // A copy that came meanwhile would be checked as well.
+      await eventually('both were heard', () => heard.length === 2)
       for (let copy = 0; copy < 20; copy++) {
         await first.send([one!])
         await second.send([two!, one!])
@@ -130,7 +132,8 @@ describe('gossip', () => {
       await second.send([{ ...three!, data: bytes('made up, again') }])
       await second.send([{ ...one!, signature: three!.signature! }])
       await eventually('all were looked at', () => verify.mock.calls.length >= 6)
-      expect(heard).toEqual(['one', 'two', 'three'])
+      // Those of one frame are verified beside each other.
+      expect(heard.toSorted()).toEqual(['one', 'three', 'two'])
       expect(await Promise.all(verify.mock.results.map(({ value }) => value as unknown))).toEqual([
         true,
         true,
@@ -142,6 +145,43 @@ describe('gossip', () => {
     } finally {
       verify.mockRestore()
       await Promise.all([first.stop(), second.stop()])
+    }
+  })
+
+  it('holds back who says more than can be looked at, and leaves others their turn', async () => {
+    const spoken: TopicRules = {
+      name: 'spoken',
+      maxBytes: 20_000,
+      authorRate: { perSecond: 10_000, burst: 10_000 },
+      hasEnvelope: true,
+    }
+    const node = await start({ topics: [spoken] })
+    let turn = 0
+    let immediate: NodeJS.Immediate
+    const count = (): void => {
+      turn += 1
+      immediate = setImmediate(count)
+    }
+    const perTurn = new Map<number, number>()
+    node.gossip.subscribe('spoken', () => {
+      perTurn.set(turn, (perTurn.get(turn) ?? 0) + 1)
+    })
+    const speaker = await rawSpeaker(node.address)
+    try {
+      const [topic = ''] = node.libp2p.services.pubsub.getTopics()
+      const payloads = Array.from({ length: 1_500 }, (_, index) => bytes(`${index} ${'x'.repeat(1_000)}`))
+      const messages = await signMessages(speaker.privateKey, topic, payloads)
+      count()
+      const sent = speaker.send(messages.slice(0, 500))
+      for (let at = 500; at < messages.length; at += 10) await speaker.send(messages.slice(at, at + 10))
+      await sent
+      const heard = (): number => [...perTurn.values()].reduce((sum, some) => sum + some, 0)
+      await eventually('all were heard', () => heard() === messages.length, 60_000)
+      // Without it all that had come was looked at in two or three turns.
+      expect(perTurn.size).toBeGreaterThan(8)
+    } finally {
+      clearImmediate(immediate!)
+      await speaker.stop()
     }
   })
 

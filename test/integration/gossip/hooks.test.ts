@@ -86,9 +86,9 @@ function say(text: string, topic = 'weather'): boolean[] {
 }
 
 let clockMs = Date.now()
-const start = (times: HookTimes = {}): RunningHooks => {
+const start = (times: HookTimes = {}, over: HooksOptions['state'] = state): RunningHooks => {
   hooks = createHooks({
-    state,
+    state: over,
     messages,
     log: quiet,
     times: { firstPauseMs: 1, requestTimeoutMs: 2_000, ...times },
@@ -261,6 +261,114 @@ describe('a hook', () => {
     expect(await hooks.remove(1)).toMatchObject({ id: 1, queued: 2 })
     expect(hooks.list()).toEqual([])
     expect(say('nobody')).toEqual([])
+    expect(hooks.statistics().queued).toBe(0)
+  })
+
+  it('hears all that is said while it is enabled', async () => {
+    await hooks.stop()
+    const slow = Promise.withResolvers<void>()
+    let isSlow = false
+    start(
+      {},
+      {
+        db: state.db,
+        writeRelaxed: (work) => state.writeRelaxed(work),
+        async write(work) {
+          const done = await state.write(work)
+          if (isSlow) await slow.promise
+          return done
+        },
+      },
+    )
+    await add()
+    receiver.answer = (_, response) => void response.writeHead(503).end()
+    say('before')
+    await eventually('it fails', () => hooks.list()[0]?.state === 'failing')
+    isSlow = true
+    const enabled = hooks.enable(1)
+    await eventually('its failure is forgotten', () => hooks.list()[0]?.state === 'ok')
+    receiver.answer = (_, response) => void response.end()
+    expect(say('meanwhile')).toEqual([true])
+    slow.resolve()
+    await enabled
+    await eventually('both were taken', () => hooks.statistics().delivered === 2)
+    expect(new Set(receiver.texts)).toEqual(new Set(['before', 'meanwhile']))
+  })
+
+  it('is followed once however often it is enabled, and not at all once it is removed', async () => {
+    await add()
+    await Promise.all([hooks.enable(1), hooks.enable(1)])
+    expect(say('once')).toEqual([true])
+    await eventually('it was taken', () => hooks.statistics().delivered === 1)
+    const ends = await Promise.allSettled([hooks.enable(1), hooks.remove(1), hooks.enable(1)])
+    expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected'])
+    expect(ends[2]).toMatchObject({ reason: { code: 'ERR_HOOK_NOT_FOUND' } })
+    expect([...hearers.values()].reduce((sum, { size }) => sum + size, 0)).toBe(0)
+    expect(say('nobody')).toEqual([])
+    expect(hooks.statistics().queued).toBe(0)
+  })
+
+  it('that is enabled while it gives up is tried again', async () => {
+    await add()
+    receiver.answer = (_, response) => void response.writeHead(410).end()
+    say('gone')
+    await eventually('it was asked', () => receiver.got.length === 1)
+    // Beside what the answer makes of it.
+    await hooks.enable(1)
+    await eventually('it was asked again', () => receiver.got.length >= 2)
+    await eventually('it is disabled in the end', () => hooks.list()[0]?.state === 'disabled')
+    await eventually('nothing is followed', () => say('not heard').length === 0)
+  })
+
+  it('goes on where the disk has refused that it is enabled', async () => {
+    await hooks.stop()
+    let isFull = false
+    start(
+      { firstPauseMs: 60_000 },
+      {
+        db: state.db,
+        writeRelaxed: (work) => state.writeRelaxed(work),
+        async write(work) {
+          if (isFull) throw new Error('the disk is full')
+          return state.write(work)
+        },
+      },
+    )
+    await add()
+    receiver.answer = (_, response) => void response.writeHead(503).end()
+    say('waits')
+    await eventually('it fails', () => hooks.list()[0]?.state === 'failing')
+    receiver.answer = (_, response) => void response.end()
+    isFull = true
+    await expect(hooks.enable(1)).rejects.toThrow('the disk is full')
+    await eventually('it was taken', () => hooks.statistics().delivered === 1)
+  })
+
+  it('goes on by itself after the disk has refused something', async () => {
+    await hooks.stop()
+    let refusals = 0
+    start(
+      {},
+      {
+        db: state.db,
+        write: (work) => state.write(work),
+        writeRelaxed(work) {
+          if (refusals > 0) {
+            refusals -= 1
+            throw new Error('the disk is full')
+          }
+          return state.writeRelaxed(work)
+        },
+      },
+    )
+    await add()
+    receiver.answer = (_, response) => {
+      if (receiver.got.length === 1) refusals = 1
+      response.end()
+    }
+    say('the only one')
+    await eventually('it was taken', () => hooks.statistics().delivered === 1)
+    expect(receiver.texts).toEqual(['the only one', 'the only one'])
     expect(hooks.statistics().queued).toBe(0)
   })
 })

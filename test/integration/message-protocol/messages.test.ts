@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey, Stream } from '@libp2p/interface'
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
 import { pEvent } from 'p-event'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
@@ -36,7 +37,7 @@ afterEach(async () => {
 
 /** A node with messages, as the daemon joins them; a clock of its own, where a test moves it. */
 async function start(
-  options: { clock?: () => number; privateKey?: Ed25519PrivateKey } = {},
+  options: { clock?: () => number; privateKey?: Ed25519PrivateKey; mayNotSpeak?: boolean } = {},
 ): Promise<Talker> {
   const folder = await mkdtemp(join(tmpdir(), 'p2pnode-messages-'))
   const state: StateDatabase = await openState({ path: join(folder, 'state.db'), log: quietLogger() })
@@ -58,7 +59,10 @@ async function start(
           networkName: 'test',
           take: messages.take,
           trust: {
-            decide: (...question) => reported.trust?.decide(...question) ?? { allowed: true },
+            decide: (...question) =>
+              options.mayNotSpeak === true
+                ? { allowed: false, reason: 'score' }
+                : (reported.trust?.decide(...question) ?? { allowed: true }),
             report: (...evidence) => reported.trust?.report(...evidence),
           },
           log: quietLogger(),
@@ -220,6 +224,10 @@ describe('messages to one', () => {
     const refused = sends.filter(({ status }) => status === 'rejected')
     expect(refused.length).toBeGreaterThan(0)
     expect(sends.length - refused.length).toBeGreaterThan(0)
+    // It kept to what may be under way at once.
+    expect(
+      b.trust.evidence({ peer: a.peer }).evidence.filter(({ kind }) => kind === 'limit-exceeded'),
+    ).toEqual([])
   })
 })
 
@@ -230,6 +238,8 @@ describe('a peer that breaks the rules of messages', () => {
   async function open(a: Talker, b: Talker): Promise<Stream> {
     return a.libp2p.dialProtocol(peerIdFromString(b.peer), PROTOCOL, { signal: soon() })
   }
+
+  const openOnes = (streams: Stream[]): number => streams.filter(({ status }) => status === 'open').length
 
   it.each<[string, () => Uint8Array]>([
     ['garbage', () => new Uint8Array(100).fill(0xff)],
@@ -273,5 +283,40 @@ describe('a peer that breaks the rules of messages', () => {
     expect(
       b.trust.evidence({ peer: a.peer }).evidence.filter(({ kind }) => kind === 'protocol-violation'),
     ).toEqual([])
+  })
+
+  it('by opening streams and saying nothing keeps nobody else from being heard, and loses them', async () => {
+    const [a, b] = await pair()
+    const heard = await hear(b, 'weather', [a])
+    const silent = await startTestNode()
+    cleanups.push(() => silent.stop())
+    const streams: Stream[] = []
+    for (let count = 0; count < 4; count += 1) {
+      const connection = await silent.libp2p.dial(multiaddr(b.address), { force: true, signal: soon() })
+      const opened = await Promise.allSettled(
+        Array.from({ length: 32 }, () =>
+          connection.newStream(PROTOCOL, { maxOutboundStreams: 1_000, signal: soon() }),
+        ),
+      )
+      streams.push(...opened.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : [])))
+    }
+    await eventually('what is over its bound is closed', () => openOnes(streams) <= 32)
+    expect(b.trust.evidence({ peer: silent.peer }).evidence).toContainEqual(
+      expect.objectContaining({ kind: 'limit-exceeded', detail: { limit: 'message-streams' } }),
+    )
+    await a.messages.send(peerIdFromString(b.peer), 'weather', bytes('heard'), soon())
+    await eventually('it is heard', () => heard.length === 1)
+    await eventually('nobody waits for it', () => openOnes(streams) === 0)
+  })
+
+  it('is not read where it may not speak', async () => {
+    const [a, b] = [await start(), await start({ mayNotSpeak: true })]
+    await a.network.connect(b.address, soon())
+    const stream = await open(a, b)
+    // Long before what is said would have to be there.
+    await eventually('it is closed', () => stream.status !== 'open', 2_000)
+    await expect(
+      a.messages.send(peerIdFromString(b.peer), 'weather', bytes('x'), soon()),
+    ).rejects.toMatchObject({ code: 'ERR_PEER_UNREACHABLE' })
   })
 })

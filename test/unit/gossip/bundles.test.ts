@@ -24,11 +24,9 @@ const RULES: TopicRules = {
 let home: string
 let state: StateDatabase
 let clock: { nowMs: number }
-let reports: string[]
 const open = (): Bundles => {
   const bundles = new Bundles({
     state,
-    trust: { report: (peer, kind) => reports.push(`${peer} ${kind}`) },
     log: quietLogger(),
     now: () => clock.nowMs,
   })
@@ -40,7 +38,6 @@ beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'p2pnode-bundles-'))
   state = await openState({ path: join(home, 'state.db'), log: quietLogger() })
   clock = { nowMs: NOW_MS }
-  reports = []
 })
 afterEach(async () => {
   await state.close()
@@ -123,13 +120,19 @@ describe('what services say', () => {
     bundles.stop()
   })
 
-  it('counts towards the rate of its author, however it is bundled', async () => {
+  it('costs its author as much as there is in it, and nothing where it is old or was heard before', async () => {
     const bundles = open()
-    const full = Array.from({ length: 60 }, (_, index) => `${index}`)
-    expect(await hear(bundles, bundleOf(full, 1n))).toBe('accept')
-    expect(await hear(bundles, bundleOf(full, 2n))).toBe('ignore')
-    expect(reports).toEqual(['a limit-exceeded'])
-    expect(await hear(bundles, bundleOf(full, 3n), 'b')).toBe('accept')
+    const cost = (data: Uint8Array, author = 'a') =>
+      bundles.around(RULES).cost?.({ author, topic: 'news', data })
+    const full = bundleOf(Array.from({ length: 60 }, (_, index) => `${index}`))
+    // Asking changes nothing.
+    expect([cost(full), cost(full)]).toEqual([60, 60])
+    expect(await hear(bundles, full)).toBe('accept')
+    expect(cost(full)).toBe('ignore')
+    expect(cost(bundleOf(['one']), 'b')).toBe(1)
+    expect(cost(bundleOf(['late'], 2n, clock.nowMs - MAX_AGE_MS - 1))).toBe('ignore')
+    expect(cost(bundleOf(['x'.repeat(1_001)], 2n))).toBe('reject')
+    expect(cost(new Uint8Array(9))).toBe('reject')
     bundles.stop()
   })
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { MAX_AGE_MS, MAX_AHEAD_MS, SEQUENCES_PER_SENDER } from '../../../src/gossip/limits.ts'
+import { MAX_AGE_MS, MAX_AHEAD_MS, MAX_SENDERS, SEQUENCES_PER_SENDER } from '../../../src/gossip/limits.ts'
 import { openSenders, type Senders } from '../../../src/gossip/senders.ts'
 import { openState } from '../../../src/storage/state/index.ts'
 import type { StateDatabase } from '../../../src/storage/state/types.ts'
@@ -98,5 +98,49 @@ describe('what was heard before', () => {
     for (let index = 0; index < 100; index++) bounded.take(`made up ${index}`, 1n, clock.nowMs)
     bounded.stop()
     expect(state.db.prepare('SELECT count(*) AS count FROM message_sender').get()).toEqual({ count: 18 })
+  })
+
+  it('is not taken again once its sender had to make room for made-up names', () => {
+    senders.stop()
+    const openSmall = (): Senders =>
+      openSenders({ state, log: quietLogger(), now: () => clock.nowMs, maxStored: 10 })
+    let small = openSmall()
+    const saidMs = clock.nowMs + MAX_AHEAD_MS
+    expect(small.take('victim', 5n, saidMs)).toBe('fresh')
+    small.stop()
+    clock.nowMs += 1_000
+    small = openSmall()
+    for (let index = 0; index < 50; index += 1) small.take(`made up ${index}`, 1n, clock.nowMs)
+    small.stop()
+    small = openSmall()
+    expect(state.db.prepare("SELECT * FROM message_sender WHERE sender = 'victim'").all()).toEqual([])
+    expect(small.look('victim', 5n, saidMs)).toBe('stale')
+    expect(small.take('victim', 5n, saidMs)).toBe('stale')
+    // What is said after that is taken, and names that are known are not touched by it.
+    expect(small.take('made up 49', 2n, clock.nowMs)).toBe('fresh')
+    clock.nowMs += MAX_AHEAD_MS + 1_000
+    expect(small.take('victim', 6n, clock.nowMs)).toBe('fresh')
+    small.stop()
+  })
+
+  it('is not taken again where nothing is on disk either', () => {
+    const inMemory = openSenders({ state: undefined, log: quietLogger(), now: () => clock.nowMs })
+    const saidMs = clock.nowMs
+    expect(inMemory.take('victim', 5n, saidMs)).toBe('fresh')
+    clock.nowMs += 1
+    for (let index = 0; index < MAX_SENDERS; index += 1)
+      inMemory.take(`made up ${index}`, 1n, clock.nowMs + MAX_AHEAD_MS)
+    expect(inMemory.take('victim', 5n, saidMs)).toBe('stale')
+    // A clock that is put back by a day does not silence strangers for a day.
+    clock.nowMs -= 24 * 3_600_000
+    expect(inMemory.take('stranger', 1n, clock.nowMs)).toBe('fresh')
+  })
+
+  it('is looked at without taking note of it', () => {
+    expect(senders.look('a', 1n, clock.nowMs)).toBe('fresh')
+    expect(take(1n)).toBe('fresh')
+    expect(senders.look('a', 1n, clock.nowMs)).toBe('repeated')
+    expect(senders.look('a', 2n, clock.nowMs - MAX_AGE_MS - 1)).toBe('stale')
+    expect(senders.look('a', 0n, clock.nowMs)).toBe('repeated')
   })
 })

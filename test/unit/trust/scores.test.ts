@@ -1,4 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openScorekeeper, type Scorekeeper } from '../../../src/trust/scores.ts'
+import { RULES } from '../../../src/trust/thresholds.ts'
+import type { Action } from '../../../src/trust/contract.ts'
+import { createTrust, type TrustService } from '../../../src/trust/index.ts'
+import { quietLogger } from '../../support/network.ts'
 import { newPeer, openTrust, THRESHOLDS, type TrustFixture } from '../../support/trust.ts'
 
 const MINUTE_MS = 60_000
@@ -140,5 +145,140 @@ describe('scores and what they allow', () => {
     const second = trust.peers({ limit: 3, afterPeer: first.nextAfterPeer ?? '' })
     expect([...first.peers, ...second.peers].map((entry) => entry.peer)).toEqual(names.toSorted())
     expect(second.nextAfterPeer).toBeNull()
+  })
+})
+
+describe('what is explained', () => {
+  const members = new Set<string>()
+  let trust: TrustService
+  let other: string
+  beforeEach(async () => {
+    members.clear()
+    ;({ peer: other } = await newPeer())
+    const { state, clock } = fixture
+    trust = createTrust({
+      state,
+      log: quietLogger(),
+      networkName: 'test',
+      thresholds: THRESHOLDS,
+      membership: { admits: (name) => members.size === 0 || members.has(name), onChange() {} },
+      now: () => clock.nowMs,
+    })
+  })
+  afterEach(() => trust.stop())
+
+  it.each<[string, string | undefined, () => void]>([
+    ['of whom nothing is known', undefined, () => {}],
+    ['that is blocked', 'deny-list', () => void trust.block(peer)],
+    ['that is not on the list of those that are allowed', 'not-on-allow-list', () => void trust.allow(other)],
+    [
+      'that is blocked and on that list',
+      'deny-list',
+      () => {
+        trust.allow(peer)
+        trust.block(peer)
+      },
+    ],
+    [
+      'that is on the list and no member',
+      'not-a-member',
+      () => {
+        members.add(other)
+        trust.allow(peer)
+      },
+    ],
+    ['that is no member', 'not-a-member', () => void members.add(other)],
+    [
+      'that is banned',
+      'banned',
+      () => {
+        for (let time = 0; time < 6; time += 1) trust.report(peer, 'message-invalid')
+      },
+    ],
+    [
+      'with a low score',
+      'score',
+      () => {
+        for (let time = 0; time < 3; time += 1) trust.report(peer, 'message-invalid')
+      },
+    ],
+    ['with the word of the operator', undefined, () => void trust.setScore(peer, 0.9)],
+  ])('of a peer %s is what is decided', (_, reason, begin) => {
+    begin()
+    const { decisions } = trust.explain(peer)
+    expect(decisions.map(({ action }) => action).toSorted()).toEqual(Object.keys(RULES).toSorted())
+    const decided = (Object.keys(RULES) as Action[]).map((action) => ({
+      action,
+      decision: trust.decide(peer, action),
+    }))
+    for (const { action, decision } of decided)
+      expect(decisions.find((each) => each.action === action)?.allowed, action).toBe(decision.allowed)
+    if (reason !== undefined)
+      expect(decided).toContainEqual(expect.objectContaining({ decision: { allowed: false, reason } }))
+    expect(trust.peers().peers.every((each) => each.peer !== peer || each.decisions.length > 0)).toBe(true)
+  })
+})
+
+describe('too many accounts', () => {
+  const MAX = 40
+  let keeper: Scorekeeper
+
+  function write(): void {
+    while (keeper.hasUnwritten()) {
+      fixture.state.writeRelaxed(() => keeper.write())
+      keeper.written()
+    }
+  }
+
+  async function makeUp(count: number): Promise<string[]> {
+    const names = await Promise.all(Array.from({ length: count }, async () => (await newPeer()).peer))
+    for (const name of names) keeper.note(name, 'dial-failed', fixture.clock.nowMs)
+    write()
+    return names
+  }
+
+  function retain(): void {
+    for (let step = 0; step < 1_000 && keeper.retain(fixture.clock.nowMs, 5); step += 1);
+  }
+
+  const stored = (): number =>
+    fixture.state.db.prepare<[], number>('SELECT count(*) FROM trust_peer').pluck().get() ?? 0
+
+  it('are made fewer by those of which least is known, and never by one that is banned', async () => {
+    const { trust, clock, state } = fixture
+    const { peer: liar } = await newPeer()
+    for (let time = 0; time < 3; time += 1) trust.report(liar, 'block-invalid')
+    const honestyOfLiar = trust.explain(liar).honesty
+    reported('message-invalid', 5)
+    expect(trust.decide(peer, 'accept')).toEqual({ allowed: false, reason: 'banned' })
+    trust.stop()
+    keeper = openScorekeeper(state, () => clock.nowMs, { maxAccounts: MAX })
+    for (let round = 0; round < 5; round += 1) {
+      clock.nowMs += MINUTE_MS
+      await makeUp(MAX)
+      retain()
+      expect(stored()).toBe(MAX)
+    }
+    const after = fixture.reopen()
+    expect(after.decide(peer, 'accept')).toEqual({ allowed: false, reason: 'banned' })
+    expect(after.explain(liar).honesty).toBeCloseTo(honestyOfLiar, 2)
+    after.stop()
+  })
+
+  it('are not made fewer by what the operator said, nor by what was seen just now; and old ones go first', async () => {
+    const { clock, state } = fixture
+    keeper = openScorekeeper(state, () => clock.nowMs, { maxAccounts: MAX })
+    keeper.set(peer, 0.2, clock.nowMs)
+    const old = await makeUp(10)
+    clock.nowMs += 366 * DAY_MS
+    const fresh = await makeUp(MAX)
+    const [seenAgain = ''] = fresh
+    keeper.note(seenAgain, 'dial-failed', clock.nowMs)
+    retain()
+    expect(stored()).toBe(MAX)
+    expect(old.every((name) => keeper.find(name) === undefined)).toBe(true)
+    expect(keeper.find(peer)?.override).toBe(0.2)
+    expect(keeper.find(seenAgain)).toBeDefined()
+    expect(keeper.retain(clock.nowMs, 5)).toBe(false)
   })
 })

@@ -45,5 +45,12 @@ export { knockFailed, welcomeInvalid } from './errors.ts'
 export { formatInvitation, parseInvitation } from './invitation.ts'
 export { joinProtocol, keyOf, knock } from './join.ts'
 export { MAX_CONTACTS, MAX_NAME_CHARACTERS, MAX_STATEMENT_BYTES, SECRET_BYTES } from './limits.ts'
-export { decodeStatement, hasNumberAfter, isName, signStatement, verifyStatement } from './statement.ts'
+export {
+  decodeStatement,
+  hasNumberAfter,
+  isForAdmins,
+  isName,
+  signStatement,
+  verifyStatement,
+} from './statement.ts'
 export type * from './types.ts'

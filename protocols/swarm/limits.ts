@@ -4,6 +4,8 @@ export const MAX_NAME_CHARACTERS = 64
 export const MAX_STATEMENT_BYTES = 512
 /** JSON and JavaScript carry numbers up to here exactly; a change a second uses them up in 285 million years. */
 export const MAX_NUMBER = Number.MAX_SAFE_INTEGER
+/** Up to here admins may count: above it are as many numbers again that are the owner's alone, so that it always has the last word. */
+export const MAX_ADMIN_NUMBER = 2 ** 52
 
 /** Of an invitation: 128 bits, which nobody guesses through a door that takes a few knocks a second. */
 export const SECRET_BYTES = 16

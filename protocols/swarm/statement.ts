@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { hash } from 'node:crypto'
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, type Signer, verifyEd25519 } from '../shared/ed25519.ts'
 import { ProtocolViolationError } from '../shared/violation.ts'
-import { MAX_NAME_CHARACTERS, MAX_NUMBER, MAX_STATEMENT_BYTES } from './limits.ts'
+import { MAX_ADMIN_NUMBER, MAX_NAME_CHARACTERS, MAX_NUMBER, MAX_STATEMENT_BYTES } from './limits.ts'
 import { StatementSchema } from './messages_pb.ts'
 import { parsed, wholeNumber } from '../shared/parsed.ts'
 import type { SignedStatement, Standing, Statement } from './types.ts'
@@ -48,9 +48,17 @@ export function verifyStatement(swarm: Uint8Array, bytes: Uint8Array): SignedSta
   if (!verifyEd25519(statement.signer, signedInput(swarm, payload), bytes.subarray(0, SIGNATURE_BYTES)))
     throw new ProtocolViolationError('bad-signature', 'a statement that its signer did not sign')
   const isOwner = Buffer.compare(statement.signer, swarm) === 0
-  if (isOwner !== (statement.under === 0) || (!isOwner && statement.standing === 'admin'))
+  if (isOwner !== (statement.under === 0) || (!isOwner && !isForAdmins(statement)))
     throw new ProtocolViolationError('bad-statement', 'a statement that its signer may not make')
   return statement
+}
+
+/**
+ * Whether an admin may say such a thing at all: nothing of itself, nobody an admin, and never with a number that leaves the owner
+ * none above it. By the statement alone, so that everybody judges the same.
+ */
+export function isForAdmins({ subject, signer, standing, number }: Statement): boolean {
+  return standing !== 'admin' && number <= MAX_ADMIN_NUMBER && Buffer.compare(subject, signer) !== 0
 }
 
 /**
@@ -101,9 +109,9 @@ export function isName(name: string): boolean {
   )
 }
 
-/** Whether there is a number left for one more statement. */
-export function hasNumberAfter(number: number): boolean {
-  return number < MAX_NUMBER
+/** Whether there is a number left for one more statement, of the owner or of an admin. */
+export function hasNumberAfter(number: number, speaker: 'owner' | 'admin'): boolean {
+  return number < (speaker === 'owner' ? MAX_NUMBER : MAX_ADMIN_NUMBER)
 }
 
 function signed(statement: Statement, bytes: Uint8Array): SignedStatement {

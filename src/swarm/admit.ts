@@ -53,8 +53,9 @@ export function admitter(options: AdmitterOptions): Admit {
     // The same peer asks again where it did not hear the answer, and as long as it was not put out since.
     if (invitation.used_by !== null)
       return invitation.used_by === peer && ruling !== undefined && ruling.standing !== 'out'
-    // Whoever was put out does not come back by an invitation that it had before.
-    const wasOutSince = ruling?.standing === 'out' && ruling.timeMs >= invitation.created_ms
+    // Whoever was put out does not come back by an invitation that it had before, whatever clocks say of the two.
+    const outAt = list.store.outAt(subject) ?? (ruling?.standing === 'out' ? 0 : undefined)
+    const wasOutSince = outAt !== undefined && outAt >= invitation.made_before
     return invitation.expires_ms > now() && !wasOutSince && !isBlocked(peer)
   }
 

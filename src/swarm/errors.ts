@@ -105,12 +105,12 @@ export function listFull(max: number): P2pnodeError {
   })
 }
 
-/** An admin has used up the numbers of a peer's statements, which no honest one does. */
+/** An admin has used up the numbers that admins have for a peer, which no honest one does; the owner has more. */
 export function numbersUsedUp(peer: string): P2pnodeError {
   return new P2pnodeError(
     'ERR_SWARM_NUMBERS',
     'conflict',
-    `no statement about ${cut(peer)} can follow the last one: the admin that made it must be demoted first`,
+    `no statement of an admin about ${cut(peer)} can follow the last one: the owner alone can speak of it now`,
     { details: { peer: cut(peer) } },
   )
 }

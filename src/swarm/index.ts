@@ -39,6 +39,7 @@ import {
   notAllowed,
   notAMember,
   otherOwner,
+  ownerKeyKept,
   swarmExists,
   swarmPublic,
   termInvalid,
@@ -46,8 +47,8 @@ import {
 import { checkName, type JoiningOptions, knockAt, readInvitation } from './joining.ts'
 import { MAX_ADMINS, MAX_INVITATIONS, MAX_INVITATIONS_KEPT, MAX_TERM_MS, MIN_TERM_MS } from './limits.ts'
 import { MemberList, peerText } from './list.ts'
-import { loadOwnerKey, ownerKey, storeOwnerKey } from './owner-key.ts'
-import { Pen } from './pen.ts'
+import { loadOwnerKey, type OwnerKey, ownerKey, storeOwnerKey } from './owner-key.ts'
+import { firstWord, type Groups, Pen } from './pen.ts'
 import { hex } from './roster.ts'
 import { Spread, type SpreadServices } from './spread.ts'
 import type { InvitationRow, SwarmState } from './store.ts'
@@ -148,10 +149,34 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
     return key
   }
 
-  async function say(statements: readonly SignedStatement[]): Promise<number> {
-    if (statements.length === 0) return 0
-    await list.record(statements)
-    return spread.tell(statements)
+  async function say(groups: Groups | readonly SignedStatement[][]): Promise<number> {
+    const said: SignedStatement[] = []
+    for await (const statements of groups) {
+      await list.record(statements)
+      said.push(...statements)
+    }
+    return spread.tell(said)
+  }
+
+  /**
+   * The owner's key for a swarm that is about to be. A key that is kept is used where its swarm never came to be, since making it was cut off;
+   * any other may be the only copy.
+   *
+   * @throws ERR_SWARM_KEY_KEPT, ERR_SWARM_KEY_…
+   */
+  async function keyForNew(): Promise<OwnerKey> {
+    const kept = await loadOwnerKey(ownerKeyFile)
+    if (kept !== undefined) {
+      const { publicKey } = kept.signer
+      const isOf = (key: Uint8Array | undefined): boolean => key !== undefined && hex(key) === hex(publicKey)
+      const isUnused = isOf(list.store.planned()) || (isOf(list.swarm?.key) && list.swarm?.roster.size === 0)
+      if (!isUnused) throw ownerKeyKept(ownerKeyFile.path)
+      return kept
+    }
+    const owner = ownerKey()
+    await state.write(() => list.store.plan(owner.signer.publicKey))
+    await storeOwnerKey(owner, ownerKeyFile)
+    return owner
   }
 
   function memberOf(ruling: SignedStatement): Member {
@@ -203,12 +228,11 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
     async create({ name, withNetworkKey }) {
       checkName(name)
       checkFree()
-      const owner = ownerKey()
-      await storeOwnerKey(owner, ownerKeyFile)
+      const owner = await keyForNew()
       if (withNetworkKey) await networkKey.store()
-      await list.begin(owner.signer.publicKey, [], [])
+      const first = firstWord(owner, self, name, now())
+      await list.begin(owner.signer.publicKey, [first], [], () => list.store.plan(null))
       pen.hold(owner)
-      await list.record([pen.write('creating', self, 'admin', name)])
       spread.follow()
       return {
         swarm: didOf(owner.signer.publicKey),
@@ -283,21 +307,25 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
 
     async appoint(peer, standing) {
       const subject = subjectOf(peer)
-      const statements = pen.appoint(subject, standing)
-      if (standing === 'admin' && statements.length > 0) checkAdmins()
-      await say(statements)
-      const ruling = current().roster.ruling(subject)
+      const groups = pen.appoint(subject, standing)
+      const { roster } = current()
+      if (standing === 'admin' && roster.standing(subject) !== 'admin') checkAdmins()
+      await say(groups)
+      const ruling = roster.ruling(subject)
       if (ruling === undefined) throw notAMember(peer)
       return memberOf(ruling)
     },
 
     async revoke(peer, { withInvited }) {
-      const statements = pen.revoke(subjectOf(peer), withInvited)
-      const revoked = statements.filter(
-        ({ subject, standing }) => standing === 'out' && current().roster.standing(subject) !== 'out',
-      )
-      const told = await say(statements)
-      return { revoked: revoked.map(({ subject }) => peerText(subject)), told }
+      const subject = subjectOf(peer)
+      const groups = pen.revoke(subject, withInvited)
+      const { roster } = current()
+      const isIn = (key: Uint8Array): boolean => (roster.standing(key) ?? 'out') !== 'out'
+      // An admin takes along whom it let in, where the owner does not keep them.
+      const byIt = roster.rulings().filter(({ signer }) => Buffer.compare(signer, subject) === 0)
+      const concerned = [...byIt.map(({ subject }) => subject), subject].filter(isIn)
+      const told = await say(groups)
+      return { revoked: concerned.filter((key) => !isIn(key)).map((key) => list.peerOf(key)), told }
     },
 
     async leave() {
@@ -321,7 +349,7 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
       await storeOwnerKey(owner, ownerKeyFile)
       pen.hold(owner)
       if (roster.standing(self) !== 'admin')
-        await say([pen.write('recovering', self, 'admin', roster.ruling(self)?.name ?? '')])
+        await say([[pen.write('recovering', self, 'admin', roster.ruling(self)?.name ?? '')]])
       const status = service.status()
       if (status === null) throw noSwarm()
       return status

@@ -1,9 +1,14 @@
-/** Statements that a node keeps, about 500 bytes each in memory and on disk: 8 MB. A swarm is people's machines, not the Internet. */
+/**
+ * Statements that a node keeps, about 500 bytes each in memory and on disk: 8 MB. A swarm is people's machines, not the Internet.
+ * Beyond it the owner may still speak of each peer of whom an admin has spoken, which adds at most what is not its reserve.
+ */
 export const MAX_STATEMENTS = 16_384
 /** Of these, so many are left to the owner, whatever admins have said. */
 export const OWNER_RESERVE = 4_096
 /** Each may admit and revoke everybody who is no admin. */
 export const MAX_ADMINS = 32
+/** Statements that are signed and written together: a few milliseconds of the event loop. */
+export const STATEMENTS_AT_ONCE = 256
 /** Statements of an admin whose appointment has not come yet; the oldest go first, and come again by anti-entropy. */
 export const MAX_WAITING = 256
 

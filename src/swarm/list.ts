@@ -4,7 +4,7 @@ import type { SignedStatement } from '../../protocols/swarm/index.ts'
 import type { Logger } from '../telemetry/types.ts'
 import { listFull } from './errors.ts'
 import { MAX_STATEMENTS } from './limits.ts'
-import { hex, Roster } from './roster.ts'
+import { hex, Roster, type Taken } from './roster.ts'
 import { openSwarmStore, type SwarmState, type SwarmStore } from './store.ts'
 import type { Membership } from './types.ts'
 
@@ -27,7 +27,7 @@ export class MemberList implements Membership {
   #swarm: { key: Uint8Array; roster: Roster } | undefined
   /** Lists that were opened: a node may leave one swarm and join another. */
   #opened = 0
-  /** Peer ids by key: each takes some 30 µs to make, and the whole list is gone through at every change. */
+  /** Peer ids by key: the whole list is gone through at every change. */
   readonly #peers = new Map<string, string>()
   /** Peers that may take part; undefined on a node that is in no swarm. */
   #admitted: Set<string> | undefined
@@ -61,26 +61,28 @@ export class MemberList implements Membership {
     this.#listeners.add(listener)
   }
 
-  /** Becomes a member of a swarm, durably, in place of whatever was before. */
+  /** Becomes a member of a swarm, durably, in place of whatever was before. `also` runs in the same transaction. */
   async begin(
     key: Uint8Array,
     statements: readonly SignedStatement[],
     contacts: readonly string[],
+    also: () => void = () => {},
   ): Promise<void> {
-    await this.#state.write(() => {
+    this.#state.writeRelaxed(() => {
       this.store.begin(key, this.#now())
       this.store.setContacts(contacts)
-      this.store.apply({ added: statements, removed: [] })
+      this.store.apply({ added: statements, removed: [], out: [] })
+      also()
     })
     this.#open(key, statements)
-    this.#changed()
+    await this.#lasting()
   }
 
   /** Is in no swarm any more, durably. */
   async forget(): Promise<void> {
-    await this.#state.write(() => this.store.forget())
+    this.#state.writeRelaxed(() => this.store.forget())
     this.#swarm = undefined
-    this.#changed()
+    await this.#lasting()
   }
 
   /**
@@ -89,42 +91,56 @@ export class MemberList implements Membership {
    * @throws ERR_SWARM_FULL
    */
   async record(statements: readonly SignedStatement[], also: () => void = () => {}): Promise<void> {
-    try {
-      await this.#state.write(() => {
-        also()
-        for (const statement of statements)
-          if (this.#take(statement) === 'refused') throw listFull(MAX_STATEMENTS)
-      })
-    } finally {
-      if (statements.length > 0) this.#changed()
-    }
+    this.#write((take) => {
+      also()
+      for (const statement of statements) if (take(statement) === 'refused') throw listFull(MAX_STATEMENTS)
+    })
+    await this.#lasting(statements.length > 0)
   }
 
   /** What others said, and one of them brought: survives a crash, and what a power loss takes comes again. */
-  learn(statements: readonly SignedStatement[]): ('taken' | 'known' | 'refused')[] {
+  learn(statements: readonly SignedStatement[]): Taken['outcome'][] {
     const { roster } = this.#swarm ?? {}
     if (roster === undefined) return statements.map(() => 'refused')
     const before = roster.changes
+    const outcomes = this.#write((take) => statements.map(take))
+    if (roster.changes !== before) this.#changed()
+    return outcomes
+  }
+
+  /** One transaction over memory and disk: what the disk does not keep memory does not either. */
+  #write<T>(work: (take: (statement: SignedStatement) => Taken['outcome']) => T): T {
+    const { roster } = this.#swarm ?? {}
+    const changes: Taken[] = []
     try {
-      return this.#state.writeRelaxed(() => statements.map((statement) => this.#take(statement)))
-    } finally {
-      if (roster.changes !== before) this.#changed()
+      return this.#state.writeRelaxed(() =>
+        work((statement) => {
+          const taken = roster?.take(statement)
+          if (taken === undefined) return 'refused'
+          changes.push(taken)
+          this.store.apply(taken)
+          return taken.outcome
+        }),
+      )
+    } catch (error) {
+      roster?.undo(changes)
+      throw error
     }
   }
 
-  #take(statement: SignedStatement): 'taken' | 'known' | 'refused' {
-    const taken = this.#swarm?.roster.take(statement)
-    if (taken === undefined) return 'refused'
-    this.store.apply(taken)
-    return taken.outcome
+  /** Resolves when what was written lasts, and acts on it in any case: memory and disk hold it by now. */
+  async #lasting(isChange = true): Promise<void> {
+    try {
+      // Flushes what was committed before as well.
+      await this.#state.write(() => {})
+    } finally {
+      if (isChange) this.#changed()
+    }
   }
 
   #open(key: Uint8Array, statements: readonly SignedStatement[]): void {
     const roster = new Roster(key)
-    // The owner's words first: what admins said counts by them.
-    const isOwner = ({ signer }: SignedStatement): boolean => Buffer.compare(signer, key) === 0
-    for (const statement of statements.filter(isOwner)) roster.take(statement)
-    for (const statement of statements.filter((one) => !isOwner(one))) roster.take(statement)
+    roster.load(statements)
     this.#swarm = { key, roster }
     this.#opened += 1
     this.#peers.clear()
@@ -137,10 +153,11 @@ export class MemberList implements Membership {
     // Whoever was put out takes part in nothing, until it leaves the swarm or is let in again.
     if (own === undefined || own === 'out') return new Set()
     const admitted = roster.rulings().filter(({ standing }) => standing !== 'out')
-    return new Set(admitted.map(({ subject }) => this.#peerOf(subject)))
+    return new Set(admitted.map(({ subject }) => this.peerOf(subject)))
   }
 
-  #peerOf(subject: Uint8Array): string {
+  /** The peer id of a key, which is kept: it takes some 30 µs to make. */
+  peerOf(subject: Uint8Array): string {
     const key = hex(subject)
     const peer = this.#peers.get(key) ?? peerText(subject)
     this.#peers.set(key, peer)

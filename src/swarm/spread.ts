@@ -106,10 +106,16 @@ export class Spread {
     return this.#members().length > 0
   }
 
-  /** Tells all neighbours; the number of those that were told directly. Never throws: who was not told learns it when it meets others. */
+  /**
+   * Tells all neighbours; the number of those that were told directly. Of very many the last is told in any case, for which the others were
+   * said, and the rest is compared at once. Never throws: who was not told learns it when it meets others.
+   */
   async tell(statements: readonly SignedStatement[]): Promise<number> {
     let told = 0
-    for (const { bytes } of statements.slice(0, MAX_TOLD)) {
+    const isLong = statements.length > MAX_TOLD
+    const chosen = isLong ? [...statements.slice(0, MAX_TOLD - 1), ...statements.slice(-1)] : statements
+    if (isLong) this.#compareWith(this.#members())
+    for (const { bytes } of chosen) {
       try {
         told = Math.max(told, (await this.#services?.gossip.publish(TOPIC, bytes)) ?? 0)
       } catch (error) {
@@ -166,8 +172,12 @@ export class Spread {
       const others = this.#members().filter((peer) => !this.#bearers.has(peer.toString()))
       this.#passing = undefined
       this.#bearers.clear()
-      for (const peer of others.slice(0, PASS_ON_PEERS)) void this.#compare(peer, COMPARE_TIMEOUT_MS)
+      this.#compareWith(others)
     }, PASS_ON_MS).unref()
+  }
+
+  #compareWith(peers: readonly PeerId[]): void {
+    for (const peer of peers.slice(0, PASS_ON_PEERS)) void this.#compare(peer, COMPARE_TIMEOUT_MS)
   }
 
   #check(data: Uint8Array): 'accept' | 'ignore' | 'reject' {

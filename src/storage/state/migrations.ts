@@ -18,6 +18,7 @@ import { createSwarmTables } from './migration-16.ts'
 import { createCatalogTables } from './migration-17.ts'
 import { createRecommendationTables } from './migration-18.ts'
 import { createHookTables } from './migration-19.ts'
+import { createSwarmOrder } from './migration-20.ts'
 
 /** One step from the version before to `version`. */
 export interface Migration {
@@ -55,4 +56,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 17, name: 'the public catalogue', run: createCatalogTables },
   { version: 18, name: 'what peers say of each other', run: createRecommendationTables },
   { version: 19, name: 'webhooks', run: createHookTables },
+  { version: 20, name: 'the order of invitations and revocations', run: createSwarmOrder },
 ]

@@ -8,7 +8,7 @@ export type StateTask =
   | { op: 'checkpoint'; path: string }
   /** Copies databases as they all are at one moment, while others go on writing to them. */
   | { op: 'snapshot'; databases: { source: string; target: string }[] }
-  /** Drops the rows of columns from a state database that comes back without their files. */
+  /** Drops from a state database that comes back what does not hold any more: columns without files, and open invitations. */
   | { op: 'forget-columns'; path: string }
 
 /** The answer: null, or why the task failed. */
@@ -40,7 +40,7 @@ async function run(task: StateTask): Promise<void> {
     case 'snapshot':
       return snapshot(task.databases)
     case 'forget-columns':
-      return forgetColumns(task.path)
+      return forgetWhatIsPast(task.path)
   }
 }
 
@@ -74,23 +74,31 @@ async function snapshot(databases: { source: string; target: string }[]): Promis
   }
 }
 
-/**
- * What is held is claimed by rows, so none may stay. Deletions stay, and their counter jumps: peers may know numbers that this
- * node gave out after the backup, and would otherwise take new ones for old.
- */
-function forgetColumns(path: string): void {
+function forgetWhatIsPast(path: string): void {
   const db = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
   try {
-    const hasColumns =
-      db.prepare(`SELECT 1 FROM sqlite_schema WHERE name = 'held_column'`).get() !== undefined
-    if (!hasColumns) return
     db.transaction(() => {
-      db.prepare('DELETE FROM held_column').run()
-      db.prepare(`UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'column_tombstone'`).run(
-        TOMBSTONES_SINCE_BACKUP,
-      )
+      if (hasTable(db, 'held_column')) forgetColumns(db)
+      // Each of them may have been used or taken back since the backup was made, and would let somebody in a second time.
+      if (hasTable(db, 'swarm_invitation'))
+        db.prepare('DELETE FROM swarm_invitation WHERE used_ms IS NULL').run()
     }).immediate()
   } finally {
     db.close()
   }
+}
+
+/**
+ * What is held is claimed by rows, so none may stay. Deletions stay, and their counter jumps: peers may know numbers that this
+ * node gave out after the backup, and would otherwise take new ones for old.
+ */
+function forgetColumns(db: Database.Database): void {
+  db.prepare('DELETE FROM held_column').run()
+  db.prepare(`UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'column_tombstone'`).run(
+    TOMBSTONES_SINCE_BACKUP,
+  )
+}
+
+function hasTable(db: Database.Database, name: string): boolean {
+  return db.prepare(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`).get(name) !== undefined
 }

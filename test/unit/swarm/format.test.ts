@@ -13,7 +13,7 @@ import {
   type Standing,
   verifyStatement,
 } from '../../../protocols/swarm/index.ts'
-import { MAX_STATEMENT_BYTES } from '../../../protocols/swarm/limits.ts'
+import { MAX_ADMIN_NUMBER, MAX_STATEMENT_BYTES } from '../../../protocols/swarm/limits.ts'
 import { decodeKnock, decodeWelcome, encodeKnock, encodeWelcome } from '../../../protocols/swarm/messages.ts'
 
 interface Vectors {
@@ -84,15 +84,34 @@ describe('statements', () => {
 
   it('stay within their bound with the longest of everything', () => {
     const { bytes } = signStatement(swarm, admin, {
-      subject: admin.publicKey,
+      subject: owner.publicKey,
       standing: 'out',
-      number: Number.MAX_SAFE_INTEGER,
+      number: MAX_ADMIN_NUMBER,
       under: Number.MAX_SAFE_INTEGER,
       timeMs: Number.MAX_SAFE_INTEGER,
       name: '😀'.repeat(32),
     })
     expect(bytes.length).toBeLessThanOrEqual(MAX_STATEMENT_BYTES)
     expect(verifyStatement(swarm, bytes).name).toBe('😀'.repeat(32))
+  })
+
+  it('of an admin leave the owner the last word: not of itself, and not with its numbers', () => {
+    const said = { standing: 'out', under: 1, timeMs: 1, name: '' } as const
+    const verified = (signer: typeof owner, subject: Uint8Array, number: number) => () =>
+      verifyStatement(
+        swarm,
+        signStatement(swarm, signer, { ...said, subject, number, under: signer === owner ? 0 : 1 }).bytes,
+      )
+    const subject = unhex(vectors.statements[1]!.subject)
+    expect(verified(admin, subject, MAX_ADMIN_NUMBER)().number).toBe(MAX_ADMIN_NUMBER)
+    for (const refused of [
+      verified(admin, admin.publicKey, 1),
+      verified(admin, subject, MAX_ADMIN_NUMBER + 1),
+      verified(admin, subject, Number.MAX_SAFE_INTEGER),
+    ])
+      expect(refused).toThrow(expect.objectContaining({ rule: 'bad-statement' }))
+    expect(verified(owner, admin.publicKey, Number.MAX_SAFE_INTEGER)().number).toBe(Number.MAX_SAFE_INTEGER)
+    expect(verified(owner, owner.publicKey, 1)().standing).toBe('out')
   })
 
   it('have names of one line', () => {

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ed25519Signer } from '../../../protocols/chunk/format/index.ts'
+import { type SignedStatement, signStatement } from '../../../protocols/swarm/index.ts'
+import { MAX_ADMIN_NUMBER } from '../../../protocols/swarm/limits.ts'
 import { openState } from '../../../src/storage/state/index.ts'
 import type { StateDatabase } from '../../../src/storage/state/types.ts'
-import { MemberList } from '../../../src/swarm/list.ts'
+import { MemberList, peerText } from '../../../src/swarm/list.ts'
 import { ownerKey } from '../../../src/swarm/owner-key.ts'
-import { Pen } from '../../../src/swarm/pen.ts'
+import { type Groups, Pen } from '../../../src/swarm/pen.ts'
 import { quietLogger } from '../../support/network.ts'
 
 const key = (fill: number): Uint8Array => new Uint8Array(32).fill(fill)
@@ -33,6 +35,15 @@ function penOf(signer: typeof node): Pen {
   return new Pen({ list: theirs, node: signer, now })
 }
 
+async function record(groups: Groups): Promise<SignedStatement[]> {
+  const said: SignedStatement[] = []
+  for await (const statements of groups) {
+    await list.record(statements)
+    said.push(...statements)
+  }
+  return said
+}
+
 const standing = (of: typeof node): string | undefined => list.swarm?.roster.standing(of.publicKey)
 
 beforeEach(async () => {
@@ -46,7 +57,7 @@ beforeEach(async () => {
   pen.hold(owner)
   await list.record([pen.write('creating', node.publicKey, 'admin', 'desk')])
   await list.record([pen.write('an invitation', admin.publicKey, 'member', 'second')])
-  await list.record(pen.appoint(admin.publicKey, 'admin'))
+  await record(pen.appoint(admin.publicKey, 'admin'))
 })
 afterEach(async () => {
   await state.close()
@@ -77,7 +88,7 @@ describe('who may say what', () => {
     expect(impostor.owner).toBeUndefined()
   })
 
-  it('nobody of itself, and nobody of whom is no member', () => {
+  it('nobody of itself, and nobody of whom is no member', async () => {
     expect(() => pen.revoke(node.publicKey, false)).toThrow(
       expect.objectContaining({ code: 'ERR_SWARM_SELF' }),
     )
@@ -86,7 +97,7 @@ describe('who may say what', () => {
       () => pen.appoint(stranger.publicKey, 'admin'),
     ])
       expect(refused).toThrow(expect.objectContaining({ code: 'ERR_SWARM_MEMBER_UNKNOWN' }))
-    expect(pen.appoint(admin.publicKey, 'admin')).toEqual([])
+    expect(await record(pen.appoint(admin.publicKey, 'admin'))).toEqual([])
   })
 })
 
@@ -95,43 +106,121 @@ describe('an admin that goes', () => {
     const theirs = penOf(admin)
     list.learn([theirs.write('x', peer.publicKey, 'member', 'third')])
     await list.record([pen.write('x', stranger.publicKey, 'member', 'fourth')])
-    list.learn([penOf(admin).revoke(stranger.publicKey, false)].flat())
+    for await (const said of penOf(admin).revoke(stranger.publicKey, false)) list.learn(said)
     expect([standing(peer), standing(stranger)]).toEqual(['member', 'out'])
   })
 
   it('leaves behind what it said, as the word of the owner', async () => {
-    const statements = pen.appoint(admin.publicKey, 'member')
+    const statements = await record(pen.appoint(admin.publicKey, 'member'))
     expect(statements.map(({ standing: as, name }) => [as, name])).toEqual([
       ['member', 'third'],
       ['out', 'fourth'],
       ['member', 'second'],
     ])
-    await list.record(statements)
     expect([standing(admin), standing(peer), standing(stranger)]).toEqual(['member', 'member', 'out'])
     expect(list.swarm?.roster.rulings().every(({ under }) => under === 0)).toBe(true)
   })
 
-  it('takes with it whom it let in, where that is wanted', async () => {
-    await list.record(pen.revoke(admin.publicKey, true))
-    expect([standing(admin), standing(peer), standing(stranger)]).toEqual(['out', 'out', 'out'])
+  it('takes with it whom it let in, where that is wanted, with words of those alone of whom others say that they are in', async () => {
+    const said = await record(pen.revoke(admin.publicKey, true))
+    // Of the third nobody else has spoken: nothing counts of it any more.
+    expect(said.map(({ standing: as, name }) => [as, name])).toEqual([
+      ['out', 'fourth'],
+      ['out', 'second'],
+    ])
+    expect([standing(admin), standing(peer), standing(stranger)]).toEqual(['out', undefined, 'out'])
+    expect(list.admits(peerText(peer.publicKey))).toBe(false)
   })
 
-  it('that used up the numbers of a peer does not keep the owner from it', async () => {
-    const { signStatement } = await import('../../../protocols/swarm/index.ts')
-    const spent = signStatement(owner.signer.publicKey, admin, {
-      subject: peer.publicKey,
+  it('is not said again where others have said the same', async () => {
+    await list.record([pen.write('x', peer.publicKey, 'member', 'third')])
+    const theirs = penOf(admin)
+    list.learn([theirs.write('x', peer.publicKey, 'member', 'third')])
+    const said = await record(pen.revoke(admin.publicKey, false))
+    expect(said.map(({ name }) => name)).toEqual(['fourth', 'second'])
+    expect(standing(peer)).toBe('member')
+  })
+})
+
+describe('an admin that counts as far as it can', () => {
+  /** As a row that was stored before this was refused, where it is one that nobody takes now. */
+  const words = (signer: typeof node, subject: Uint8Array, number: number, under: number): SignedStatement =>
+    signStatement(owner.signer.publicKey, signer, {
+      subject,
       standing: 'out',
-      number: Number.MAX_SAFE_INTEGER,
-      under: 2,
+      number,
+      under,
       timeMs: 1,
       name: '',
     })
-    expect(list.learn([spent])).toEqual(['taken'])
-    expect(() => pen.write('x', peer.publicKey, 'member', '')).toThrow(
+  const stored = async (...statements: SignedStatement[]): Promise<void> => {
+    const insert = state.db.prepare('INSERT INTO swarm_statement (id, bytes) VALUES (?, ?)')
+    await state.write(() => {
+      for (const { id, bytes } of statements) insert.run(id, bytes)
+    })
+    reopen(node)
+  }
+  const reopen = (self: typeof node): void => {
+    list = new MemberList({ state, self: self.publicKey, log: quietLogger(), now })
+    pen = new Pen({ list, node: self, now })
+    pen.hold(owner)
+  }
+  const second = peer
+
+  beforeEach(async () => {
+    await list.record([pen.write('x', second.publicKey, 'member', 'third')])
+    await record(pen.appoint(second.publicKey, 'admin'))
+  })
+
+  it('cannot by a word of itself keep the owner from it', async () => {
+    const said = words(admin, admin.publicKey, Number.MAX_SAFE_INTEGER, 2)
+    expect(list.learn([said])).toEqual(['refused'])
+    await stored(said)
+    await record(pen.appoint(admin.publicKey, 'member'))
+    await record(pen.appoint(admin.publicKey, 'admin'))
+    await record(pen.revoke(admin.publicKey, false))
+    expect(standing(admin)).toBe('out')
+  })
+
+  it.each([Number.MAX_SAFE_INTEGER, MAX_ADMIN_NUMBER])(
+    'cannot together with another, each of the other, keep the owner from either: %i',
+    async (number) => {
+      const said = [words(admin, second.publicKey, number, 2), words(second, admin.publicKey, number, 2)]
+      const outcome = number > MAX_ADMIN_NUMBER ? 'refused' : 'taken'
+      expect(list.learn(said)).toEqual([outcome, outcome])
+      if (outcome === 'refused') await stored(...said)
+      await record(pen.appoint(admin.publicKey, 'member'))
+      await record(pen.appoint(admin.publicKey, 'admin'))
+      await record(pen.revoke(second.publicKey, false))
+      await record(pen.revoke(admin.publicKey, true))
+      expect([standing(admin), standing(second)]).toEqual(['out', 'out'])
+    },
+  )
+
+  it.each([Number.MAX_SAFE_INTEGER, MAX_ADMIN_NUMBER])(
+    'cannot keep the owner from coming back on a member: %i',
+    async (number) => {
+      await list.record([pen.write('x', stranger.publicKey, 'member', 'fourth')])
+      const said = words(admin, stranger.publicKey, number, 2)
+      if (list.learn([said])[0] === 'refused') await stored(said)
+      expect(standing(stranger)).toBe(number > MAX_ADMIN_NUMBER ? 'member' : 'out')
+      reopen(stranger)
+      await list.record([pen.write('recovering', stranger.publicKey, 'admin', 'fourth')])
+      expect(pen.role()).toBe('owner')
+      await record(pen.revoke(admin.publicKey, false))
+      expect([standing(stranger), standing(admin)]).toEqual(['admin', 'out'])
+    },
+  )
+
+  it('leaves other admins nothing to say of a peer, and the owner everything', async () => {
+    list.learn([words(admin, stranger.publicKey, MAX_ADMIN_NUMBER, 2)])
+    expect(() => penOf(second).write('x', stranger.publicKey, 'member', '')).toThrow(
       expect.objectContaining({ code: 'ERR_SWARM_NUMBERS' }),
     )
-    await list.record(pen.revoke(admin.publicKey, false))
-    await list.record([pen.write('x', peer.publicKey, 'member', 'back')])
-    expect(standing(peer)).toBe('member')
+    await list.record([pen.write('x', stranger.publicKey, 'member', 'back')])
+    expect(standing(stranger)).toBe('member')
+    await list.record([pen.write('x', stranger.publicKey, 'out', 'back')])
+    await record(pen.revoke(admin.publicKey, false))
+    expect(standing(stranger)).toBe('out')
   })
 })

@@ -1,8 +1,10 @@
+import { hash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ed25519Signer } from '../../../protocols/chunk/format/index.ts'
 import { type SignedStatement, type Standing, signStatement } from '../../../protocols/swarm/index.ts'
-import { MAX_WAITING } from '../../../src/swarm/limits.ts'
+import { MAX_ADMIN_NUMBER } from '../../../protocols/swarm/limits.ts'
+import { MAX_STATEMENTS, MAX_WAITING, OWNER_RESERVE } from '../../../src/swarm/limits.ts'
 import { Roster } from '../../../src/swarm/roster.ts'
 import { SortedIds } from '../../../src/swarm/sorted-ids.ts'
 
@@ -117,32 +119,96 @@ describe('the member list', () => {
     const roster = rosterOf(
       appointed,
       say(owner, { about: peer, as: 'member', number: 2 }),
-      say(admin, { about: peer, as: 'out', number: Number.MAX_SAFE_INTEGER, under: 1 }),
+      say(admin, { about: peer, as: 'out', number: MAX_ADMIN_NUMBER, under: 1 }),
     )
-    expect(roster.nextNumber(peer)).toBeUndefined()
-    expect(roster.nextNumber(peer, admin.publicKey)).toBe(3)
-    expect(roster.nextNumber(peer2)).toBe(1)
+    expect(roster.nextNumber(peer, 'admin')).toBeUndefined()
+    expect(roster.nextNumber(peer, 'owner')).toBe(MAX_ADMIN_NUMBER + 1)
+    expect(roster.nextNumber(peer, 'owner', admin.publicKey)).toBe(3)
+    expect(roster.nextNumber(peer2, 'admin')).toBe(1)
+    roster.take(say(owner, { about: peer, as: 'out', number: Number.MAX_SAFE_INTEGER }))
+    expect(roster.nextNumber(peer, 'owner')).toBeUndefined()
     expect(roster.version()).toBe(Number.MAX_SAFE_INTEGER)
   })
 
-  it('is the same whatever the order in which the words come', () => {
-    const standing = fc.constantFrom<Standing>('member', 'admin', 'out')
-    const subject = fc.constantFrom(peer, peer2, admin.publicKey, other.publicKey)
-    const word = fc.oneof(
-      fc.record({
-        signer: fc.constant(owner),
-        about: subject,
-        as: standing,
-        number: fc.integer({ min: 1, max: 4 }),
-      }),
-      fc.record({
-        signer: fc.constantFrom(admin, other),
-        about: subject,
-        as: fc.constantFrom<Standing>('member', 'out'),
-        number: fc.integer({ min: 1, max: 4 }),
-        under: fc.integer({ min: 1, max: 4 }),
-      }),
+  it('takes no word of an admin that no admin may say, wherever it comes from, and does not keep it for later either', () => {
+    const forbidden = [
+      say(admin, { about: admin.publicKey, as: 'out', number: 1, under: 1 }),
+      say(admin, { about: peer, as: 'admin', number: 1, under: 1 }),
+      say(admin, { about: peer, as: 'out', number: MAX_ADMIN_NUMBER + 1, under: 1 }),
+    ]
+    for (const statement of forbidden) {
+      expect(rosterOf(appointed).take(statement).outcome).toBe('refused')
+      expect(rosterOf(statement).take(appointed).added).toHaveLength(1)
+    }
+  })
+
+  it('says who is out by a word', () => {
+    const roster = rosterOf(appointed)
+    const out = (statement: SignedStatement) => roster.take(statement).out.map((key) => Buffer.from(key))
+    expect(out(say(admin, { about: peer, as: 'member', number: 1, under: 1 }))).toEqual([])
+    expect(out(say(admin, { about: peer2, as: 'member', number: 1, under: 1 }))).toEqual([])
+    expect(out(say(admin, { about: peer, as: 'out', number: 2, under: 1 }))).toEqual([Buffer.from(peer)])
+    expect(out(say(other, { about: peer2, as: 'out', number: 2, under: 1 }))).toEqual([])
+    // Whom it let in goes with it; whom it put out was out.
+    expect(out(say(owner, { about: admin.publicKey, as: 'out', number: 2 }))).toEqual(
+      [peer2, admin.publicKey].map((key) => Buffer.from(key)),
     )
+  })
+
+  it('lets the owner speak of whom an admin has spoken, however full it is', () => {
+    const roster = rosterOf(appointed)
+    const about = (index: number): Uint8Array => {
+      const key = Buffer.alloc(32)
+      key.writeUInt32BE(index + 1)
+      return key
+    }
+    const word = (signer: Uint8Array, index: number, under: number): SignedStatement => ({
+      subject: about(index),
+      signer,
+      standing: 'member',
+      number: 1,
+      under,
+      timeMs: 1,
+      name: '',
+      bytes: new Uint8Array(),
+      id: hash('sha256', Buffer.concat([signer, about(index)]), 'buffer'),
+    })
+    const ofAdmins = MAX_STATEMENTS - OWNER_RESERVE
+    for (let index = 0; index < ofAdmins - 1; index += 1)
+      expect(roster.take(word(admin.publicKey, index, 1)).outcome).toBe('taken')
+    expect(roster.take(word(admin.publicKey, ofAdmins, 1)).outcome).toBe('refused')
+    for (let index = ofAdmins; index < MAX_STATEMENTS; index += 1)
+      expect(roster.take(word(owner.publicKey, index, 0)).outcome).toBe('taken')
+    expect(roster.size).toBe(MAX_STATEMENTS)
+    expect(roster.take(word(owner.publicKey, MAX_STATEMENTS, 0)).outcome).toBe('refused')
+    for (let index = 0; index < ofAdmins - 1; index += 1)
+      expect(roster.take(word(owner.publicKey, index, 0)).outcome).toBe('taken')
+    roster.take(say(owner, { about: admin.publicKey, as: 'out', number: 2 }))
+    expect(roster.size).toBe(MAX_STATEMENTS)
+  })
+
+  const standing = fc.constantFrom<Standing>('member', 'admin', 'out')
+  const subject = fc.constantFrom(peer, peer2, admin.publicKey, other.publicKey)
+  const word = fc.oneof(
+    fc.record({
+      signer: fc.constant(owner),
+      about: subject,
+      as: standing,
+      number: fc.integer({ min: 1, max: 4 }),
+    }),
+    fc.record({
+      signer: fc.constantFrom(admin, other),
+      about: subject,
+      as: fc.constantFrom<Standing>('member', 'out'),
+      number: fc.oneof(
+        fc.integer({ min: 1, max: 4 }),
+        fc.constantFrom(MAX_ADMIN_NUMBER, MAX_ADMIN_NUMBER + 1, Number.MAX_SAFE_INTEGER),
+      ),
+      under: fc.integer({ min: 1, max: 4 }),
+    }),
+  )
+
+  it('is the same whatever the order in which the words come', () => {
     fc.assert(
       fc.property(fc.array(word, { maxLength: 20 }), fc.infiniteStream(fc.nat(1_000)), (words, order) => {
         const statements = words.map(({ signer, ...said }) => say(signer, said))
@@ -155,6 +221,39 @@ describe('the member list', () => {
         expect(two.version()).toBe(one.version())
         for (const key of [peer, peer2, admin.publicKey, other.publicKey])
           expect(two.standing(key)).toBe(one.standing(key))
+      }),
+    )
+  })
+
+  it('is as before where what it took is taken back', () => {
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 20 }), fc.array(word, { maxLength: 8 }), (words, more) => {
+        const known = words.map(({ signer, ...said }) => say(signer, said))
+        const [roster, expected] = [rosterOf(...known), rosterOf(...known)]
+        const before = roster.changes
+        const changes = more.map(({ signer, ...said }) => roster.take(say(signer, said)))
+        const isChanged = roster.changes !== before
+        const after = roster.changes
+        roster.undo(changes)
+        expect(roster.ids(undefined, 100)).toEqual(expected.ids(undefined, 100))
+        expect(roster.size).toBe(expected.size)
+        expect(
+          roster
+            .rulings()
+            .map(({ id }) => Buffer.from(id).toString('hex'))
+            .toSorted(),
+        ).toEqual(
+          expected
+            .rulings()
+            .map(({ id }) => Buffer.from(id).toString('hex'))
+            .toSorted(),
+        )
+        for (const key of [peer, peer2, admin.publicKey, other.publicKey]) {
+          expect(roster.nextNumber(key, 'owner')).toBe(expected.nextNumber(key, 'owner'))
+          expect(roster.appointment(key)).toBe(expected.appointment(key))
+        }
+        // Whoever remembers a version finds another one.
+        if (isChanged) expect(roster.changes).toBeGreaterThan(after)
       }),
     )
   })
@@ -195,8 +294,8 @@ describe('sorted ids', () => {
           const ids = new SortedIds()
           for (const id of all) ids.add(id)
           const removed = all[gone % Math.max(1, all.length)]
-          if (removed !== undefined) ids.delete(removed)
-          ids.delete(new Uint8Array(3))
+          if (removed !== undefined) ids.delete([removed])
+          ids.delete([new Uint8Array(3)])
           const found: Uint8Array[] = []
           for (let page = ids.page(undefined, limit); page.length > 0; page = ids.page(found.at(-1), limit))
             found.push(...page)
@@ -204,5 +303,14 @@ describe('sorted ids', () => {
         },
       ),
     )
+  })
+
+  it('go many at a time', () => {
+    const all = Array.from({ length: 300 }, (_, index) => Buffer.from([index >> 8, index & 255]))
+    const ids = new SortedIds()
+    for (const id of all.toReversed()) ids.add(id)
+    // Others of the same bytes.
+    ids.delete(all.slice(100).map((id) => Uint8Array.from(id)))
+    expect(ids.page(undefined, 1_000)).toEqual(all.slice(0, 100))
   })
 })

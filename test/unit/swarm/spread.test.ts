@@ -11,7 +11,7 @@ import { type SignedStatement, type Standing, signStatement } from '../../../pro
 import type { GossipHandler } from '../../../src/gossip/index.ts'
 import { openState } from '../../../src/storage/state/index.ts'
 import type { StateDatabase } from '../../../src/storage/state/types.ts'
-import { REFRESH_PAUSE_MS } from '../../../src/swarm/limits.ts'
+import { MAX_TOLD, REFRESH_PAUSE_MS } from '../../../src/swarm/limits.ts'
 import { MemberList, peerText } from '../../../src/swarm/list.ts'
 import { Spread } from '../../../src/swarm/spread.ts'
 import { eventually, quietLogger } from '../../support/network.ts'
@@ -132,6 +132,7 @@ describe('what others say of the list', () => {
     for (const bytes of [
       forged(say(owner, peer.publicKey, 'member', 9)),
       elsewhere.bytes,
+      say(peer, peer.publicKey, 'member', 9, 1).bytes,
       new Uint8Array(0),
       new Uint8Array(600),
     ]) {
@@ -141,7 +142,7 @@ describe('what others say of the list', () => {
     for (const statement of [
       say(owner, peer.publicKey, 'member', 2),
       say(admin, peer.publicKey, 'member', 9, 1),
-      say(peer, peer.publicKey, 'member', 9, 1),
+      say(peer, other.publicKey, 'out', 9, 1),
     ]) {
       expect(check(statement.bytes)).toBe('ignore')
       expect(await take(statement.bytes)).toEqual(['refused'])
@@ -224,6 +225,16 @@ describe('a peer that is not known', () => {
 })
 
 describe('a change of this node', () => {
+  it('of very many words is told with its last one, and compared at once', async () => {
+    const words = Array.from({ length: MAX_TOLD + 50 }, (_, index) =>
+      say(owner, peer.publicKey, 'member', index + 1),
+    )
+    await spread.tell(words)
+    expect(published).toHaveLength(MAX_TOLD)
+    expect(published.at(-1)).toEqual(words.at(-1)?.bytes)
+    expect(asked).toEqual([peerText(other.publicKey)])
+  })
+
   it('is told, and lasts', async () => {
     const statement = say(owner, peer.publicKey, 'member', 1)
     await list.record([statement])

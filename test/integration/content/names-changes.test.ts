@@ -32,7 +32,7 @@ class OnePeerDht {
     yield* []
   }
 
-  async *#put(): AsyncGenerator<unknown> {
+  async *#put(): AsyncGenerator {
     this.puts += 1
     yield { name: 'PEER_RESPONSE', messageName: 'PUT_VALUE', record: {}, from: 'peer' }
   }

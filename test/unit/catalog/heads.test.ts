@@ -31,13 +31,13 @@ class HeadsOfOthers {
     hasRoutes: () => this.isThere,
   }
 
-  async *#get(): AsyncGenerator<unknown> {
+  async *#get(): AsyncGenerator {
     this.asked += 1
     if (this.sequence === undefined) return
     yield { name: 'VALUE', value: head(this.sequence) }
   }
 
-  async *#put(value: Uint8Array): AsyncGenerator<unknown> {
+  async *#put(value: Uint8Array): AsyncGenerator {
     this.told.push(value)
     yield { name: 'PEER_RESPONSE', messageName: 'PUT_VALUE', record: {}, from: 'peer' }
   }

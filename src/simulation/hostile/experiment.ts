@@ -149,12 +149,13 @@ export class Experiment {
       if (claim === undefined) continue
       await claim(roots, signal)
       const bait = `of ${member.name}, ${roots.length}`
-      await addContent(
-        member,
-        network.services(member),
-        named(bait, this.#random.bytes(bait, BAIT_BYTES)),
-        signal,
-      )
+      const file = named(bait, this.#random.bytes(bait, BAIT_BYTES))
+      try {
+        await addContent(member, network.services(member), file, this.#run.operationSignal())
+      } catch {
+        // It is stored, which is what its node tells others of; that the DHT was told as well is nothing to the experiment.
+        signal.throwIfAborted()
+      }
     }
   }
 

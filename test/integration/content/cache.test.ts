@@ -130,6 +130,24 @@ describe('cached content', () => {
     await until(() => home.content.cacheStatistics()?.prefetchedRoots === 1)
   })
 
+  it('is not fetched ahead where it is denied, and keeps nothing else from coming', async () => {
+    const origin = await start()
+    const [one, two, three] = await addAll(origin, 3, 200_000)
+    const home = await start({
+      cache: { strategy: 'predictive', limit: 0.9, prefetchBytesPerSecond: 1 << 20 },
+    })
+    await home.connect(origin)
+    for (let round = 0; round < 3; round++) {
+      for (const cid of [one!, two!, one!, three!]) await collect(home.content.cat(cid, { signal }))
+    }
+    await home.run('gc', {})
+    home.trust.block(`/ipfs/${two}`)
+    await collect(home.content.cat(one!, { signal }))
+    await until(() => home.content.cacheStatistics()?.prefetchedRoots === 1)
+    expect(await holds(home, three!)).toBe(true)
+    expect(await holds(home, two!)).toBe(false)
+  })
+
   it('is known after a restart', async () => {
     const origin = await start()
     const [cid] = await addAll(origin, 1, MB)

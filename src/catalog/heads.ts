@@ -6,6 +6,7 @@ import { unlessAborted } from '../../protocols/shared/unless-aborted.ts'
 import { wait } from '../jobs/async.ts'
 import type { Logger } from '../telemetry/types.ts'
 import {
+  ASK_AGAIN_MS,
   HEAD_DELAY_MS,
   HEAD_INTERVAL_MS,
   HEAD_PUT_TIMEOUT_MS,
@@ -14,12 +15,6 @@ import {
   HEAD_SETTLE_MS,
   MAX_HEADS_PER_SEARCH,
 } from './limits.ts'
-
-/**
- * Where nobody had the head of this node's own log it is looked for again after this: a search may have ended too early, and
- * whoever publishes waits for it up to ten seconds.
- */
-const ASK_AGAIN_MS = 60_000
 
 /** The network's DHT, as far as heads need it. */
 export interface HeadDht {

@@ -74,3 +74,9 @@ export const HEAD_SETTLE_MS = 1_500
 /** Answers that are looked at in one walk: every peer may answer something. */
 export const MAX_HEADS_PER_SEARCH = 40
 export const HEAD_PUT_TIMEOUT_MS = 30_000
+
+/**
+ * Where nobody had the head of this node's own log it is looked for again after this: a search may have ended too early, and
+ * whoever publishes waits for it up to ten seconds.
+ */
+export const ASK_AGAIN_MS = 60_000

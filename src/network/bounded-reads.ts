@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
 import type { Registrar } from '@libp2p/interface-internal'
 import { LoopTurn } from '../../protocols/shared/pacer.ts'
+import { handlingStreams } from './handled-streams.ts'
 
 /** Bytes that wait for the reader before the other side is held back, and at which it may go on. */
 export const READS_HIGH_BYTES = 256 * 1024
@@ -118,21 +119,8 @@ function iterable(stream: Stream, turn: LoopTurn): Stream {
 export function withBoundedReads(registrar: Registrar): Registrar {
   // One for all of them: ten streams that each take their time would take ten times as much of a turn.
   const turn = new LoopTurn()
-  return {
-    getProtocols: () => registrar.getProtocols(),
-    handle: (protocol, handler, options) =>
-      registrar.handle(
-        protocol,
-        (stream, connection) => handler(iterable(stream, turn), connection),
-        options,
-      ),
-    unhandle: (protocol, options) => registrar.unhandle(protocol, options),
-    getHandler: (protocol) => registrar.getHandler(protocol),
-    use: (protocol, middleware) => registrar.use(protocol, middleware),
-    unuse: (protocol) => registrar.unuse(protocol),
-    getMiddleware: (protocol) => registrar.getMiddleware(protocol),
-    register: (protocol, topology, options) => registrar.register(protocol, topology, options),
-    unregister: (id) => registrar.unregister(id),
-    getTopologies: (protocol) => registrar.getTopologies(protocol),
-  }
+  return handlingStreams(
+    registrar,
+    (handler) => (stream, connection) => handler(iterable(stream, turn), connection),
+  )
 }

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Registrar } from '@libp2p/interface-internal'
+import { handlingStreams } from './handled-streams.ts'
 
 /**
  * Who sent what the DHT is about to store. kad-dht hands a record to its datastore without a word about where it came from;
@@ -15,19 +16,10 @@ export class DhtSenders {
 
   /** A registrar through which the DHT handles streams. */
   naming(registrar: Registrar): Registrar {
-    const handle: Registrar['handle'] = (protocol, handler, options) =>
-      registrar.handle(
-        protocol,
-        (stream, connection) =>
-          this.#sender.run(connection.remotePeer.toString(), () => handler(stream, connection)),
-        options,
-      )
-    return new Proxy(registrar, {
-      get(target, key) {
-        if (key === 'handle') return handle
-        const value: unknown = Reflect.get(target, key, target)
-        return typeof value === 'function' ? value.bind(target) : value
-      },
-    })
+    return handlingStreams(
+      registrar,
+      (handler) => (stream, connection) =>
+        this.#sender.run(connection.remotePeer.toString(), () => handler(stream, connection)),
+    )
   }
 }

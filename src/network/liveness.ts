@@ -2,6 +2,7 @@ import type { Connection, Startable, Stream } from '@libp2p/interface'
 import { type Ping, type PingComponents, ping } from '@libp2p/ping'
 import { byteStream } from '@libp2p/utils'
 import { randomBytes } from 'node:crypto'
+import { handlingStreams } from './handled-streams.ts'
 import { CONNECTION_LIMITS } from './limits.ts'
 
 const PING_PROTOCOL = '/ipfs/ping/1.0.0'
@@ -40,17 +41,11 @@ export function createLiveness(
   let schedule = new PingSchedule<Connection>(times.intervalMs)
   return {
     ping({ registrar, connectionManager }) {
-      const listening: typeof registrar = Object.create(registrar)
       // A middleware would be simpler, but libp2p adds the handler to its list once more with every stream that comes.
-      listening.handle = (protocol, handler, options) =>
-        registrar.handle(
-          protocol,
-          (stream, connection) => {
-            schedule.heard(connection)
-            return handler(stream, connection)
-          },
-          options,
-        )
+      const listening = handlingStreams(registrar, (handler) => (stream, connection) => {
+        schedule.heard(connection)
+        return handler(stream, connection)
+      })
       return ping({ timeout: times.timeoutMs })({ connectionManager, registrar: listening })
     },
 

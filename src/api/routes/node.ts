@@ -180,7 +180,6 @@ export const nodeRoutes: Route[] = [
   }),
 ]
 
-/** The node's health, unless this API is closing: then the node is stopping, whatever else it says. */
 function hookCounts({ hooks }: Parameters<Route['handle']>[1]): Static<typeof StatusReport>['hooks'] {
   if (hooks === undefined) return null
   const all = hooks.list()
@@ -189,6 +188,7 @@ function hookCounts({ hooks }: Parameters<Route['handle']>[1]): Static<typeof St
   return { total: all.length, failing: count('failing'), disabled: count('disabled') }
 }
 
+/** The node's health, unless this API is closing: then the node is stopping, whatever else it says. */
 function readiness(context: Parameters<Route['handle']>[1]): {
   health: Static<typeof Health>
   problems: string[]

@@ -88,14 +88,15 @@ export class Fetcher {
   ): Promise<Result> {
     const { session, leave } = await this.#join(plan)
     try {
-      const statistics = await unlessAborted(session.done(options.onProgress), options.signal)
+      const done = unlessAborted(session.done(options.onProgress), options.signal)
+      const statistics = await done.catch((error: unknown) => {
+        // What came of it is there all the same, and has to be known to go again.
+        const came = readingOf(plan, session.statistics)
+        if (came.fetchedBytes > 0) this.#options.cache?.onFetched(came)
+        throw error
+      })
       if (options.isAhead !== true) this.#options.cache?.onReading(readingOf(plan, statistics))
       return await ended(statistics)
-    } catch (error) {
-      // What came of it is there all the same, and has to be known to go again.
-      const came = readingOf(plan, session.statistics)
-      if (came.fetchedBytes > 0) this.#options.cache?.onFetched(came)
-      throw error
     } finally {
       await leave()
     }

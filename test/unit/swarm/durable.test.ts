@@ -7,7 +7,7 @@ import { ed25519Signer } from '../../../protocols/chunk/format/index.ts'
 import { Status } from '../../../protocols/shared/status.ts'
 import { openState } from '../../../src/storage/state/index.ts'
 import type { StateDatabase } from '../../../src/storage/state/types.ts'
-import { admitter } from '../../../src/swarm/admit.ts'
+import { lonelyAdmitter } from '../../support/admitter.ts'
 import { MemberList, peerText } from '../../../src/swarm/list.ts'
 import { ownerKey } from '../../../src/swarm/owner-key.ts'
 import { firstWord, Pen } from '../../../src/swarm/pen.ts'
@@ -145,16 +145,7 @@ describe('a guest', () => {
   it('whose first knock could not be written is a member once a second one is answered', async () => {
     const secret = new Uint8Array(16).fill(5)
     const signal = AbortSignal.timeout(10_000)
-    const admit = admitter({
-      list,
-      pen,
-      isBlocked: () => false,
-      contacts: async () => [],
-      networkKey: async () => undefined,
-      onAdmitted: async () => {},
-      log: quietLogger(),
-      now,
-    })
+    const admit = lonelyAdmitter({ list, pen, now })
     const digest = hash('sha256', secret, 'buffer')
     const row = {
       id: 'one',

@@ -9,7 +9,7 @@ import { type Admit, type Standing, signStatement } from '../../../protocols/swa
 import { openState } from '../../../src/storage/state/index.ts'
 import { MIGRATIONS } from '../../../src/storage/state/migrations.ts'
 import type { StateDatabase } from '../../../src/storage/state/types.ts'
-import { admitter } from '../../../src/swarm/admit.ts'
+import { lonelyAdmitter } from '../../support/admitter.ts'
 import { MemberList } from '../../../src/swarm/list.ts'
 import { ownerKey } from '../../../src/swarm/owner-key.ts'
 import { firstWord, Pen } from '../../../src/swarm/pen.ts'
@@ -36,16 +36,7 @@ function open(): void {
   list = new MemberList({ state, self: node.publicKey, log: quietLogger(), now })
   pen = new Pen({ list, node, now })
   pen.hold(owner)
-  admit = admitter({
-    list,
-    pen,
-    isBlocked: () => false,
-    contacts: async () => [],
-    networkKey: async () => undefined,
-    onAdmitted: async () => {},
-    log: quietLogger(),
-    now,
-  })
+  admit = lonelyAdmitter({ list, pen, now })
 }
 
 const secretOf = (fill: number): Uint8Array => new Uint8Array(16).fill(fill)

@@ -9,7 +9,7 @@ import { ed25519Signer } from '../../../protocols/chunk/format/index.ts'
 import { Status } from '../../../protocols/shared/status.ts'
 import { backupHome, openState, restoreHome } from '../../../src/storage/state/index.ts'
 import type { StateDatabase } from '../../../src/storage/state/types.ts'
-import { admitter } from '../../../src/swarm/admit.ts'
+import { lonelyAdmitter } from '../../support/admitter.ts'
 import { DoorKeeper } from '../../../src/swarm/door.ts'
 import { MemberList } from '../../../src/swarm/list.ts'
 import { ownerKey } from '../../../src/swarm/owner-key.ts'
@@ -33,16 +33,7 @@ async function open(home: string) {
   const list = new MemberList({ state, self: node.publicKey, log: quietLogger(), now })
   const pen = new Pen({ list, node, now })
   pen.hold(owner)
-  const admit = admitter({
-    list,
-    pen,
-    isBlocked: () => false,
-    contacts: async () => [],
-    networkKey: async () => undefined,
-    onAdmitted: async () => {},
-    log: quietLogger(),
-    now,
-  })
+  const admit = lonelyAdmitter({ list, pen, now })
   const keeper = new DoorKeeper({
     house: {
       open: async () => ({ addresses: () => [multiaddr('/ip4/127.0.0.1/tcp/4703')], close: async () => {} }),
